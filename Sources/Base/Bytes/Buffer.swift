@@ -1,0 +1,105 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// A contiguous run of bytes with a readable window, owned by one holder. Its memory comes from a `BufferPool` and goes
+/// back there by itself.
+///
+///     base        start             end        capacity
+///      |  consumed  |    readable    |  writable  |
+public struct Buffer: ~Copyable {
+    public private(set) var base: UnsafeMutableRawPointer
+    public private(set) var capacity: Int
+    public private(set) var start = 0
+    public private(set) var end = 0
+    private let pool: Unmanaged<BufferPool>
+
+    /// At least `capacity` bytes of room.
+    public init(capacity: Int, from pool: BufferPool) {
+        self.pool = Unmanaged.passUnretained(pool)
+        (base, self.capacity) = pool.take(capacity)
+    }
+
+    deinit { pool._withUnsafeGuaranteedRef { $0.give(base, capacity) } }
+
+    @inlinable public var count: Int { end - start }
+    @inlinable public var isEmpty: Bool { start == end }
+    @inlinable public var readable: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base + start, count: end - start) }
+    @inlinable public var writable: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base + end, count: capacity - end)
+    }
+
+    /// Makes sure that `count` more bytes can be written: moves the readable window to the front, or to a larger region.
+    public mutating func reserve(_ count: Int) {
+        if capacity - end >= count { return }
+        if capacity - self.count >= count {
+            memmove(base, base + start, self.count)
+        } else {
+            let (larger, room) = pool._withUnsafeGuaranteedRef { $0.take(max(self.count + count, 2 * capacity)) }
+            memcpy(larger, base + start, self.count)
+            pool._withUnsafeGuaranteedRef { $0.give(base, capacity) }
+            (base, capacity) = (larger, room)
+        }
+        (start, end) = (0, self.count)
+    }
+
+    /// `count` bytes were written into `writable`.
+    public mutating func produced(_ count: Int) {
+        precondition(count >= 0 && count <= capacity - end)
+        end += count
+    }
+
+    /// `count` readable bytes are done with.
+    public mutating func consume(_ count: Int) {
+        precondition(count >= 0 && count <= self.count)
+        start += count
+        if start == end { (start, end) = (0, 0) }
+    }
+
+    public mutating func removeAll() { (start, end) = (0, 0) }
+
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        reserve(bytes.count)
+        memcpy(base + end, source, bytes.count)
+        end += bytes.count
+    }
+}
+
+/// The spare memory of one event loop, by powers of two. Last in, first out: what is handed out next was used last and is
+/// still in the processor's cache. Not thread-safe: one pool a loop, and it outlives every buffer.
+public final class BufferPool {
+    /// What one power of two may keep; more goes back to the allocator.
+    private static let keptBytes = 4 << 20
+    private static let smallest = 12  // 4 KiB
+    private static let largest = 20  // 1 MiB
+    private var free: [[UnsafeMutableRawPointer]]
+
+    public init() {
+        free = Array(repeating: [], count: Self.largest - Self.smallest + 1)
+    }
+
+    deinit {
+        for list in free { for pointer in list { pointer.deallocate() } }
+    }
+
+    /// The exponent of the smallest power of two that holds `count`.
+    private func exponent(_ count: Int) -> Int {
+        max(Self.smallest, Int.bitWidth - (max(count, 1) - 1).leadingZeroBitCount)
+    }
+
+    func take(_ count: Int) -> (UnsafeMutableRawPointer, Int) {
+        let e = exponent(count)
+        if e <= Self.largest, let spare = free[e - Self.smallest].popLast() { return (spare, 1 << e) }
+        return (UnsafeMutableRawPointer.allocate(byteCount: 1 << e, alignment: 64), 1 << e)
+    }
+
+    func give(_ pointer: UnsafeMutableRawPointer, _ capacity: Int) {
+        let e = exponent(capacity)
+        if e <= Self.largest, free[e - Self.smallest].count << e < Self.keptBytes {
+            free[e - Self.smallest].append(pointer)
+        } else {
+            pointer.deallocate()
+        }
+    }
+}

@@ -1,0 +1,82 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Appends to a fixed region and never past its end: what does not fit sets `overflowed` and is left out, so a caller
+/// checks once, at the end, and not at each append.
+public struct ByteWriter {
+    public let base: UnsafeMutableRawPointer
+    public let capacity: Int
+    public private(set) var count = 0
+    public private(set) var overflowed = false
+
+    public init(_ region: UnsafeMutableRawBufferPointer) {
+        base = region.baseAddress!
+        capacity = region.count
+    }
+
+    public var written: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+    public mutating func removeAll() { (count, overflowed) = (0, false) }
+
+    @inlinable @inline(__always)
+    public mutating func append(_ text: StaticString) {
+        append(text.utf8Start, text.utf8CodeUnitCount)
+    }
+
+    @inlinable @inline(__always)
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        if let start = bytes.baseAddress { append(start, bytes.count) }
+    }
+
+    /// For the edges only: names from the configuration, error texts.
+    public mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    }
+
+    public mutating func append(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { append($0) }
+    }
+
+    public mutating func append(_ start: UnsafeRawPointer, _ length: Int) {
+        guard capacity - count >= length else { overflowed = true; return }
+        memcpy(base + count, start, length)
+        count += length
+    }
+
+    public mutating func append(byte: UInt8) {
+        guard count < capacity else { overflowed = true; return }
+        base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
+        count += 1
+    }
+
+    public mutating func append(decimal value: UInt64) {
+        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        var value = value
+        withUnsafeMutableBytes(of: &digits) { room in
+            var at = 24
+            repeat {
+                at -= 1
+                room[at] = 0x30 + UInt8(truncatingIfNeeded: value % 10)
+                value /= 10
+            } while value > 0
+            append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[at..<24]))
+        }
+    }
+
+    public mutating func append(decimal value: Int) {
+        if value < 0 { append(byte: 0x2D) }
+        append(decimal: UInt64(value.magnitude))
+    }
+
+    /// Lower-case hexadecimal without leading zeros, or padded to `width` digits.
+    public mutating func append(hex value: UInt64, width: Int = 1) {
+        var digits = max(width, (64 - value.leadingZeroBitCount + 3) / 4)
+        while digits > 0 {
+            digits -= 1
+            let nibble = digits >= 16 ? 0 : UInt8(truncatingIfNeeded: value >> UInt64(4 * digits)) & 15
+            append(byte: nibble < 10 ? 0x30 + nibble : 0x57 + nibble)
+        }
+    }
+}

@@ -1,0 +1,22 @@
+/// Every bound that is not a directive, with its reason. What an operator may set is in Configuration/Directives.
+public enum Limits {
+    /// One read of a body. Large enough that a system call costs little beside the copy, small enough for the L2 cache.
+    public static let readSize = 64 << 10
+    /// Room kept in front of a read, so that a rewritten head and a chunk-size line go before the body without moving it.
+    public static let headroom = 72 << 10
+    /// A request or response head may never be larger than this, whatever `max_header_size` says: headroom must hold it.
+    public static let headSizeMax = 64 << 10
+    /// A chunk-size line with its extensions. Nobody needs more, and each byte is an attacker's.
+    public static let chunkLineMax = 256
+    /// All trailer fields of one message.
+    public static let trailerSizeMax = 8 << 10
+    /// 1xx answers before the final one: an upstream that sends more is broken or hostile.
+    public static let interimResponsesMax = 8
+    /// New connections taken in one turn of a listener, so that a storm of them cannot starve the established ones.
+    public static let acceptsPerTurn = 32
+    /// Between an answer sent ahead of the end of a request and the close: what the client still sends is read and dropped
+    /// for this long, or the kernel would answer it with a reset and destroy our answer on its way.
+    public static let lingerNanoseconds: UInt64 = 1_000_000_000
+    /// TLS handshakes must be done in this time.
+    public static let handshakeNanoseconds: UInt64 = 10_000_000_000
+}

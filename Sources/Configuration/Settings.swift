@@ -1,0 +1,202 @@
+import Base
+
+/// Where something stands in a configuration file: line and column count from 1.
+public struct Location: Sendable, Equatable {
+    /// Index into `Settings.files`.
+    public var file: Int
+    public var line: Int
+    public var column: Int
+    public init(file: Int, line: Int, column: Int) { (self.file, self.line, self.column) = (file, line, column) }
+}
+
+/// A validated configuration: defaults filled in, plans and `defaults` already merged into each tenant (the nearest wins).
+public struct Settings: Sendable {
+    public var cold = ColdSettings()
+    public var hot = HotSettings()
+    /// The files read, as given or globbed; the first is the one that `-c` named.
+    public var files: [String] = []
+    public init() {}
+}
+
+/// What only a start can apply. A reload that changes one of these keeps the running value and warns.
+public struct ColdSettings: Sendable, Equatable {
+    /// Event loops; nil is one a core.
+    public var workers: Int?
+    /// Folder, absolute or relative to the working directory.
+    public var state = "./state"
+    public init() {}
+}
+
+/// What a reload applies.
+public struct HotSettings: Sendable {
+    public var shutdownTimeout: UInt64 = 30_000_000_000  // nanoseconds, as all times here
+    public var trustedProxies: [AddressBlock] = []
+    /// Lower case, no trailing dot.
+    public var sharedHosts: [String] = []
+    public var listeners: [ListenerSettings] = []
+    public var admin: Endpoint?
+    public var accessLog = AccessLogSettings()
+    public var limits = LimitSettings()
+    public var problemBase = "https://gateway.invalid/problems/"
+    /// Tenants that metrics name before the rest become `_other`.
+    public var metricsTenants = 1000
+    public var upstreams: [UpstreamSettings] = []
+    public var tenants: [TenantSettings] = []
+    public init() {}
+}
+
+/// An address to listen on: `127.0.0.1:80`, `[::1]:80`, `*:80` (every IPv4 and IPv6 address) or `80` (the same).
+public struct Endpoint: Sendable, Hashable {
+    /// A numeric address without brackets, or nil for every address.
+    public var host: String?
+    public var port: UInt16
+    public init(host: String?, port: UInt16) { (self.host, self.port) = (host, port) }
+}
+
+/// An address block, `10.0.0.0/8` or `::1`. IPv4 is kept as IPv4-mapped IPv6.
+public struct AddressBlock: Sendable, Hashable {
+    /// The 128 bits, high and low, with the bits past the prefix cleared.
+    public var high: UInt64
+    public var low: UInt64
+    /// 0 to 128; an IPv4 prefix has 96 added.
+    public var prefix: Int
+    public init(high: UInt64, low: UInt64, prefix: Int) { (self.high, self.low, self.prefix) = (high, low, prefix) }
+
+    public func contains(high: UInt64, low: UInt64) -> Bool {
+        let h: UInt64 = prefix >= 64 ? .max : prefix == 0 ? 0 : .max << UInt64(64 - prefix)
+        let l: UInt64 = prefix <= 64 ? 0 : .max << UInt64(128 - prefix)
+        return high & h == self.high && low & l == self.low
+    }
+}
+
+public struct ListenerSettings: Sendable {
+    public var endpoint: Endpoint
+    /// nil: plain HTTP.
+    public var tls: TLSSettings?
+    public var location: Location
+    public init(endpoint: Endpoint, tls: TLSSettings?, location: Location) {
+        (self.endpoint, self.tls, self.location) = (endpoint, tls, location)
+    }
+}
+
+public struct TLSSettings: Sendable {
+    /// The first is the default. Paths as resolved against the file they stand in.
+    public var certificates: [CertificateSettings] = []
+    /// ALPN names in order of preference, `http/1.1` alone so far.
+    public var protocols: [String] = ["http/1.1"]
+    public var minVersion = TLSVersion.v1_2
+    public init() {}
+}
+
+public enum TLSVersion: Sendable { case v1_2, v1_3 }
+
+public struct CertificateSettings: Sendable {
+    public var chain: String
+    public var key: String
+    public var location: Location
+    public init(chain: String, key: String, location: Location) {
+        (self.chain, self.key, self.location) = (chain, key, location)
+    }
+}
+
+public struct AccessLogSettings: Sendable, Equatable {
+    public enum Target: Sendable, Equatable { case off, stdout, file(String) }
+    public var target = Target.off
+    /// Log the query too (`query=on`).
+    public var query = false
+    public init() {}
+}
+
+public struct LimitSettings: Sendable {
+    public var headerTimeout: UInt64 = 10_000_000_000
+    public var bodyTimeout: UInt64 = 30_000_000_000
+    public var idleTimeout: UInt64 = 75_000_000_000
+    public var maxHeaderSize = 32 << 10
+    public var maxHeaders = 100
+    public var maxConnections = 20000
+    public init() {}
+}
+
+public struct UpstreamSettings: Sendable {
+    public var name: String
+    public var servers: [ServerSettings] = []
+    public var balance = Balance.leastRequests
+    public var connectTimeout: UInt64 = 1_000_000_000
+    /// Until the head of the answer, and between two reads of its body.
+    public var responseTimeout: UInt64 = 30_000_000_000
+    /// To each server.
+    public var maxConnections = 256
+    public var healthCheck: HealthCheckSettings?
+    public var location: Location
+    /// Whether a server's name has `{namespace}` or `{tenant}` in it, so that each tenant has servers of its own.
+    public var isTemplate: Bool { servers.contains { $0.host.contains("{") } }
+    public init(name: String, location: Location) { (self.name, self.location) = (name, location) }
+}
+
+public enum Balance: Sendable { case leastRequests, roundRobin }
+
+public struct ServerSettings: Sendable {
+    /// A DNS name (perhaps with `{namespace}` or `{tenant}`) or a numeric address without brackets.
+    public var host: String
+    public var port: UInt16
+    public var weight = 1
+    public var location: Location
+    public init(host: String, port: UInt16, location: Location) {
+        (self.host, self.port, self.location) = (host, port, location)
+    }
+}
+
+public struct HealthCheckSettings: Sendable, Equatable {
+    public var path: String
+    public var interval: UInt64 = 5_000_000_000
+    public var timeout: UInt64 = 1_000_000_000
+    /// Failures in a row before a server is taken out, successes before it is back.
+    public var fall = 3
+    public var rise = 2
+    public init(path: String) { self.path = path }
+}
+
+public struct TenantSettings: Sendable {
+    public var id: String
+    public var plan: String?
+    /// Lower case, no trailing dot. `*.` in front of a wildcard.
+    public var hosts: [String] = []
+    /// Index into `HotSettings.upstreams`; nil is allowed only while every path has a route with an upstream.
+    public var upstream: Int?
+    public var namespace: String
+    public var suspended = false
+    /// Bytes; nil is without limit.
+    public var maxBody: UInt64?
+    /// Share of a loop's turns when tenants compete.
+    public var weight = 1
+    public var features: [String] = []  // the enabled ones, in order
+    public var settings: [(name: String, value: String)] = []  // `set NAME VALUE;`
+    public var requestHeaders: [HeaderChange] = []
+    public var responseHeaders: [HeaderChange] = []
+    /// Longest path first.
+    public var routes: [RouteSettings] = []
+    public var location: Location
+    public init(id: String, location: Location) {
+        (self.id, self.namespace, self.location) = (id, id, location)
+    }
+}
+
+/// A field that is set (replacing what was there), or removed where the value is `off`.
+public struct HeaderChange: Sendable, Equatable {
+    public var name: String
+    /// nil removes the field.
+    public var value: String?
+    public init(name: String, value: String?) { (self.name, self.value) = (name, value) }
+}
+
+public struct RouteSettings: Sendable {
+    /// Starts with `/`. A prefix of whole segments: `/reports` and `/reports/` match `/reports/x`, never `/reportsx`.
+    public var path: String
+    public var upstream: Int?
+    public var responseTimeout: UInt64?
+    public var maxBody: UInt64?
+    public var requestHeaders: [HeaderChange] = []
+    public var responseHeaders: [HeaderChange] = []
+    public var location: Location
+    public init(path: String, location: Location) { (self.path, self.location) = (path, location) }
+}
