@@ -1,0 +1,89 @@
+import Base
+import COpenSSL
+import Synchronization
+
+/// The keys that encrypt session tickets (RFC 5077, RFC 8446 section 4.6.1), one ring for the whole process: every loop,
+/// listener and configuration resumes what another one issued. A key issues for an hour and is accepted for two more;
+/// a session that comes with an old key gets a new ticket.
+final class TicketKeys: Sendable {
+    static let shared = TicketKeys()
+    static let lifetime: UInt64 = 3600 * 1_000_000_000
+    /// Keys kept: the issuing one and two old ones. Sessions live as long as that (`SSL_CTX_set_timeout`).
+    static let kept = 3
+
+    struct Key: Sendable {
+        var name: (UInt64, UInt64)
+        var cipher: (UInt64, UInt64, UInt64, UInt64)
+        var mac: (UInt64, UInt64, UInt64, UInt64)
+        var born: UInt64
+
+        init(now: UInt64) {
+            let w = Random.word
+            (name, cipher, mac, born) = ((w(), w()), (w(), w(), w(), w()), (w(), w(), w(), w()), now)
+        }
+    }
+
+    private let ring: Mutex<[Key]>
+    private let aes = UInt(bitPattern: EVP_CIPHER_fetch(nil, "AES-256-CBC", nil))
+
+    private init() { ring = Mutex([Key(now: Clock.monotonic())]) }
+
+    /// The key to issue with: a new one when the last is an hour old.
+    private func issuing() -> Key {
+        let now = Clock.monotonic()
+        return ring.withLock { ring in
+            if now &- ring[0].born > Self.lifetime {
+                ring.insert(Key(now: now), at: 0)
+                if ring.count > Self.kept { ring.removeLast() }
+            }
+            return ring[0]
+        }
+    }
+
+    private func named(_ name: (UInt64, UInt64)) -> (key: Key, isCurrent: Bool)? {
+        let now = Clock.monotonic()
+        return ring.withLock { ring in
+            for (i, key) in ring.enumerated() where key.name == name && now &- key.born < UInt64(Self.kept) * Self.lifetime {
+                return (key, i == 0)
+            }
+            return nil
+        }
+    }
+
+    /// OpenSSL's ticket callback. Returns 1 for done, 2 for done but issue a new ticket, 0 for no such key, -1 for failure.
+    func prepare(
+        name: UnsafeMutableRawPointer, iv: UnsafeMutablePointer<UInt8>, cipher: OpaquePointer, mac: OpaquePointer,
+        encrypting: Bool
+    ) -> Int32 {
+        var key: Key
+        var result: Int32 = 1
+        if encrypting {
+            key = issuing()
+            guard RAND_bytes(iv, 16) == 1 else { return -1 }
+            withUnsafeBytes(of: key.name) { name.copyMemory(from: $0.baseAddress!, byteCount: 16) }
+        } else {
+            guard let found = named((name.loadUnaligned(as: UInt64.self), name.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+            else { return 0 }
+            key = found.key
+            if !found.isCurrent { result = 2 }
+        }
+        let aes = OpaquePointer(bitPattern: aes)
+        let initialised = withUnsafeBytes(of: &key.cipher) { secret in
+            let bytes = secret.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            return encrypting
+                ? EVP_EncryptInit_ex(cipher, aes, nil, bytes, iv) : EVP_DecryptInit_ex(cipher, aes, nil, bytes, iv)
+        }
+        guard initialised == 1 else { return -1 }
+        return withUnsafeMutableBytes(of: &key.mac) { secret in
+            var digest: [CChar] = [0x53, 0x48, 0x41, 0x32, 0x35, 0x36, 0]  // SHA256
+            return digest.withUnsafeMutableBufferPointer { digest in
+                var parameters = [
+                    OSSL_PARAM_construct_octet_string("key", secret.baseAddress, 32),
+                    OSSL_PARAM_construct_utf8_string("digest", digest.baseAddress, 0),
+                    OSSL_PARAM_construct_end(),
+                ]
+                return EVP_MAC_CTX_set_params(mac, &parameters) == 1 ? result : -1
+            }
+        }
+    }
+}

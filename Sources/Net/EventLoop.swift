@@ -1,0 +1,251 @@
+import Base
+import CLinux
+import Glibc
+
+/// What epoll reported of a descriptor.
+public struct Readiness: OptionSet, Sendable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    public static let readable = Readiness(rawValue: 0x1)
+    public static let writable = Readiness(rawValue: 0x4)
+    public static let failed = Readiness(rawValue: 0x8)
+    public static let hungUp = Readiness(rawValue: 0x10)
+    /// The peer will send no more.
+    public static let peerFinished = Readiness(rawValue: 0x2000)
+    static let edgeTriggered = Readiness(rawValue: 1 << 31)
+}
+
+/// Something with a descriptor on one event loop, or (fd -1) only with a deadline and turns.
+///
+/// Registered once for both directions, edge-triggered: no system call when interest changes. A source therefore
+/// remembers itself that it may read, and reads until a short read.
+open class Source: Timed {
+    public final let loop: EventLoop
+    public internal(set) final var fd: Int32
+    /// Whose turn its work takes.
+    public final var flow: Flow
+    public internal(set) final var isClosed = false
+    final var slot32: UInt32 = .max
+    final var pending: Readiness = []
+    final var isQueued = false
+    final var nextReady: Unmanaged<Source>?
+
+    public init(loop: EventLoop, fd: Int32, flow: Flow) {
+        self.loop = loop
+        self.fd = fd
+        self.flow = flow
+        super.init()
+    }
+
+    /// Its turn: everything that became ready since the last one.
+    open func ready(_ events: Readiness) {}
+}
+
+/// One thread's loop: epoll says what is ready, `Turns` whose turn it is, a timer wheel what is late.
+///
+///     epoll_wait → queue under flows → turns, until the share of time is used up → poll again → ... → timers → wait
+public final class EventLoop {
+    private struct Slot {
+        var source: Unmanaged<Source>?
+        var generation: UInt32
+        var nextFree: UInt32
+    }
+
+    private let epoll: Int32
+    private var slots: UnsafeMutablePointer<Slot>
+    private var slotCapacity: Int
+    private var firstFree: UInt32 = .max
+    private var timers: TimerWheel
+    private var turns = Turns()
+    private let reported: UnsafeMutablePointer<epoll_event>
+    private static let reportedMax = 512
+    /// While work is queued, epoll is asked again after this long: what wakes meanwhile must not wait for the whole queue.
+    private static let pollInterval: UInt64 = 150_000
+    /// Sources closed during a turn whose own code may still be on the stack.
+    private var graveyard: [Unmanaged<Source>] = []
+    private var stopped = false
+
+    /// Monotonic nanoseconds, as of the last turn.
+    public private(set) var now: UInt64
+    /// Late events of a descriptor that was closed and its number used again.
+    public private(set) var staleEvents: UInt64 = 0
+    public let buffers = BufferPool()
+    /// For work that is nobody's in particular: mail, timers, listeners.
+    public let commonFlow = Flow(weight: 100)
+    /// Called when there is nothing left to do, before the loop waits.
+    public var beforeWait: (() -> Void)?
+    /// When this loop last came round, for a watchdog.
+    public var lastTurn: UInt64 { now }
+
+    public init() {
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        precondition(epoll >= 0, "epoll_create1 failed")
+        now = Clock.monotonic()
+        timers = TimerWheel(now: now)
+        slotCapacity = 1024
+        slots = .allocate(capacity: slotCapacity)
+        reported = .allocate(capacity: Self.reportedMax)
+        addFreeSlots(from: 0)
+    }
+
+    deinit {
+        Glibc.close(epoll)
+        for i in 0..<slotCapacity { slots[i].source?.release() }
+        slots.deallocate()
+        reported.deallocate()
+    }
+
+    private func addFreeSlots(from start: Int) {
+        for i in start..<slotCapacity {
+            (slots + i).initialize(to: Slot(source: nil, generation: 0, nextFree: UInt32(i + 1)))
+        }
+        slots[slotCapacity - 1].nextFree = firstFree
+        firstFree = UInt32(start)
+    }
+
+    // MARK: Sources
+
+    /// Watches the source's descriptor from now on and keeps the source alive until `close`.
+    public func add(_ source: Source) {
+        if firstFree == .max {
+            let old = slotCapacity
+            let larger = UnsafeMutablePointer<Slot>.allocate(capacity: old * 2)
+            larger.moveInitialize(from: slots, count: old)
+            slots.deallocate()
+            (slots, slotCapacity) = (larger, old * 2)
+            addFreeSlots(from: old)
+        }
+        let index = firstFree
+        firstFree = slots[Int(index)].nextFree
+        slots[Int(index)].source = Unmanaged.passRetained(source)
+        source.slot32 = index
+        if source.fd >= 0 {
+            let events: Readiness = [.readable, .writable, .peerFinished, .edgeTriggered]
+            let key = UInt64(slots[Int(index)].generation) << 32 | UInt64(index)
+            let result = c_epoll_add(epoll, source.fd, events.rawValue, key)
+            precondition(result == 0, "epoll_ctl failed")
+        }
+    }
+
+    /// Closes the descriptor and forgets the source. Its `ready` and `expired` are not called again.
+    public func close(_ source: Source) {
+        if source.isClosed { return }
+        source.isClosed = true
+        timers.remove(source)
+        if source.fd >= 0 {
+            Glibc.close(source.fd)
+            source.fd = -1
+        }
+        guard source.slot32 != .max else { return }
+        let index = Int(source.slot32)
+        source.slot32 = .max
+        let reference = slots[index].source!
+        slots[index].source = nil
+        slots[index].generation &+= 1
+        slots[index].nextFree = firstFree
+        firstFree = UInt32(index)
+        // A queued source is let go when its turn comes; any other one after the present turn.
+        if !source.isQueued { graveyard.append(reference) }
+    }
+
+    /// Gives the descriptor away without closing it.
+    public func detach(_ source: Source) -> Int32 {
+        let fd = source.fd
+        if fd >= 0 { _ = c_epoll_delete(epoll, fd) }
+        source.fd = -1
+        close(source)
+        return fd
+    }
+
+    /// Wants `source.expired()` at `deadline` (monotonic nanoseconds); `.max` cancels. Each source has one deadline.
+    public func schedule(_ source: Source, at deadline: UInt64) {
+        assert(!source.isClosed)
+        timers.schedule(source, at: deadline)
+    }
+
+    /// Queues the source for a turn as if epoll had reported `events`.
+    public func wake(_ source: Source, _ events: Readiness) {
+        if source.isClosed { return }
+        source.pending.formUnion(events)
+        if source.isQueued { return }
+        source.isQueued = true
+        source.flow.append(source)
+        turns.activate(source.flow)
+    }
+
+    // MARK: Running
+
+    /// Ends `run` after the present turn.
+    public func stop() { stopped = true }
+
+    public func run() {
+        while !stopped {
+            takeTurns()
+            fireTimers()
+            if turns.count == 0 {
+                beforeWait?()
+                poll(timeout: turns.count == 0 ? waitMilliseconds() : 0)
+            } else {
+                poll(timeout: 0)
+            }
+        }
+    }
+
+    private func waitMilliseconds() -> Int32 {
+        guard let wait = timers.wait(now: now) else { return 1000 }
+        return Int32(min((wait + 999_999) / 1_000_000, 1000))
+    }
+
+    private func poll(timeout: Int32) {
+        let count = epoll_wait(epoll, reported, Int32(Self.reportedMax), timeout)
+        now = Clock.monotonic()
+        guard count > 0 else { return }
+        for i in 0..<Int(count) {
+            let key = reported[i].data.u64
+            let index = Int(key & 0xFFFF_FFFF)
+            guard let source = slots[index].source, slots[index].generation == UInt32(key >> 32) else {
+                staleEvents += 1
+                continue
+            }
+            let events = Readiness(rawValue: reported[i].events)
+            source._withUnsafeGuaranteedRef { wake($0, events) }
+        }
+    }
+
+    private func takeTurns() {
+        let pollAgain = now + Self.pollInterval
+        while let flow = turns.current {
+            guard let reference = flow.popFirst() else {
+                turns.retire()
+                continue
+            }
+            let began = now
+            reference._withUnsafeGuaranteedRef { source in
+                source.isQueued = false
+                let events = source.pending
+                source.pending = []
+                if source.isClosed { graveyard.append(reference) } else { source.ready(events) }
+            }
+            bury()
+            now = Clock.monotonic()
+            flow.credit -= Int64(now &- began)
+            if flow.credit <= 0, flow.head != nil { turns.rotate() }
+            if now >= pollAgain || stopped { return }
+        }
+    }
+
+    private func fireTimers() {
+        while let late = timers.next(due: now) {
+            late.expired()
+            bury()
+        }
+    }
+
+    private func bury() {
+        while let dead = graveyard.popLast() { dead.release() }
+    }
+}
+
+@available(*, unavailable)
+extension EventLoop: Sendable {}

@@ -1,0 +1,98 @@
+import Base
+import CLinux
+import Glibc
+
+/// A failed system call.
+public struct SystemError: Error, CustomStringConvertible {
+    public var call: String
+    public var code: Int32
+    public var description: String { "\(call): \(String(cString: strerror(code)))" }
+    public init(_ call: String, _ code: Int32 = errno) { (self.call, self.code) = (call, code) }
+}
+
+/// Socket calls, non-blocking and close-on-exec.
+public enum Socket {
+    /// A listening TCP socket. With `sharesPort` several sockets share the address, and the kernel spreads connections.
+    public static func listen(_ address: SocketAddress, sharesPort: Bool, backlog: Int32 = 4096) throws(SystemError) -> Int32 {
+        let family = address.isIPv4 ? AF_INET : AF_INET6
+        let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard fd >= 0 else { throw SystemError("socket") }
+        set(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+        if sharesPort { set(fd, SOL_SOCKET, SO_REUSEPORT, 1) }
+        // `*` listens on IPv4 as well; a numeric IPv6 address is just that.
+        if family == AF_INET6 { set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, address.high == 0 && address.low == 0 ? 0 : 1) }
+        // Inherited by every accepted connection: one system call less on each.
+        set(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        guard address.withSockaddr({ bind(fd, $0, $1) }) == 0 else {
+            let error = SystemError("bind")
+            close(fd)
+            throw error
+        }
+        guard Glibc.listen(fd, backlog) == 0 else {
+            let error = SystemError("listen")
+            close(fd)
+            throw error
+        }
+        return fd
+    }
+
+    /// The next waiting connection; nil with `errno` set when there is none.
+    @inline(__always)
+    public static func accept(_ listener: Int32) -> (fd: Int32, peer: SocketAddress)? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                let fd = accept4(listener, address, &length, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
+                guard fd >= 0 else { return nil }
+                return (fd, SocketAddress(address) ?? SocketAddress(high: 0, low: 0, port: 0))
+            }
+        }
+    }
+
+    /// Starts to connect. The result is seen when the socket becomes writable.
+    public static func connect(_ address: SocketAddress) throws(SystemError) -> Int32 {
+        let family = address.isIPv4 ? AF_INET : AF_INET6
+        let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard fd >= 0 else { throw SystemError("socket") }
+        set(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        if address.withSockaddr({ Glibc.connect(fd, $0, $1) }) != 0 && errno != EINPROGRESS {
+            let error = SystemError("connect")
+            close(fd)
+            throw error
+        }
+        return fd
+    }
+
+    /// The pending error of a socket, 0 for none.
+    public static func error(_ fd: Int32) -> Int32 {
+        var value: Int32 = 0
+        var length = socklen_t(4)
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length)
+        return value
+    }
+
+    /// The address that the client connected to.
+    public static func localAddress(_ fd: Int32) -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                getsockname(fd, address, &length) == 0 ? SocketAddress(address) : nil
+            }
+        }
+    }
+
+    /// Makes `close` send a reset: the peer must not take what it got for complete.
+    public static func resetOnClose(_ fd: Int32) {
+        var value = Glibc.linger(l_onoff: 1, l_linger: 0)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<Glibc.linger>.size))
+    }
+
+    public static func finishSending(_ fd: Int32) { shutdown(fd, Int32(SHUT_WR)) }
+
+    private static func set(_ fd: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(fd, level, name, &value, 4)
+    }
+}
