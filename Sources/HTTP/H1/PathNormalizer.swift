@@ -1,0 +1,154 @@
+import Base
+
+/// The path as routes are compared with it; the target is forwarded as it was sent. Paths that the gateway and an upstream
+/// could read as two different ones are refused, or a route's rules could be walked around.
+public enum PathNormalizer {
+    /// Nothing to do: no escape, no backslash, no empty segment, no segment that starts with a dot.
+    public static func isNormal(_ path: UnsafeRawBufferPointer) -> Bool {
+        if path.count == 1, path[0] == 0x2A { return true }
+        var previous: UInt8 = 0
+        guard path.first == 0x2F else { return false }
+        for byte in path {
+            if byte == 0x25 || byte == 0x5C || !isVisible(byte) { return false }
+            if previous == 0x2F, byte == 0x2F || byte == 0x2E { return false }
+            previous = byte
+        }
+        return true
+    }
+
+    /// Writes the normal form of `path` (a target up to its `?`) into `out`, which must have room for as many bytes, and
+    /// gives its length. Unreserved characters are decoded, the digits of other escapes are made upper case, slashes
+    /// merged, dot segments removed (RFC 3986 section 6.2.2). Nil: refuse with 400.
+    public static func normalize(_ path: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer) -> Int? {
+        if path.count == 1, path[0] == 0x2A, out.count >= 1 {
+            out[0] = 0x2A
+            return 1
+        }
+        guard path.first == 0x2F, out.count >= path.count, let decoded = decode(path, out) else { return nil }
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: out[..<decoded])
+        guard isUnambiguous(UnsafeRawBufferPointer(bytes)) else { return nil }
+        return removeDotSegments(bytes)
+    }
+
+    private static func isVisible(_ byte: UInt8) -> Bool { byte &- 0x21 < 0x5E && byte != 0x23 && byte != 0x3F }
+
+    /// RFC 3986 section 2.3.
+    private static func isUnreserved(_ byte: UInt8) -> Bool {
+        ASCII.isAlpha(byte) || ASCII.isDigit(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F || byte == 0x7E
+    }
+
+    private static func decode(_ path: UnsafeRawBufferPointer, _ out: UnsafeMutableRawBufferPointer) -> Int? {
+        var read = 0
+        var written = 0
+        while read < path.count {
+            let byte = path[read]
+            guard isVisible(byte) else { return nil }
+            guard byte == 0x25 else {
+                out[written] = byte
+                read += 1
+                written += 1
+                continue
+            }
+            guard read + 2 < path.count, let high = ASCII.hexValue(path[read + 1]), let low = ASCII.hexValue(path[read + 2])
+            else { return nil }
+            let value = high << 4 | low
+            guard value != 0 else { return nil }
+            if isUnreserved(value) {
+                out[written] = value
+                written += 1
+            } else {
+                out[written] = 0x25
+                out[written + 1] = hexDigit(high)
+                out[written + 2] = hexDigit(low)
+                written += 3
+            }
+            read += 3
+        }
+        return written
+    }
+
+    private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
+
+    /// Whether every reader sees the same dot segments: those that take `%2F`, `%5C` or `\` for a slash, those that cut a
+    /// segment at its `;` (Java's path parameters), those that merge slashes and those that do not. A `..` is ambiguous as
+    /// soon as readers disagree about any segment, for it removes one.
+    private static func isUnambiguous(_ path: UnsafeRawBufferPointer) -> Bool {
+        var disputed = false
+        var hasParent = false
+        var start = 1
+        var startIsSlash = true
+        var at = 1
+        while true {
+            let separator = at < path.count ? separatorLength(path, at) : 0
+            if at < path.count, separator == 0 {
+                at += 1
+                continue
+            }
+            let endIsSlash = at == path.count || path[at] == 0x2F
+            switch dots(path, start, at) {
+            case .none: if at == start, at < path.count { disputed = true }
+            case .withParameters: return false
+            case .current: if !startIsSlash || !endIsSlash { return false }
+            case .parent:
+                if !startIsSlash || !endIsSlash { return false }
+                hasParent = true
+            }
+            if at == path.count { break }
+            if !endIsSlash { disputed = true }
+            startIsSlash = endIsSlash
+            at += separator
+            start = at
+        }
+        return !(disputed && hasParent)
+    }
+
+    /// How long the separator at `at` is for the most lenient reader; 0 when there is none.
+    private static func separatorLength(_ path: UnsafeRawBufferPointer, _ at: Int) -> Int {
+        switch path[at] {
+        case 0x2F, 0x5C: return 1
+        case 0x25:  // escapes are whole and upper case here
+            let isSlash = path[at + 1] == 0x32 && path[at + 2] == 0x46
+            let isBackslash = path[at + 1] == 0x35 && path[at + 2] == 0x43
+            return isSlash || isBackslash ? 3 : 0
+        default: return 0
+        }
+    }
+
+    private enum Dots { case none, current, parent, withParameters }
+
+    private static func dots(_ path: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> Dots {
+        var at = start
+        while at < end, path[at] == 0x2E { at += 1 }
+        guard at > start, at - start <= 2 else { return .none }
+        if at == end { return at - start == 1 ? .current : .parent }
+        let isParameter = path[at] == 0x3B || (path[at] == 0x25 && path[at + 1] == 0x33 && path[at + 2] == 0x42)
+        return isParameter ? .withParameters : .none
+    }
+
+    /// In place; nil when a `..` climbs above the root.
+    private static func removeDotSegments(_ path: UnsafeMutableRawBufferPointer) -> Int? {
+        var written = 1  // the root's slash
+        var start = 1
+        while start <= path.count {
+            var end = start
+            while end < path.count, path[end] != 0x2F { end += 1 }
+            let count = end - start
+            if count == 2, path[start] == 0x2E, path[start + 1] == 0x2E {
+                guard written > 1 else { return nil }
+                written -= 1
+                while path[written - 1] != 0x2F { written -= 1 }
+            } else if count > 0, !(count == 1 && path[start] == 0x2E) {
+                for i in start..<end {
+                    path[written] = path[i]
+                    written += 1
+                }
+                if end < path.count {
+                    path[written] = 0x2F
+                    written += 1
+                }
+            }
+            start = end + 1
+        }
+        return written
+    }
+}

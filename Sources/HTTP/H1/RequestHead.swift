@@ -1,0 +1,110 @@
+import Base
+
+/// The head of a request, read strictly by RFC 9110 and RFC 9112. One value serves all requests of an event loop, one
+/// after the other: after `parse` says `complete`, its properties hold until the next parse, as ranges into the bytes
+/// that were parsed.
+public struct RequestHead: ~Copyable {
+    public private(set) var method = Method.other
+    public private(set) var methodRange = ByteRange.empty
+    /// The target to forward: the origin-form as it was sent, `*`, or the path and query of an absolute-form.
+    public internal(set) var target = ByteRange.empty
+    /// The target up to its `?`.
+    public internal(set) var path = ByteRange.empty
+    /// The Host without its port, and without the brackets of an IPv6 address; not yet lower case.
+    public private(set) var host = ByteRange.empty
+    /// The Host as it was sent, to be forwarded.
+    public private(set) var hostHeader = ByteRange.empty
+    public private(set) var version = Version.http11
+    public private(set) var fields: FieldList
+    /// Never `untilClose`: a request without framing fields has no body.
+    public private(set) var framing = BodyFraming.none
+    /// The connection may be used again after this request (RFC 9112 section 9.3).
+    public private(set) var keepAlive = true
+    /// The client waits for a 100 before it sends the body (RFC 9110 section 10.1.1).
+    public private(set) var expectsContinue = false
+    /// A well-formed request to switch protocols, to something else than HTTP (RFC 9110 section 7.8).
+    public private(set) var wantsUpgrade = false
+    /// Bytes of the head, with the empty line at its end and the one that may stand before it.
+    public private(set) var length = 0
+
+    public init(maxFields: Int) { fields = FieldList(capacity: maxFields) }
+
+    /// Reads a head from the front of `bytes`.
+    ///
+    /// `scanned` is how far `bytes` were looked at by earlier calls: 0 for a new head, then whatever the last call left
+    /// there. The bytes before it must still be there.
+    public mutating func parse(
+        _ bytes: UnsafeRawBufferPointer, from scanned: inout Int, limits: ParseLimits
+    ) -> ParseOutcome {
+        let end = min(bytes.count, limits.maxHeadSize)
+        guard let base = bytes.baseAddress, end > 0 else { return .incomplete }
+        do throws(Flaw) {
+            if scanned > 0, try HeadSearch.resume(.request, base, min(scanned, end), end) == nil {
+                scanned = end
+                return HeadSearch.pending(.request, base, end, limits: limits)
+            }
+        } catch { return .refused(.request(error)) }
+
+        var scanner = HeadScanner(base, 0, end)
+        do throws(Flaw) {
+            if try read(&scanner, limits.maxFields) {
+                scanned = length
+                return .complete
+            }
+        } catch {
+            if scanner.lineIsWhole(scanner.at) { return .refused(.request(error)) }
+        }
+        do throws(Flaw) { try HeadSearch.checkStart(.request, base, end) } catch { return .refused(.request(error)) }
+        scanned = end
+        return HeadSearch.pending(.request, base, end, limits: limits)
+    }
+
+    /// False when the end of the head has not arrived.
+    @inline(__always)
+    private mutating func read(_ scanner: inout HeadScanner, _ maxFields: Int) throws(Flaw) -> Bool {
+        fields.removeAll()
+        guard try HeadSearch.skipEmptyLine(&scanner), let line = try RequestLine.parse(&scanner),
+            try scanner.fields(into: &fields, limit: maxFields)
+        else { return false }
+        length = scanner.at
+        scanner.at = 0  // a flaw from here on is one of the whole head
+        method = line.method
+        methodRange = line.methodRange
+        version = line.version
+        try interpret(scanner.base, line.target)
+        return true
+    }
+
+    private mutating func interpret(_ base: UnsafeRawPointer, _ sent: ByteRange) throws(Flaw) {
+        guard let host = fields.first(.host) else { throw .hostMissing }
+        if fields.repeated.contains(.host) { throw .hostRepeated }
+        hostHeader = host.value
+        self.host = try Authority.host(base, host.value)
+        try readTarget(base, sent)
+        framing = try Framing.read(fields, base, version) ?? .none
+        if method == .trace, framing != .none { throw .traceWithBody }
+        let options = try ConnectionOptions.read(&fields, base)
+        keepAlive = !options.close && (version == .http11 || options.keepAlive)
+        (expectsContinue, wantsUpgrade) = (false, false)
+        if fields.present.contains(.expect) { try readExpectation(base) }
+        if options.upgrade { readUpgrade(base) }
+    }
+
+    /// The only expectation there is, and one that an HTTP/1.0 client can't have (RFC 9110 section 10.1.1).
+    private mutating func readExpectation(_ base: UnsafeRawPointer) throws(Flaw) {
+        for i in 0..<fields.count where fields[i].id == .expect {
+            let value = fields[i].value
+            let bytes = UnsafeRawBufferPointer(start: base + value.first, count: Int(value.count))
+            guard ASCII.equalsIgnoringCase(bytes, "100-continue") else { throw .expectation }
+        }
+        expectsContinue = version == .http11 && framing != .none && framing != .length(0)
+    }
+
+    private mutating func readUpgrade(_ base: UnsafeRawPointer) {
+        guard let upgrade = fields.first(.upgrade), !fields.repeated.contains(.upgrade), method == .get,
+            version == .http11, framing == .none || framing == .length(0)
+        else { return }
+        wantsUpgrade = Upgrade.isWanted(
+            UnsafeRawBufferPointer(start: base + upgrade.value.first, count: Int(upgrade.value.count)))
+    }
+}

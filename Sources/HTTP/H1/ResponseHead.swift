@@ -1,0 +1,83 @@
+import Base
+
+/// The head of an answer, read as strictly as a request: what an upstream sends is input too. Reused like `RequestHead`.
+public struct ResponseHead: ~Copyable {
+    public private(set) var status: UInt16 = 0
+    public private(set) var reason = ByteRange.empty
+    public private(set) var version = Version.http11
+    public private(set) var fields: FieldList
+    public private(set) var framing = BodyFraming.none
+    /// The connection may be used again after this answer (RFC 9112 section 9.3).
+    public private(set) var keepAlive = true
+    /// 101: the connection is a tunnel from here on. Legal only where an upgrade was asked for, which the caller knows.
+    public var isUpgrade: Bool { status == 101 }
+    /// 1xx other than 101: the final answer is yet to come.
+    public var isInterim: Bool { status < 200 && status != 101 }
+    /// Bytes of the head, with the empty line at its end.
+    public private(set) var length = 0
+
+    public init(maxFields: Int) { fields = FieldList(capacity: maxFields) }
+
+    /// Reads a head from the front of `bytes`, the answer to a request of `requestMethod`. `scanned` as in
+    /// `RequestHead.parse`.
+    public mutating func parse(
+        _ bytes: UnsafeRawBufferPointer, from scanned: inout Int, requestMethod: Method, limits: ParseLimits
+    ) -> ParseOutcome {
+        let end = min(bytes.count, limits.maxHeadSize)
+        guard let base = bytes.baseAddress, end > 0 else { return .incomplete }
+        do throws(Flaw) {
+            if scanned > 0, try HeadSearch.resume(.response, base, min(scanned, end), end) == nil {
+                scanned = end
+                return HeadSearch.pending(.response, base, end, limits: limits)
+            }
+        } catch { return .refused(.response(error)) }
+
+        var scanner = HeadScanner(base, 0, end)
+        do throws(Flaw) {
+            if try read(&scanner, requestMethod, limits.maxFields) {
+                scanned = length
+                return .complete
+            }
+        } catch {
+            if scanner.lineIsWhole(scanner.at) { return .refused(.response(error)) }
+        }
+        do throws(Flaw) { try HeadSearch.checkStart(.response, base, end) } catch { return .refused(.response(error)) }
+        scanned = end
+        return HeadSearch.pending(.response, base, end, limits: limits)
+    }
+
+    @inline(__always)
+    private mutating func read(
+        _ scanner: inout HeadScanner, _ method: Method, _ maxFields: Int
+    ) throws(Flaw) -> Bool {
+        fields.removeAll()
+        guard let line = try StatusLine.parse(&scanner), try scanner.fields(into: &fields, limit: maxFields) else {
+            return false
+        }
+        length = scanner.at
+        scanner.at = 0  // a flaw from here on is one of the whole head
+        status = line.status
+        reason = line.reason
+        version = line.version
+        let stated = try Framing.read(fields, scanner.base, version)
+        framing = try bodyFraming(stated, method)
+        let options = try ConnectionOptions.read(&fields, scanner.base)
+        keepAlive = framing != .untilClose && !options.close && (version == .http11 || options.keepAlive)
+        return true
+    }
+
+    /// RFC 9112 section 6.3. An answer that can't have a body and still announces one would leave it on the connection, to
+    /// be taken for the next answer.
+    @inline(__always)
+    private func bodyFraming(_ stated: BodyFraming?, _ method: Method) throws(Flaw) -> BodyFraming {
+        if status < 200 || status == 204 {
+            switch stated {
+            case .chunked: throw .codingWithoutBody
+            case .length(let length) where length > 0: throw .lengthWithoutBody
+            default: return .none
+            }
+        }
+        if method == .head || status == 304 { return .none }
+        return stated ?? .untilClose
+    }
+}
