@@ -8,7 +8,7 @@ public struct ByteWriter {
     public let base: UnsafeMutableRawPointer
     public let capacity: Int
     public private(set) var count = 0
-    public private(set) var overflowed = false
+    public internal(set) var overflowed = false
 
     public init(_ region: UnsafeMutableRawBufferPointer) {
         base = region.baseAddress!
@@ -16,6 +16,23 @@ public struct ByteWriter {
     }
 
     public var written: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+    /// The room that is left.
+    public var spare: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base + count, count: capacity - count)
+    }
+
+    /// `count` bytes were written into `spare`.
+    public mutating func produced(_ count: Int) {
+        precondition(count >= 0 && count <= capacity - self.count)
+        self.count += count
+    }
+
+    /// Forgets everything after the first `count` bytes, and that they did not fit.
+    public mutating func truncate(to count: Int) {
+        precondition(count >= 0 && count <= self.count)
+        (self.count, overflowed) = (count, false)
+    }
 
     public mutating func removeAll() { (count, overflowed) = (0, false) }
 

@@ -1,0 +1,200 @@
+extension MetricsRegistry {
+    /// Everything, as text for a scraper. To be called by one thread that may take its time; the workers go on meanwhile,
+    /// so figures of one rendering may be a request apart from each other, but none is ever less than it was.
+    public func render(_ format: TextFormat) -> [UInt8] {
+        let statistics = process()
+        let state = self.state.withLock { $0 }
+        return reader.withLock { reader in
+            reader.collect(from: self)
+            var text = TextWriter(format)
+            writeTenants(reader, &text)
+            writeUpstreams(reader, state, &text)
+            writeWorkers(reader, &text)
+            writeState(state, &text)
+            statistics.write(to: &text)
+            return text.finish()
+        }
+    }
+
+    private func writeTenants(_ reader: borrowing MetricsReader, _ text: inout TextWriter) {
+        var tenants = [TenantTotals(Labels("tenant", ""), workers.map(\.unattributed))]
+        tenants.append(contentsOf: reader.named.map { TenantTotals($0.labels, $0.members) })
+        if !reader.others.isEmpty { tenants.append(TenantTotals(Labels("tenant", "_other"), reader.others)) }
+
+        text.family("gateway_requests", .counter, "Requests finished, by status code (0: none was sent).")
+        for tenant in tenants {
+            for (code, count) in tenant.codes.counts {
+                text.sample(tenant.labels)
+                text.label("code", code)
+                text.value(count)
+            }
+        }
+        text.family(
+            "gateway_request_duration_seconds", .histogram, unit: "seconds",
+            "Time from the first byte of a request to the last byte of its answer.")
+        for tenant in tenants { text.histogram(tenant.labels, tenant.duration, RequestScale.self) }
+        text.family("gateway_request_bytes", .counter, unit: "bytes", "Bytes of request bodies received.")
+        for tenant in tenants {
+            text.sample(tenant.labels)
+            text.value(tenant.requestBytes)
+        }
+        text.family("gateway_response_bytes", .counter, unit: "bytes", "Bytes of response bodies sent.")
+        for tenant in tenants {
+            text.sample(tenant.labels)
+            text.value(tenant.responseBytes)
+        }
+        text.family("gateway_refused", .counter, "Requests that the gateway answered by itself, by reason.")
+        for tenant in tenants {
+            for (key, count) in tenant.refusals.counts {
+                guard let reason = Refusal(rawValue: UInt8(truncatingIfNeeded: key)) else { continue }
+                text.sample(tenant.labels)
+                text.label("reason", reason.name)
+                text.value(count)
+            }
+        }
+    }
+
+    private func writeUpstreams(_ reader: borrowing MetricsReader, _ state: ProcessState, _ text: inout TextWriter) {
+        text.family(
+            "gateway_upstream_duration_seconds", .histogram, unit: "seconds",
+            "Time from the first byte sent to an upstream to the last byte of its answer.")
+        for upstream in reader.upstreams {
+            var totals = HistogramTotals()
+            for member in upstream.members { totals.add(member.duration) }
+            text.histogram(upstream.labels, totals, RequestScale.self)
+        }
+        text.family("gateway_upstream_requests", .counter, "Requests sent to a server, by its status code (0: no answer).")
+        for server in reader.servers {
+            var codes = KeyedTotals()
+            for member in server.members { codes.add(member.codes) }
+            codes.sort()
+            for (code, count) in codes.counts {
+                text.sample(server.labels)
+                text.label("code", code)
+                text.value(count)
+            }
+        }
+        text.family("gateway_upstream_healthy", .gauge, "Whether a server is given requests.")
+        let health = state.health.sorted { a, b in
+            (a.key.upstream, a.key.server) < (b.key.upstream, b.key.server)
+        }
+        for (key, healthy) in health {
+            var labels = Labels("upstream", key.upstream)
+            labels.add("server", key.server)
+            text.sample(labels)
+            text.value(healthy ? 1 : 0)
+        }
+    }
+
+    private func writeWorkers(_ reader: borrowing MetricsReader, _ text: inout TextWriter) {
+        text.family(
+            "gateway_overhead_seconds", .histogram, unit: "seconds", "Time that a request spent in the gateway itself.")
+        var overhead = HistogramTotals()
+        for worker in workers { overhead.add(worker.overheads) }
+        text.histogram(Labels(), overhead, OverheadScale.self)
+
+        text.family("gateway_connections", .gauge, "Client connections; active while a request is in progress.")
+        for listener in reader.listeners {
+            text.sample(listener.labels)
+            text.label("state", "active")
+            text.value(listener.members.reduce(0) { $0 &+ $1.active.value })
+            text.sample(listener.labels)
+            text.label("state", "idle")
+            text.value(listener.members.reduce(0) { $0 &+ $1.idle.value })
+        }
+
+        text.family("gateway_tls_handshakes", .counter, "TLS handshakes that have ended.")
+        for version in HandshakeVersion.allCases {
+            for resumed in [false, true] {
+                for result in HandshakeResult.allCases {
+                    let count = sum { $0.handshakes(version, resumed: resumed, result) }
+                    if count == 0 { continue }
+                    text.sample()
+                    text.label("version", version.label)
+                    text.label("resumed", resumed ? "true" : "false")
+                    text.label("result", result.label)
+                    text.value(count)
+                }
+            }
+        }
+
+        text.family("gateway_log_dropped", .counter, "Access log lines let go for want of room.")
+        text.sample()
+        text.value(sum { $0.logDropped.value })
+        text.family("gateway_stale_events", .counter, "Events for a connection that was already gone.")
+        text.sample()
+        text.value(sum { $0.staleEvents.value })
+        text.family("gateway_accept_errors", .counter, "New connections that could not be accepted.")
+        text.sample()
+        text.value(sum { $0.acceptErrors.value })
+    }
+
+    private func writeState(_ state: ProcessState, _ text: inout TextWriter) {
+        text.family("gateway_config_reloads", .counter, "Reloads of the configuration, by result.")
+        text.sample()
+        text.label("result", "success")
+        text.value(state.reloads)
+        text.sample()
+        text.label("result", "failure")
+        text.value(state.failedReloads)
+        text.family("gateway_config_last_reload_successful", .gauge, "Whether the last reload was applied.")
+        text.sample()
+        text.value(state.lastReloadSucceeded ? 1 : 0)
+        text.family(
+            "gateway_config_last_reload_success_timestamp_seconds", .gauge, unit: "seconds",
+            "When the configuration in force was loaded.")
+        text.sample()
+        text.value(nanoseconds: UInt128(state.lastSuccess))
+        text.family("gateway_ready", .gauge, "Whether the gateway takes traffic.")
+        text.sample()
+        text.value(state.ready ? 1 : 0)
+        text.family("gateway_build", .info, "The version that runs.")
+        text.sample(Labels("version", version))
+        text.value(1)
+    }
+
+    private func sum(_ count: (WorkerMetrics) -> UInt64) -> UInt64 {
+        workers.reduce(0) { $0 &+ count($1) }
+    }
+}
+
+extension ProcessStatistics {
+    /// Under the names of the Prometheus clients.
+    func write(to text: inout TextWriter) {
+        if let cpuTime {
+            text.family("process_cpu_seconds", .counter, unit: "seconds", "User and system CPU time spent.")
+            text.sample()
+            text.value(nanoseconds: UInt128(cpuTime))
+        }
+        if let residentMemory {
+            text.family("process_resident_memory_bytes", .gauge, unit: "bytes", "Resident memory size.")
+            text.sample()
+            text.value(residentMemory)
+        }
+        if let virtualMemory {
+            text.family("process_virtual_memory_bytes", .gauge, unit: "bytes", "Virtual memory size.")
+            text.sample()
+            text.value(virtualMemory)
+        }
+        if let openDescriptors {
+            text.family("process_open_fds", .gauge, "Open file descriptors.")
+            text.sample()
+            text.value(openDescriptors)
+        }
+        if let maxDescriptors {
+            text.family("process_max_fds", .gauge, "Maximum number of open file descriptors.")
+            text.sample()
+            text.value(maxDescriptors)
+        }
+        if let startTime {
+            text.family("process_start_time_seconds", .gauge, unit: "seconds", "Start time since 1970.")
+            text.sample()
+            text.value(nanoseconds: UInt128(startTime))
+        }
+        if let threads {
+            text.family("process_threads", .gauge, "Threads of this process.")
+            text.sample()
+            text.value(threads)
+        }
+    }
+}

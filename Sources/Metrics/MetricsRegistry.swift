@@ -1,0 +1,97 @@
+import Synchronization
+
+/// Where all metrics are found: the workers' by worker, the process's own here.
+///
+/// A worker asks once for each of its objects and then writes to it without asking again. Reading takes no lock that a
+/// worker could wait for longer than a few instructions.
+public final class MetricsRegistry: Sendable {
+    let version: String
+    let workers: [WorkerMetrics]
+    let tenants: [MetricsTable<String, TenantMetrics>]
+    let upstreams: [MetricsTable<String, UpstreamMetrics>]
+    let servers: [MetricsTable<ServerMetrics.Key, ServerMetrics>]
+    let listeners: [MetricsTable<String, ListenerMetrics>]
+    let process: @Sendable () -> ProcessStatistics
+    let state: Mutex<ProcessState>
+    let reader: Mutex<MetricsReader>
+
+    /// `tenantBudget` is the directive `metrics_tenants`, `started` the wall time in nanoseconds at which the first
+    /// configuration was loaded, `process` is asked at each rendering.
+    public init(
+        workers count: Int, version: String, tenantBudget: Int, started: UInt64,
+        process: @escaping @Sendable () -> ProcessStatistics = { ProcessStatistics() }
+    ) {
+        self.version = version
+        self.process = process
+        workers = (0..<count).map { _ in WorkerMetrics() }
+        tenants = (0..<count).map { _ in MetricsTable() }
+        upstreams = (0..<count).map { _ in MetricsTable() }
+        servers = (0..<count).map { _ in MetricsTable() }
+        listeners = (0..<count).map { _ in MetricsTable() }
+        state = Mutex(ProcessState(loaded: started))
+        reader = Mutex(MetricsReader(tenantBudget: tenantBudget))
+    }
+
+    public func worker(_ index: Int) -> WorkerMetrics { workers[index] }
+
+    /// To be asked on the worker's own thread, as the other three: what a thread allocates stays in its own cache lines.
+    public func tenant(_ id: String, worker: Int) -> TenantMetrics {
+        tenants[worker].metrics(id, make: TenantMetrics.init)
+    }
+
+    public func upstream(_ name: String, worker: Int) -> UpstreamMetrics {
+        upstreams[worker].metrics(name, make: UpstreamMetrics.init)
+    }
+
+    /// `server` as written in the configuration, of a template the template.
+    public func server(_ server: String, of upstream: String, worker: Int) -> ServerMetrics {
+        servers[worker].metrics(ServerMetrics.Key(upstream: upstream, server: server), make: ServerMetrics.init)
+    }
+
+    /// `endpoint` as written in the configuration.
+    public func listener(_ endpoint: String, worker: Int) -> ListenerMetrics {
+        listeners[worker].metrics(endpoint, make: ListenerMetrics.init)
+    }
+
+    /// A reload has ended, at `wall` in nanoseconds.
+    public func reloaded(successfully success: Bool, at wall: UInt64) {
+        state.withLock { state in
+            state.lastReloadSucceeded = success
+            if success {
+                state.reloads &+= 1
+                state.lastSuccess = wall
+            } else {
+                state.failedReloads &+= 1
+            }
+        }
+    }
+
+    public func setReady(_ ready: Bool) { state.withLock { $0.ready = ready } }
+
+    /// What the health checks, or the lack of failures, say about a server.
+    public func setHealthy(_ healthy: Bool, server: String, of upstream: String) {
+        state.withLock { $0.health[ServerMetrics.Key(upstream: upstream, server: server)] = healthy }
+    }
+
+    /// After a reload: keeps the health of the servers that are still there and drops that of all others.
+    public func keepHealth(of remaining: Set<ServerMetrics.Key>) {
+        state.withLock { state in state.health = state.health.filter { remaining.contains($0.key) } }
+    }
+
+    /// A new value of `metrics_tenants`. It decides over tenants not seen before; those that have a name keep it, those
+    /// counted as `_other` stay there.
+    public func setTenantBudget(_ budget: Int) { reader.withLock { $0.tenantBudget = budget } }
+}
+
+/// What belongs to the process as a whole, set by the control thread.
+struct ProcessState {
+    var ready = false
+    var reloads: UInt64 = 0
+    var failedReloads: UInt64 = 0
+    var lastReloadSucceeded = true
+    /// Wall time in nanoseconds.
+    var lastSuccess: UInt64
+    var health: [ServerMetrics.Key: Bool] = [:]
+
+    init(loaded wall: UInt64) { lastSuccess = wall }
+}

@@ -1,0 +1,36 @@
+/// What one worker counts for one tenant. Made at the tenant's first request on that worker and kept until the process
+/// ends: a reload never resets a count. Only that worker's thread may write; any thread may read.
+public final class TenantMetrics: Sendable {
+    /// The `tenant` label; empty where a request was refused before its tenant was known.
+    public let tenant: String
+    let duration = Histogram<RequestScale>()
+    let requestBytes = Counter()
+    let responseBytes = Counter()
+    let codes = KeyedCounter<6>()
+    let refusals = KeyedCounter<2>()
+
+    init(tenant: String) { self.tenant = tenant }
+
+    /// A request has ended: counts it under the status sent and records its duration, from the first byte of the request
+    /// to the last of the answer. `code` is 100 to 599; anything else stands for "no status was sent" and counts as 0.
+    public func finished(code: Int, nanoseconds: UInt64) {
+        codes.add(code >= 100 && code < 600 ? UInt16(truncatingIfNeeded: code) : 0)
+        duration.record(nanoseconds)
+    }
+
+    /// The gateway answered by itself. Beside `finished`, not instead of it.
+    public func refused(_ reason: Refusal) { refusals.add(UInt16(reason.rawValue)) }
+
+    /// Bytes of a request's body that arrived from the client.
+    public func received(bytes: UInt64) { requestBytes.add(bytes) }
+
+    /// Bytes of an answer's body that went to the client.
+    public func sent(bytes: UInt64) { responseBytes.add(bytes) }
+
+    /// Requests finished so far.
+    var requests: UInt64 {
+        var total: UInt64 = 0
+        for i in 0..<15 { total &+= duration.buckets[i].value }
+        return total
+    }
+}

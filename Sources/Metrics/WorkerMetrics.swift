@@ -1,0 +1,63 @@
+/// The protocol version that a TLS handshake agreed on.
+public enum HandshakeVersion: Int, CaseIterable, Sendable {
+    /// The handshake failed before a version was agreed on; the label is empty.
+    case none
+    case v1_2
+    case v1_3
+
+    var label: StaticString {
+        switch self {
+        case .none: ""
+        case .v1_2: "1.2"
+        case .v1_3: "1.3"
+        }
+    }
+}
+
+/// How a TLS handshake ended.
+public enum HandshakeResult: Int, CaseIterable, Sendable {
+    case success
+    case failure
+    case timeout
+
+    var label: StaticString {
+        switch self {
+        case .success: "success"
+        case .failure: "failure"
+        case .timeout: "timeout"
+        }
+    }
+}
+
+/// What one worker counts that belongs to no tenant. Only that worker's thread may write.
+public final class WorkerMetrics: Sendable {
+    /// Keeps what two workers write on every request out of one cache line.
+    private let padding = InlineArray<8, UInt64>(repeating: 0)
+    let overheads = Histogram<OverheadScale>()
+    private let handshakes = InlineArray<18, Counter> { _ in Counter() }
+    /// Access log lines that found no room and were let go.
+    public let logDropped = Counter()
+    /// Events that arrived for a connection already gone.
+    public let staleEvents = Counter()
+    /// Calls of `accept` that failed for want of descriptors or memory.
+    public let acceptErrors = Counter()
+    /// Requests refused before their tenant was known: the empty `tenant` label.
+    public let unattributed = TenantMetrics(tenant: "")
+    private let trailingPadding = InlineArray<8, UInt64>(repeating: 0)
+
+    /// The time that one request spent in the gateway itself, waiting for neither client nor upstream.
+    public func overhead(nanoseconds: UInt64) { overheads.record(nanoseconds) }
+
+    /// A TLS handshake has ended.
+    public func handshake(_ version: HandshakeVersion, resumed: Bool, _ result: HandshakeResult) {
+        handshakes[Self.index(version, resumed, result)].add()
+    }
+
+    func handshakes(_ version: HandshakeVersion, resumed: Bool, _ result: HandshakeResult) -> UInt64 {
+        handshakes[Self.index(version, resumed, result)].value
+    }
+
+    private static func index(_ version: HandshakeVersion, _ resumed: Bool, _ result: HandshakeResult) -> Int {
+        (version.rawValue * 2 + (resumed ? 1 : 0)) * 3 + result.rawValue
+    }
+}
