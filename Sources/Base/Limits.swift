@@ -19,4 +19,10 @@ public enum Limits {
     public static let lingerNanoseconds: UInt64 = 1_000_000_000
     /// TLS handshakes must be done in this time.
     public static let handshakeNanoseconds: UInt64 = 10_000_000_000
+    /// Looking a server's name up may take this long before its request is refused; connecting comes after.
+    public static let resolveNanoseconds: UInt64 = 5_000_000_000
+    /// Requests that wait for a connection, for each connection there may be. More would only wait until they time out.
+    public static let waitersPerConnection = 16
+    /// A tunnel in which nothing moves is closed after this time.
+    public static let tunnelIdleNanoseconds: UInt64 = 3_600_000_000_000
 }

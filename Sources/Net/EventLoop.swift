@@ -69,7 +69,7 @@ public final class EventLoop {
     /// Monotonic nanoseconds, as of the last turn.
     public private(set) var now: UInt64
     /// Late events of a descriptor that was closed and its number used again.
-    public private(set) var staleEvents: UInt64 = 0
+    private var staleEvents: UInt64 = 0
     public let buffers = BufferPool()
     /// For work that is nobody's in particular: mail, timers, listeners.
     public let commonFlow = Flow(weight: 100)
@@ -172,6 +172,12 @@ public final class EventLoop {
         source.isQueued = true
         source.flow.append(source)
         turns.activate(source.flow)
+    }
+
+    /// How many there were since the last call.
+    public func takeStaleEvents() -> UInt64 {
+        defer { staleEvents = 0 }
+        return staleEvents
     }
 
     // MARK: Running

@@ -66,6 +66,16 @@ public struct Buffer: ~Copyable {
     }
 }
 
+extension Optional where Wrapped == Buffer {
+    /// What can be read: nothing where there is no buffer.
+    public var readable: UnsafeRawBufferPointer {
+        switch self {
+        case .some(let buffer): return buffer.readable
+        case .none: return UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+    }
+}
+
 /// The spare memory of one event loop, by powers of two. Last in, first out: what is handed out next was used last and is
 /// still in the processor's cache. Not thread-safe: one pool a loop, and it outlives every buffer.
 public final class BufferPool {

@@ -1,0 +1,436 @@
+import Base
+import Crypto
+import HTTP
+import Metrics
+import Net
+import Tenancy
+
+/// A client's HTTP/1 connection: TLS if the listener has it, then one request after another.
+///
+///     handshake ──► head ◄──► exchange ──► tunnel
+///         │          │           │           │
+///         └──────────┴──► linger ┴───────────┴──► closed
+///
+/// *head*: reads until a request head is whole. *exchange*: one request is under way; its body is read as the upstream
+/// takes it. *linger*: the last answer is sent; what still comes is dropped, so that no reset destroys the answer.
+final class ClientConnection: Transport {
+    enum Phase { case handshake, head, exchange, tunnel, linger }
+
+    private let metrics: ListenerMetrics
+    let peer: SocketAddress
+    /// The same as text, written once.
+    let peerText: AddressText
+    private(set) var phase: Phase
+    private var exchange: Exchange?
+    /// Received and not yet used: a head in parts, or requests sent ahead.
+    private var inbound: Buffer?
+    private var scanned = 0
+    /// `inbound` holds bytes past the last request that were not looked at yet.
+    private var hasNewInbound = false
+    /// The tenant that the TLS server name names; nil without TLS or when nobody has that name.
+    private(set) var namedTenant: String?
+    /// Of the last request: a reload that removes it closes the connection.
+    private(set) var tenant: TenantState?
+    private var requests = 0
+    private var closesWhenSent = false
+    private var lingerUntil: UInt64 = 0
+    // Neighbours in the worker's list of clients.
+    unowned(unsafe) var previousClient: ClientConnection?
+    unowned(unsafe) var nextClient: ClientConnection?
+
+    init(worker: Worker, fd: Int32, peer: SocketAddress, listener: Listener) {
+        metrics = listener.metrics
+        self.peer = peer
+        peerText = AddressText(peer)
+        phase = .head
+        super.init(worker: worker, fd: fd, flow: worker.flow(forStranger: peer))
+        if let context = listener.state.tls {
+            tls = TLSSession(listener: context, io: worker.tls)
+            phase = .handshake
+        }
+    }
+
+    /// Starts its clock.
+    func begin() {
+        metrics.opened()
+        loop.schedule(self, at: loop.now + (phase == .handshake ? Limits.handshakeNanoseconds : worker.limits.headerTimeout))
+    }
+
+    var isSecure: Bool { tls != nil }
+
+    // MARK: Events
+
+    override func ready(_ events: Readiness) {
+        note(events)
+        if isBroken { return gone() }
+        if isCongested {
+            guard flush() else { return isBroken ? gone() : () }
+            if closesWhenSent { return finishSending() }
+            if phase == .head { loop.schedule(self, at: loop.now + worker.limits.idleTimeout) }
+            exchange?.clientDrained()
+        }
+        switch phase {
+        case .handshake: shakeHands()
+        case .head: readHead()
+        case .exchange: readBody()
+        case .tunnel: readTunnel()
+        case .linger: dropInput()
+        }
+    }
+
+    override func expired() {
+        switch phase {
+        case .handshake:
+            worker.metrics.handshake(.none, resumed: false, .timeout)
+            shut()
+        case .head:
+            // Between requests a quiet end is what everybody expects; a head begun deserves an answer.
+            if inbound != nil, !isCongested { refuse(.timeout, "the request head did not arrive in time") } else { shut() }
+        case .exchange: exchange?.clientTimedOut()
+        case .tunnel, .linger: shut()
+        }
+    }
+
+    /// The client has broken the connection.
+    private func gone() {
+        exchange?.clientGone()
+        shut()
+    }
+
+    override func shut(abort: Bool = false) {
+        if isClosed { return }
+        metrics.closed(active: exchange != nil)
+        exchange = nil
+        inbound = nil
+        worker.forget(self)
+        super.shut(abort: abort)
+    }
+
+    // MARK: TLS
+
+    private func shakeHands() {
+        guard canRead, let tls else { return }
+        while true {
+            let count = recvCipher()
+            guard count > 0 else { return }
+            tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
+            switch tls.handshake() {
+            case .wantsMore:
+                guard flushEncrypted() else { return gone() }
+                if !canRead { return }
+            case .failed:
+                flushEncrypted()
+                worker.metrics.handshake(.none, resumed: false, .failure)
+                return shut()
+            case .done:
+                return handshakeDone(tls)
+            }
+        }
+    }
+
+    private func handshakeDone(_ tls: TLSSession) {
+        worker.metrics.handshake(tls.isVersion13 ? .v1_3 : .v1_2, resumed: tls.isResumed, .success)
+        if !tls.serverName.isEmpty { namedTenant = worker.snapshot.directory.tenant(host: tls.serverName)?.id }
+        phase = .head
+        loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
+        // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with the
+        // answer instead of alone.
+        let room = worker.inbox(limit: Limits.readSize)
+        switch tls.read(into: room) {
+        case .bytes(let count):
+            received(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+            if isClosed { return }
+            flushEncrypted()
+        case .wantsMore:
+            guard flushEncrypted() else { return gone() }
+            if canRead { readHead() }
+        case .closed, .failed: shut()
+        }
+    }
+
+    // MARK: Request heads
+
+    /// Reads until one request has begun. The next one is looked at only when its answer is on its way.
+    private func readHead() {
+        if isCongested { return }
+        if parseKept() { return }
+        while canRead, phase == .head, !isClosed {
+            let room = worker.inbox(limit: Limits.readSize)
+            switch receive(into: room) {
+            case .bytes(let count): received(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+            case .nothing: return
+            case .end, .failed: return shut()
+            }
+        }
+    }
+
+    /// What was kept may hold a whole head already. True when it led to something.
+    private func parseKept() -> Bool {
+        guard inbound != nil, hasNewInbound else { return false }
+        let region = UnsafeMutableRawBufferPointer(mutating: inbound.readable)
+        return parse(region, kept: true)
+    }
+
+    private func received(_ fresh: UnsafeMutableRawBufferPointer) {
+        if inbound != nil {
+            inbound!.append(UnsafeRawBufferPointer(fresh))
+            _ = parse(UnsafeMutableRawBufferPointer(mutating: inbound.readable), kept: true)
+        } else {
+            _ = parse(fresh, kept: false)
+        }
+    }
+
+    /// - Parameter kept: the bytes are those of `inbound`.
+    private func parse(_ region: UnsafeMutableRawBufferPointer, kept: Bool) -> Bool {
+        hasNewInbound = false
+        switch worker.requestHead.parse(UnsafeRawBufferPointer(region), from: &scanned, limits: worker.requestLimits) {
+        case .incomplete:
+            if !kept {
+                inbound = Buffer(capacity: region.count, from: loop.buffers)
+                inbound!.append(UnsafeRawBufferPointer(region))
+                // From the first byte of a head on, the time for all of it runs.
+                if requests > 0 { loop.schedule(self, at: loop.now + worker.limits.headerTimeout) }
+            }
+            return false
+        case .refused(let fault):
+            refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
+            return true
+        case .complete:
+            scanned = 0
+            requests += 1
+            begin(region, kept: kept)
+            return true
+        }
+    }
+
+    /// A whole head stands at the front of `region`; `worker.requestHead` has taken it apart.
+    private func begin(_ region: UnsafeMutableRawBufferPointer, kept: Bool) {
+        let length = worker.requestHead.length
+        let head = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[..<length])
+        let exchange = worker.takeExchange(for: self)
+        self.exchange = exchange
+        phase = .exchange
+        metrics.requestBegan()
+        loop.schedule(self, at: .max)
+        guard exchange.begin(head) else {
+            // Refused; the answer is on its way. What else has come is the next request, if there is to be one.
+            if !isClosed { keepRest(of: region, from: length, kept: kept) }
+            return endOfRefusal()
+        }
+        tenant = exchange.tenantState
+        flow = exchange.flow
+        // The body, or its first part, must stand where there is room in front of it.
+        let rest = UnsafeMutableRawBufferPointer(rebasing: region[length...])
+        var body = rest
+        if kept, exchange.hasBody, !rest.isEmpty {
+            body = worker.inbox(limit: rest.count)
+            body.copyMemory(from: UnsafeRawBufferPointer(rest))
+        }
+        exchange.start(body: body) { [self] used in keepRest(of: region, from: length + used, kept: kept) }
+    }
+
+    /// Bytes past the request's end are the next one's.
+    private func keepRest(of region: UnsafeMutableRawBufferPointer, from offset: Int, kept: Bool) {
+        if kept {
+            guard inbound != nil else { return }
+            inbound!.consume(offset)
+            if inbound.readable.isEmpty { inbound = nil } else { hasNewInbound = true }
+        } else if offset < region.count {
+            keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[offset...]))
+        }
+    }
+
+    private func keepAhead(_ bytes: UnsafeRawBufferPointer) {
+        inbound = Buffer(capacity: bytes.count, from: loop.buffers)
+        inbound!.append(bytes)
+        hasNewInbound = true
+    }
+
+    // MARK: Request bodies
+
+    private func readBody() {
+        guard let exchange else { return }
+        if !exchange.requestIsDone {
+            while canRead, !isClosed, self.exchange === exchange, phase == .exchange, exchange.wantsBody {
+                let room = worker.inbox(limit: Limits.readSize)
+                switch receive(into: room) {
+                case .bytes(let count):
+                    let region = UnsafeMutableRawBufferPointer(rebasing: room[..<count])
+                    exchange.requestBody(region) { [self] used in
+                        if used < count { keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[used...])) }
+                    }
+                    if canRead, self.exchange === exchange {
+                        loop.wake(self, [])
+                        return
+                    }
+                case .nothing: return
+                case .end, .failed: return gone()
+                }
+            }
+            return
+        }
+        // Nothing is read ahead, but a client that has gone is noticed: its work stops.
+        if peerFinished, self.exchange === exchange { gone() }
+    }
+
+    // MARK: Tunnels
+
+    func becomeTunnel() {
+        phase = .tunnel
+        loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)
+        guard inbound != nil else { return }
+        exchange?.tunnelFromClient(inbound.readable)
+        inbound = nil
+    }
+
+    private func readTunnel() {
+        guard let exchange else { return }
+        while canRead, !isClosed, exchange.wantsBody {
+            let room = worker.inbox(limit: Limits.readSize)
+            switch receive(into: room) {
+            case .bytes(let count):
+                loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)
+                exchange.tunnelFromClient(UnsafeRawBufferPointer(rebasing: room[..<count]))
+                if canRead, !isClosed {
+                    loop.wake(self, [])
+                    return
+                }
+            case .nothing: return
+            case .end: return exchange.tunnelClientEnded()
+            case .failed: return gone()
+            }
+        }
+    }
+
+    // MARK: The end of an exchange
+
+    /// The answer is sent (or kept for sending) and the exchange over.
+    func exchangeDone(keepAlive: Bool) {
+        guard let done = exchange else { return }
+        exchange = nil
+        metrics.requestEnded()
+        worker.giveBack(done)
+        guard keepAlive, !worker.isDraining, !peerFinished || inbound != nil else { return close() }
+        phase = .head
+        // The time of a client that does not take its answer is not idle time.
+        loop.schedule(self, at: loop.now + (isCongested ? worker.limits.bodyTimeout : worker.limits.idleTimeout))
+        if inbound != nil || canRead { loop.wake(self, []) }
+    }
+
+    private func endOfRefusal() {
+        if !isClosed, phase == .head, inbound != nil || canRead { loop.wake(self, []) }
+    }
+
+    /// Closes once everything is sent.
+    func close() {
+        if isClosed { return }
+        phase = .linger
+        if let tls {
+            tls.finish()
+            guard flushEncrypted() else { return shut() }
+        }
+        closesWhenSent = true
+        if isCongested {
+            loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
+        } else {
+            finishSending()
+        }
+    }
+
+    private func finishSending() {
+        // Nothing unread: an ordinary close. Otherwise the kernel would send a reset, which overtakes the answer.
+        if !canRead, inbound == nil, !mayStillSend { return shut() }
+        Socket.finishSending(fd)
+        inbound = nil
+        phase = .linger
+        lingerUntil = loop.now + Limits.lingerNanoseconds
+        loop.schedule(self, at: lingerUntil)
+        dropInput()
+    }
+
+    /// The client may be in the middle of a body that nobody wants.
+    var mayStillSend = false
+
+    private func dropInput() {
+        var budget = 16
+        while canRead, !isClosed {
+            let count = recvCipher()
+            if count <= 0 { return }
+            budget -= 1
+            if budget == 0 {
+                loop.wake(self, [])
+                return
+            }
+        }
+    }
+
+    /// Reads raw bytes. Zero or less: nothing more for now, or the connection is closed by now.
+    private func recvCipher() -> Int {
+        switch receiveRaw() {
+        case .bytes(let count): return count
+        case .nothing: return 0
+        case .end, .failed:
+            if phase == .handshake { worker.metrics.handshake(.none, resumed: false, .failure) }
+            shut()
+            return -1
+        }
+    }
+
+    /// The answer can't be completed. A reset, so that nobody takes the part that was sent for the whole.
+    func abortExchange() { shut(abort: true) }
+
+    /// The client has broken the connection under its answer.
+    func answerUndeliverable() { gone() }
+
+    // MARK: Refusals before there is an exchange
+
+    private func refuse(_ problem: Refusal, _ detail: StaticString, status: UInt16? = nil) {
+        let exchange = worker.takeExchange(for: self)
+        self.exchange = exchange
+        metrics.requestBegan()
+        phase = .exchange
+        mayStillSend = true
+        exchange.refuseUnparsed(problem, detail, status: status)
+    }
+
+    // MARK: Control
+
+    /// Closes if no request is under way; otherwise after it.
+    func retire() {
+        switch phase {
+        case .handshake, .linger: break
+        case .head:
+            if inbound == nil, !isCongested { close() }
+        case .exchange: exchange?.keepAlive = false
+        case .tunnel: break
+        }
+    }
+
+    /// Its tenant is gone.
+    func revoke() {
+        switch phase {
+        case .exchange: exchange?.keepAlive = false
+        case .tunnel: gone()
+        default: close()
+        }
+    }
+}
+
+/// A numeric address as text, at hand for every request.
+struct AddressText {
+    private var bytes = InlineArray<48, UInt8>(repeating: 0)
+    private var count = 0
+
+    init(_ address: SocketAddress) {
+        withUnsafeTemporaryAllocation(byteCount: 48, alignment: 1) { room in
+            var writer = ByteWriter(room)
+            address.writeHost(to: &writer)
+            for i in 0..<writer.count { bytes[i] = room[i] }
+            count = writer.count
+        }
+    }
+
+    func write(to writer: inout ByteWriter) {
+        bytes.span.withUnsafeBytes { writer.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    }
+}

@@ -1,0 +1,104 @@
+import Base
+import HTTP
+import Metrics
+import Net
+
+/// What the access log needs of a head after its bytes are gone.
+struct NotedHead {
+    private(set) var text: [UInt8] = []
+    private(set) var method = 0..<0
+    private(set) var host = 0..<0
+    private(set) var path = 0..<0
+
+    mutating func clear() {
+        text.removeAll(keepingCapacity: true)
+        (method, host, path) = (0..<0, 0..<0, 0..<0)
+    }
+
+    mutating func note(_ bytes: UnsafeRawBufferPointer, _ worker: Worker) {
+        text.removeAll(keepingCapacity: true)
+        func add(_ part: UnsafeRawBufferPointer) -> Range<Int> {
+            let start = text.count
+            text.append(contentsOf: part)
+            return start..<text.count
+        }
+        method = add(bytes[worker.requestHead.methodRange])
+        host = add(bytes[worker.requestHead.host])
+        path = add(bytes[worker.accessLog?.logsQuery == true ? worker.requestHead.target : worker.requestHead.path])
+    }
+}
+
+extension Worker {
+    /// The end of every exchange: counters and the access log.
+    func record(_ exchange: Exchange) {
+        let done = Clock.monotonic()
+        let duration = done &- exchange.started
+        let tenant = exchange.tenantState?.metrics ?? metrics.unattributed
+        let status = Int(exchange.status)
+        tenant.finished(code: status, nanoseconds: duration)
+        if exchange.requestBytes > 0 { tenant.received(bytes: exchange.requestBytes) }
+        if exchange.responseBytes > 0 { tenant.sent(bytes: exchange.responseBytes) }
+        if let refusal = exchange.refusal { tenant.refused(refusal) }
+        var upstreamTime: UInt64?
+        if exchange.sentAt > 0 {
+            let answered = exchange.answeredAt > 0 ? exchange.answeredAt : done
+            let time = answered &- exchange.sentAt
+            upstreamTime = time
+            exchange.balancer?.metrics.finished(nanoseconds: time)
+            // What is left when the wait for the upstream is taken out. Bodies run at the speed of both ends: only
+            // exchanges without one say something about the gateway.
+            if !exchange.isTunnel, exchange.requestBytes == 0, duration > time { metrics.overhead(nanoseconds: duration - time) }
+        }
+        if let log = accessLog { write(exchange, duration, upstreamTime, to: log) }
+    }
+
+    private func write(_ exchange: Exchange, _ duration: UInt64, _ upstreamTime: UInt64?, to log: AccessLogBuffer) {
+        var line = AccessLogLine(time: wall(exchange.started))
+        line.status = Int(exchange.status)
+        line.refused = exchange.refusal
+        line.requestBytes = exchange.requestBytes
+        line.responseBytes = exchange.responseBytes
+        line.duration = duration
+        line.upstreamDuration = upstreamTime
+        line.attempts = exchange.attempts
+        var tenant = exchange.tenantState?.id ?? ""
+        var server = exchange.attempts > 0 ? exchange.serverLabel ?? "" : ""
+        // The ids and the client's address, written out in front of the line's own room.
+        withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { room in
+            var writer = ByteWriter(room)
+            func part(_ write: (inout ByteWriter) -> Void) -> UnsafeRawBufferPointer {
+                let start = writer.count
+                write(&writer)
+                return UnsafeRawBufferPointer(rebasing: writer.written[start...])
+            }
+            line.requestID = part { exchange.requestID.write(to: &$0) }
+            line.client = part { exchange.client.peerText.write(to: &$0) }
+            if exchange.trace.id != (0, 0) {
+                line.traceID = part {
+                    $0.append(hex16: exchange.trace.id.0)
+                    $0.append(hex16: exchange.trace.id.1)
+                }
+            }
+            if let version = exchange.client.tls?.version {
+                line.tls = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
+            }
+            let version: StaticString = exchange.isHTTP10 ? "HTTP/1.0" : "HTTP/1.1"
+            line.protocol = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
+            tenant.withUTF8 { tenant in
+                server.withUTF8 { server in
+                    exchange.noted.text.withUnsafeBytes { noted in
+                        if !tenant.isEmpty { line.tenant = UnsafeRawBufferPointer(tenant) }
+                        if !server.isEmpty { line.upstream = UnsafeRawBufferPointer(server) }
+                        func text(_ range: Range<Int>) -> UnsafeRawBufferPointer? {
+                            range.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: noted[range])
+                        }
+                        line.method = text(exchange.noted.method)
+                        line.host = text(exchange.noted.host)
+                        line.path = text(exchange.noted.path)
+                        log.append(line, now: loop.now)
+                    }
+                }
+            }
+        }
+    }
+}

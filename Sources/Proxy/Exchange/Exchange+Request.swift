@@ -1,0 +1,255 @@
+import Base
+import HTTP
+import Metrics
+import Net
+import Tenancy
+
+/// Towards the upstream: the head rewritten, the body passed on as it comes.
+extension Exchange {
+    // MARK: Head
+
+    /// The client's own id is kept only from a trusted proxy; a well-formed trace is continued from anybody.
+    func nameRequest(_ bytes: UnsafeRawBufferPointer, trusted: Bool) {
+        if trusted, let field = worker.requestHead.fields.first(.xRequestID), requestID.take(bytes[field.value]) {
+        } else {
+            requestID.generate(&worker.random)
+        }
+        if let field = worker.requestHead.fields.first(.traceparent), !worker.requestHead.fields.repeated.contains(.traceparent),
+            let id = TraceContext.traceID(bytes[field.value])
+        {
+            trace = TraceContext(id: id, isContinued: true)
+        } else {
+            trace = TraceContext(id: (worker.random.next() | 1, worker.random.next()), isContinued: false)
+        }
+    }
+
+    func findRoute(_ path: UnsafeRawBufferPointer, of tenant: Tenant) -> Route? {
+        if PathNormalizer.isNormal(path) { return tenant.route(for: path) }
+        let room = worker.headRoom
+        guard let count = PathNormalizer.normalize(path, into: room) else { return nil }
+        return tenant.route(for: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count]))
+    }
+
+    /// Writes the head for the upstream into the worker's room for heads. False when it does not fit.
+    func writeRequestHead(_ bytes: UnsafeRawBufferPointer, _ tenant: Tenant, _ route: Route, trusted: Bool) -> Bool {
+        var out = ByteWriter(worker.headRoom)
+        out.append(bytes[worker.requestHead.methodRange])
+        out.append(byte: ASCII.space)
+        out.append(bytes[worker.requestHead.target])
+        out.append(" HTTP/1.1\r\n")
+        copyRequestFields(bytes, to: &out, route, trusted: trusted)
+        out.append(tenant.identityFields)
+        out.append("X-Request-Id: ")
+        requestID.write(to: &out)
+        if !trace.isContinued {
+            out.append("\r\ntraceparent: 00-")
+            out.append(hex16: trace.id.0)
+            out.append(hex16: trace.id.1)
+            out.append(byte: 0x2D)
+            out.append(hex16: worker.random.next() | 1)
+            // Sampled: an upstream that asks the parent whether to record would otherwise record nothing.
+            out.append("-01")
+        }
+        out.append("\r\n")
+        writeForwarding(bytes, to: &out, trusted: trusted)
+        out.append("Via: 1.1 gateway\r\n")
+        switch worker.requestHead.framing {
+        case .none, .untilClose: break
+        case .length(let length):
+            out.append("Content-Length: ")
+            out.append(decimal: length)
+            out.append("\r\n")
+        case .chunked: out.append("Transfer-Encoding: chunked\r\n")
+        }
+        if wantsUpgrade, let field = worker.requestHead.fields.first(.upgrade) {
+            out.append("Connection: upgrade\r\nUpgrade: ")
+            out.append(bytes[field.value])
+            out.append("\r\n")
+        }
+        out.append(route.requestEdits.added)
+        out.append("\r\n")
+        worker.headWritten = out.written
+        return !out.overflowed
+    }
+
+    /// Fields that the gateway writes itself, or that end here.
+    private func isReplaced(_ id: FieldName, trusted: Bool) -> Bool {
+        switch id {
+        case .other, .host: return false
+        case .contentLength, .expect, .xTenant, .xRequestID, .xForwardedFor, .xRealIP, .proxyAuthorization: return true
+        case .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedOther, .forwarded: return !trusted
+        case .traceparent, .tracestate: return !trace.isContinued
+        default: return id.isHopByHop
+        }
+    }
+
+    /// Copies the fields that pass, runs of them at once: between two dropped lines the bytes are contiguous.
+    private func copyRequestFields(_ bytes: UnsafeRawBufferPointer, to out: inout ByteWriter, _ route: Route, trusted: Bool) {
+        let count = worker.requestHead.fields.count
+        guard count > 0 else { return }
+        let edits = route.requestEdits
+        let checksNames = !edits.removed.isEmpty
+        var run = worker.requestHead.fields[0].name.first
+        let base = bytes.baseAddress!
+        for i in 0..<count {
+            let field = worker.requestHead.fields[i]
+            guard field.dropped || isReplaced(field.id, trusted: trusted) || (checksNames && edits.removes(bytes[field.name]))
+            else { continue }
+            out.append(base + run, field.name.first - run)
+            run = i + 1 < count ? worker.requestHead.fields[i + 1].name.first : bytes.count - 2
+        }
+        out.append(base + run, bytes.count - 2 - run)
+    }
+
+    /// RFC 7239 and its older relatives. What an untrusted client says about itself is replaced, not appended to.
+    private func writeForwarding(_ bytes: UnsafeRawBufferPointer, to out: inout ByteWriter, trusted: Bool) {
+        let peer = client.peerText
+        let secure = client.isSecure
+        out.append("X-Forwarded-For: ")
+        var real: UnsafeRawBufferPointer?
+        if trusted, worker.requestHead.fields.first(.xForwardedFor) != nil {
+            for i in 0..<worker.requestHead.fields.count where worker.requestHead.fields[i].id == .xForwardedFor {
+                let value = bytes[worker.requestHead.fields[i].value]
+                if value.isEmpty { continue }
+                out.append(value)
+                out.append(", ")
+            }
+            real = realClient(bytes)
+        }
+        peer.write(to: &out)
+        out.append("\r\nX-Real-IP: ")
+        if let real { out.append(real) } else { peer.write(to: &out) }
+        if !trusted || worker.requestHead.fields.first(.xForwardedProto) == nil {
+            if secure { out.append("\r\nX-Forwarded-Proto: https") } else { out.append("\r\nX-Forwarded-Proto: http") }
+        }
+        let host = bytes[worker.requestHead.hostHeader]
+        if !trusted || worker.requestHead.fields.first(.xForwardedHost) == nil {
+            out.append("\r\nX-Forwarded-Host: ")
+            out.append(host)
+        }
+        out.append("\r\nForwarded: for=")
+        if client.peer.isIPv4 {
+            peer.write(to: &out)
+        } else {
+            out.append("\"[")
+            peer.write(to: &out)
+            out.append("]\"")
+        }
+        if secure { out.append(";proto=https;host=") } else { out.append(";proto=http;host=") }
+        // A port's colon and an IPv6 address's brackets are no token.
+        let plain = worker.requestHead.hostHeader.count == worker.requestHead.host.count
+        if !plain { out.append(byte: 0x22) }
+        out.append(host)
+        if !plain { out.append(byte: 0x22) }
+        out.append("\r\n")
+    }
+
+    /// The rightmost address of `X-Forwarded-For` that no trusted proxy has; the leftmost when all are trusted.
+    private func realClient(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        var found: UnsafeRawBufferPointer?
+        var i = worker.requestHead.fields.count
+        while i > 0 {
+            i -= 1
+            guard worker.requestHead.fields[i].id == .xForwardedFor else { continue }
+            let value = bytes[worker.requestHead.fields[i].value]
+            var end = value.count
+            while end > 0 {
+                var start = end
+                while start > 0, value[start - 1] != 0x2C { start -= 1 }
+                var (low, high) = (start, end)
+                while low < high, value[low] == ASCII.space || value[low] == ASCII.tab { low += 1 }
+                while low < high, value[high - 1] == ASCII.space || value[high - 1] == ASCII.tab { high -= 1 }
+                let entry = UnsafeRawBufferPointer(rebasing: value[low..<high])
+                // What is no address can't be believed, nor anything to the left of it.
+                guard let address = SocketAddress(String(decoding: entry, as: UTF8.self), port: 0) else { return found }
+                found = entry
+                if !worker.snapshot.trusts(address) { return found }
+                end = start - 1
+            }
+        }
+        return found
+    }
+
+    // MARK: Body
+
+    /// Whether the client's next bytes can be taken: there is somewhere to put them.
+    var wantsBody: Bool {
+        guard let upstream, !answerIsDone else { return false }
+        if isTunnel { return !upstream.isCongested }
+        return !requestIsDone && !answerHasBegun && upstream.state == .busy && !upstream.isCongested
+    }
+
+    /// The next part of the body, as it was read.
+    func requestBody(_ region: UnsafeMutableRawBufferPointer, keepRest: (Int) -> Void) {
+        guard let upstream, let encoded = encodeRequestBody(region, keepRest: keepRest) else { return }
+        worker.loop.schedule(client, at: requestIsDone ? .max : worker.loop.now + worker.limits.bodyTimeout)
+        if !encoded.isEmpty { upstream.send(encoded) }
+        if requestIsDone || upstream.isCongested { expectAnswer() }
+        // While the upstream takes nothing, it is not the client who is late.
+        if upstream.isCongested { worker.loop.schedule(client, at: .max) }
+    }
+
+    /// What the upstream is to be sent of these bytes; nil when the request was refused meanwhile.
+    func encodeRequestBody(_ region: UnsafeMutableRawBufferPointer, keepRest: (Int) -> Void) -> UnsafeRawBufferPointer? {
+        let nothing = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[..<0])
+        if requestIsDone {
+            keepRest(0)
+            return nothing
+        }
+        if requestDecoder == nil {
+            let count = Int(min(UInt64(region.count), requestRemaining))
+            keepRest(count)
+            requestRemaining -= UInt64(count)
+            requestBytes += UInt64(count)
+            requestIsDone = requestRemaining == 0
+            return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[..<count])
+        }
+        let step = requestDecoder!.decode(region)
+        requestBytes += UInt64(step.produced)
+        if case .refused(let fault) = step.state {
+            upstream?.shut(abort: true)
+            upstream = nil
+            keepRest(region.count)
+            _ = refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
+            return nil
+        }
+        if let most = route?.maxBody, requestBytes > most {
+            upstream?.shut(abort: true)
+            upstream = nil
+            keepRest(region.count)
+            _ = refuse(.contentTooLarge, "the body is larger than allowed")
+            return nil
+        }
+        let complete = step.state == .complete
+        keepRest(step.consumed)
+        requestIsDone = complete
+        let data = UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
+        return worker.chunk(data, at: region.baseAddress, last: complete, trailers: complete ? requestDecoder!.trailers : [])
+    }
+
+    /// The upstream takes more.
+    func upstreamDrained() {
+        if isTunnel || !requestIsDone {
+            if !isTunnel { worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout) }
+            worker.loop.wake(client, [])
+        }
+        if !requestIsDone, !isTunnel { upstream?.pause() }
+    }
+
+    // MARK: Tunnel
+
+    func tunnelFromClient(_ bytes: UnsafeRawBufferPointer) {
+        requestBytes += UInt64(bytes.count)
+        guard let upstream, upstream.send(bytes) else { return endTunnel() }
+    }
+
+    func tunnelClientEnded() { endTunnel() }
+
+    func endTunnel() {
+        upstream?.shut()
+        upstream = nil
+        keepAlive = false
+        settle()
+        client.exchangeDone(keepAlive: false)
+    }
+}

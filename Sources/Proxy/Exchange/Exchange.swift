@@ -1,0 +1,337 @@
+import Base
+import HTTP
+import Metrics
+import Net
+import Tenancy
+
+/// One request, from its head to its settlement. This file tells the story; the extensions hold the details.
+///
+///     begin ── refused ───────────────────────────────► settle
+///       │
+///     start ─► waiting (for a name, a place, a connection) ── timeout, failure ─► retry once or refuse
+///       │         │
+///       └─────────┴─► sending ─► answering ─► done ─► settle
+///                        │           │
+///                        │           └─ 101 ─► tunnel ─► settle
+///                        └─ cut, timeout ─► retry once, refuse; after the answer began: break the client's transfer
+///
+/// Belongs to a client connection's framing through `ClientConnection` and to an upstream's through `UpstreamConnection`;
+/// knows nothing of either one's bytes on the wire but heads and bodies. Reused for request after request.
+final class Exchange {
+    unowned let worker: Worker
+    private(set) unowned(unsafe) var client: ClientConnection
+    var upstream: UpstreamConnection?
+    private(set) var balancer: Balancer?
+    /// Of the configuration this request began under.
+    private(set) var tenant: Tenant?
+    private(set) var tenantState: TenantState?
+    private(set) var route: Route?
+
+    // The request
+    var method = Method.get
+    var isHTTP10 = false
+    /// The client's connection may go on after this request.
+    var keepAlive = false
+    var wantsUpgrade = false
+    var expectsContinue = false
+    var hasBody = false
+    var requestIsDone = false
+    var requestRemaining: UInt64 = 0
+    var requestDecoder: ChunkedDecoder?
+    var requestBytes: UInt64 = 0
+    /// The head as it goes to the upstream: kept while a retry is possible or the connection is not there yet.
+    var head: Buffer?
+    /// The first part of the body, while the connection is not there yet.
+    var heldBody: Buffer?
+    var requestID = RequestID()
+    var trace = TraceContext()
+
+    // The answer
+    var answerHasBegun = false
+    var answerIsDone = false
+    var answerRemaining: UInt64 = 0
+    var answerFraming = BodyFraming.none
+    var answerDecoder: ChunkedDecoder?
+    var answerKeepsUpstream = false
+    /// Towards the client: chunked, because the length is not known.
+    var chunksAnswer = false
+    var interimAnswers = 0
+    var isTunnel = false
+    var status: UInt16 = 0
+    var refusal: Refusal?
+    var responseBytes: UInt64 = 0
+
+    // Attempts
+    var attempts = 0
+    private var triedPool: ServerPool?
+    private var isWaiting = false
+
+    // Times, monotonic nanoseconds
+    var started: UInt64 = 0
+    var sentAt: UInt64 = 0
+    var answeredAt: UInt64 = 0
+    /// What the access log says of the head.
+    var noted = NotedHead()
+
+    init(worker: Worker, client: ClientConnection) {
+        (self.worker, self.client) = (worker, client)
+    }
+
+    /// The server of the last attempt.
+    var serverLabel: String? { triedPool?.server.label }
+
+    /// Over: holds on to nothing that others may want to free.
+    func letGo() {
+        (upstream, balancer, tenant, tenantState, route, triedPool) = (nil, nil, nil, nil, nil, nil)
+        (requestDecoder, answerDecoder) = (nil, nil)
+        head = nil
+        heldBody = nil
+    }
+
+    var flow: Flow { tenantState?.flow ?? client.flow }
+
+    /// Makes it ready for another request.
+    func reset(for client: ClientConnection) {
+        self.client = client
+        (wantsUpgrade, expectsContinue, hasBody, requestIsDone, isTunnel, isWaiting) = (false, false, false, false, false, false)
+        (answerHasBegun, answerIsDone, answerKeepsUpstream, chunksAnswer) = (false, false, false, false)
+        (requestBytes, responseBytes, requestRemaining, answerRemaining) = (0, 0, 0, 0)
+        (attempts, interimAnswers, status, refusal) = (0, 0, 0, nil)
+        (sentAt, answeredAt) = (0, 0)
+        started = worker.loop.now
+        trace = TraceContext()
+    }
+
+    // MARK: 1. Who is it for?
+
+    /// Resolves the tenant and the route of the head in `worker.requestHead` and writes what goes upstream. False when the
+    /// request was refused.
+    func begin(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let snapshot = worker.snapshot
+        method = worker.requestHead.method
+        isHTTP10 = worker.requestHead.version == .http10
+        keepAlive = worker.requestHead.keepAlive
+        expectsContinue = worker.requestHead.expectsContinue
+        wantsUpgrade = worker.requestHead.wantsUpgrade
+        switch worker.requestHead.framing {
+        case .none, .untilClose: break
+        case .length(let length):
+            hasBody = length > 0
+            requestRemaining = length
+        case .chunked:
+            hasBody = true
+            requestDecoder = ChunkedDecoder()
+        }
+        requestIsDone = !hasBody
+        let trusted = snapshot.trusts(client.peer)
+        nameRequest(bytes, trusted: trusted)
+        if worker.accessLog != nil { noted.note(bytes, worker) }
+
+        guard let tenant = snapshot.directory.tenant(host: bytes[worker.requestHead.host]) else {
+            return refuse(.misdirected, "no such host here")
+        }
+        if let named = client.namedTenant, named != tenant.id {
+            return refuse(.misdirected, "the TLS server name and the host differ")
+        }
+        self.tenant = tenant
+        let state = worker.state(of: tenant)
+        tenantState = state
+        if tenant.suspended { return refuse(.tenantSuspended, "this service is suspended") }
+
+        guard let route = findRoute(bytes[worker.requestHead.path], of: tenant) else {
+            return refuse(.badRequest, "ambiguous path")
+        }
+        self.route = route
+        if let most = route.maxBody, requestRemaining > most { return refuse(.contentTooLarge, "the body is larger than allowed") }
+        guard let upstream = route.upstream else { return refuse(.noHealthyUpstream, "no upstream") }
+        balancer = worker.balancer(for: snapshot.upstreams[upstream])
+        guard writeRequestHead(bytes, tenant, route, trusted: trusted) else { return refuse(.headersTooLarge, "the head is too large") }
+        return true
+    }
+
+    // MARK: 2. Where does it go?
+
+    /// Sends the head that `begin` has written, and the part of the body that came with it, or waits for a connection.
+    /// - Parameters:
+    ///   - body: stands in the worker's inbox, with room in front and behind. May hold the next request as well.
+    ///   - keepRest: called with the number of bytes that belong to this request, before any of them is overwritten.
+    func start(body: UnsafeMutableRawBufferPointer, keepRest: (Int) -> Void) {
+        let first = encodeRequestBody(body, keepRest: keepRest)
+        guard let first else { return }
+        switch balancer!.acquire(for: self) {
+        case .connection(let connection):
+            if mayRetryOnceSent { keepHead() }
+            askForBody(after: first)
+            connection.send(joined(worker.headWritten, first))
+            sent(on: connection)
+        case .later:
+            keepHead()
+            if !first.isEmpty {
+                heldBody = Buffer(capacity: first.count, from: worker.loop.buffers)
+                heldBody!.append(first)
+            }
+            askForBody(after: first)
+        case .refused(let problem):
+            _ = refuse(problem, "no server is available")
+        }
+    }
+
+    private func keepHead() {
+        let written = worker.headWritten
+        head = Buffer(capacity: written.count, from: worker.loop.buffers)
+        head!.append(written)
+    }
+
+    /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
+    private func askForBody(after first: UnsafeRawBufferPointer) {
+        guard !requestIsDone else { return }
+        worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout)
+        guard expectsContinue, first.isEmpty, !isHTTP10 else { return }
+        let line: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
+        client.send(UnsafeRawBufferPointer(start: line.utf8Start, count: line.utf8CodeUnitCount))
+    }
+
+    /// The result of waiting for a place or a name.
+    func acquired(_ result: Balancer.Acquired) {
+        isWaiting = false
+        worker.loop.schedule(client, at: requestIsDone ? .max : worker.loop.now + worker.limits.bodyTimeout)
+        switch result {
+        case .connection: connected()
+        case .later: break
+        case .refused(let problem): _ = refuse(problem, "no server is available")
+        }
+    }
+
+    func waits(in balancer: Balancer, until deadline: UInt64) {
+        isWaiting = true
+        worker.loop.schedule(client, at: deadline)
+    }
+
+    /// This connection carries it from now on.
+    func attempt(on connection: UpstreamConnection) {
+        upstream = connection
+        triedPool = connection.pool
+        attempts += 1
+    }
+
+    /// The connection is there: what was kept goes out.
+    func connected() {
+        guard let upstream else { return }
+        if head != nil { upstream.send(head.readable) }
+        if heldBody != nil {
+            upstream.send(heldBody.readable)
+            heldBody = nil
+        }
+        if !mayRetryOnceSent { head = nil }
+        sent(on: upstream)
+        if wantsBody { worker.loop.wake(client, []) }
+    }
+
+    private func sent(on connection: UpstreamConnection) {
+        sentAt = worker.loop.now
+        // A broken one reports itself through its events, and then it is known whether an answer had come.
+        if requestIsDone || connection.isCongested { expectAnswer() }
+    }
+
+    func expectAnswer() {
+        guard let upstream, !isTunnel, !answerHasBegun else { return }
+        upstream.expectAnswer(within: route?.responseTimeout ?? balancer?.upstream.responseTimeout ?? 30_000_000_000)
+    }
+
+    // MARK: 3. Failures on the way
+
+    /// A request that was sent may be sent again only when a second arrival does no harm and nothing of it is gone.
+    private var mayRetryOnceSent: Bool { method.isIdempotent && !hasBody && attempts <= 1 && !wantsUpgrade }
+
+    func connectFailed() {
+        upstream = nil
+        retryOrRefuse(.badUpstream, "the upstream can't be reached", possible: balancer!.hasOther(than: triedPool))
+    }
+
+    /// The upstream has closed or reset the connection, before or in the middle of its answer.
+    func answerFailed() {
+        if answerHasBegun { return breakAnswer() }
+        let retry = mayRetryOnceSent && head != nil
+        upstream?.shut()
+        upstream = nil
+        retryOrRefuse(.badUpstream, "the upstream closed the connection without an answer", possible: retry)
+    }
+
+    func answerMalformed() {
+        upstream?.shut()
+        upstream = nil
+        _ = refuse(.badUpstream, "the upstream's answer is not valid HTTP")
+    }
+
+    func upstreamTimedOut() {
+        if answerHasBegun { return breakAnswer() }
+        upstream?.shut()
+        upstream = nil
+        _ = refuse(.upstreamTimeout, "the upstream did not answer in time")
+    }
+
+    private func retryOrRefuse(_ problem: Refusal, _ detail: StaticString, possible: Bool) {
+        guard possible, attempts < 2, head != nil, let balancer, balancer.mayRetry() else {
+            _ = refuse(problem, detail)
+            return
+        }
+        switch balancer.acquire(for: self, avoiding: triedPool) {
+        case .connection: connected()
+        case .later: break
+        case .refused(let problem): _ = refuse(problem, "no server is available")
+        }
+    }
+
+    /// The answer can't be completed: the client must see that.
+    func breakAnswer() {
+        upstream?.shut()
+        upstream = nil
+        settle()
+        client.abortExchange()
+    }
+
+    func clientGone() {
+        balancer?.stopWaiting(self)
+        upstream?.shut()
+        upstream = nil
+        if status == 0 { status = 499 }
+        settle()
+    }
+
+    func clientTimedOut() {
+        if isWaiting {
+            balancer?.stopWaiting(self)
+            worker.stopWaiting(self)
+            isWaiting = false
+            _ = refuse(.overloaded, "no connection to the upstream became free in time")
+        } else if answerHasBegun {
+            // It does not take its answer.
+            breakAnswer()
+        } else if !requestIsDone {
+            upstream?.shut()
+            upstream = nil
+            _ = refuse(.timeout, "the request body did not arrive in time")
+        }
+    }
+
+    // MARK: 4. The end
+
+    /// The whole answer is sent or kept for sending.
+    func finish() {
+        answerIsDone = true
+        head = nil
+        if let upstream {
+            self.upstream = nil
+            upstream.release(keep: answerKeepsUpstream && requestIsDone)
+        }
+        if !requestIsDone {
+            keepAlive = false
+            client.mayStillSend = true
+        }
+        settle()
+        client.exchangeDone(keepAlive: keepAlive)
+    }
+
+    /// Usage is recorded. Nobody waits for this.
+    func settle() { worker.record(self) }
+}

@@ -1,0 +1,121 @@
+import Base
+import Configuration
+import Net
+import Synchronization
+
+/// One group of servers of one configuration. A template has an instance for each tenant that uses it.
+public final class Upstream: Sendable {
+    public let name: String
+    /// Position in its snapshot.
+    public let index: Int
+    public let servers: [Server]
+    public let weights: [Int]
+    public let balance: Balance
+    public let connectTimeout: UInt64
+    public let responseTimeout: UInt64
+    /// To each server, from all loops together.
+    public let maxConnections: Int
+    public let healthCheck: HealthCheckSettings?
+    /// The same for equal upstreams of two configurations: a loop keeps its state for it.
+    public let key: String
+
+    init(_ settings: UpstreamSettings, index: Int, key: String, servers: [Server]) {
+        name = settings.name
+        self.index = index
+        self.key = key
+        self.servers = servers
+        weights = settings.servers.map(\.weight)
+        balance = settings.balance
+        connectTimeout = settings.connectTimeout
+        responseTimeout = settings.responseTimeout
+        maxConnections = settings.maxConnections
+        healthCheck = settings.healthCheck
+    }
+}
+
+/// One server, for the life of the process: its health and its addresses outlive every configuration.
+public final class Server: Sendable {
+    public let upstream: String
+    public let host: String
+    public let port: UInt16
+    /// `host:port`, as metrics and logs name it.
+    public let label: String
+
+    /// Set by health checks, read by every loop.
+    public let isHealthy = Atomic<Bool>(true)
+    /// Moves on when the addresses change.
+    public let version = Atomic<Int>(0)
+    /// Monotonic nanoseconds when a loop last wanted it: names that nobody uses are not resolved again.
+    public let lastUsed = Atomic<UInt64>(0)
+    private let resolution: Mutex<Resolution>
+
+    private struct Resolution {
+        var addresses: [SocketAddress] = []
+        var isRunning = false
+        var isLiteral = false
+        var waiting: [@Sendable () -> Void] = []
+    }
+
+    init(upstream: String, host: String, port: UInt16) {
+        (self.upstream, self.host, self.port) = (upstream, host, port)
+        label = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        var state = Resolution()
+        if let literal = SocketAddress(host, port: port) {
+            state.addresses = [literal]
+            state.isLiteral = true
+        }
+        resolution = Mutex(state)
+        if state.isLiteral { version.store(1, ordering: .relaxed) }
+    }
+
+    public var addresses: [SocketAddress] { resolution.withLock { $0.addresses } }
+    public var needsResolver: Bool { resolution.withLock { !$0.isLiteral } }
+
+    /// Looks the name up (again). `done` is called once, on another thread; the last good addresses stay when it fails.
+    func resolve(with resolver: Resolver, done: (@Sendable () -> Void)? = nil) {
+        let start = resolution.withLock { state in
+            if let done { state.waiting.append(done) }
+            if state.isRunning { return false }
+            state.isRunning = true
+            return true
+        }
+        guard start else { return }
+        resolver.resolve(host, port: port) { [self] outcome in
+            let waiting = resolution.withLock { state in
+                state.isRunning = false
+                if case .addresses(let found) = outcome, Set(found) != Set(state.addresses) {
+                    state.addresses = found
+                    version.add(1, ordering: .releasing)
+                }
+                defer { state.waiting = [] }
+                return state.waiting
+            }
+            for call in waiting { call() }
+        }
+    }
+}
+
+/// Every server the process knows, by upstream and address. Used when a configuration is built, never on the request path.
+public final class ServerRegistry: Sendable {
+    private let servers = Mutex<[String: Server]>([:])
+
+    public init() {}
+
+    func server(upstream: String, host: String, port: UInt16) -> Server {
+        servers.withLock { all in
+            let key = "\(upstream)|\(host)|\(port)"
+            if let known = all[key] { return known }
+            let new = Server(upstream: upstream, host: host, port: port)
+            all[key] = new
+            return new
+        }
+    }
+
+    /// Forgets servers that the configuration in force does not have.
+    public func keep(only used: [Upstream]) {
+        let wanted = Set(used.flatMap { $0.servers.map { "\($0.upstream)|\($0.host)|\($0.port)" } })
+        servers.withLock { all in all = all.filter { wanted.contains($0.key) } }
+    }
+
+    public var all: [Server] { servers.withLock { Array($0.values) } }
+}

@@ -1,0 +1,73 @@
+import Base
+import Configuration
+import Crypto
+import Net
+import Tenancy
+
+/// One configuration in force: immutable, shared by all loops, swapped whole between two events.
+public final class Snapshot: Sendable {
+    public let settings: HotSettings
+    public let directory: Directory
+    public let upstreams: [Upstream]
+    public let listeners: [ListenerState]
+    /// Bytes of `problem_base`.
+    let problemBase: [UInt8]
+
+    /// - Parameter tls: of each listener, nil for plain ones.
+    public init(_ settings: HotSettings, servers: ServerRegistry, tls: [TLSListener?]) {
+        self.settings = settings
+        var instances: [Upstream] = []
+        var known: [String: Int] = [:]
+        func instance(_ template: Int, _ tenant: TenantSettings?) -> Int {
+            let group = settings.upstreams[template]
+            func fill(_ text: String) -> String {
+                guard let tenant, text.contains("{") else { return text }
+                return text.replacing("{namespace}", with: tenant.namespace).replacing("{tenant}", with: tenant.id)
+            }
+            let hosts = group.servers.map { fill($0.host) }
+            let key = group.isTemplate ? "\(group.name)|" + hosts.joined(separator: "|") : group.name
+            if let index = known[key] { return index }
+            let members = zip(hosts, group.servers).map { servers.server(upstream: group.name, host: $0, port: $1.port) }
+            known[key] = instances.count
+            instances.append(Upstream(group, index: instances.count, key: key, servers: members))
+            return instances.count - 1
+        }
+        directory = Directory(settings.tenants) { instance($0, $1) }
+        upstreams = instances
+        listeners = zip(settings.listeners, tls).enumerated().map {
+            ListenerState(index: $0.offset, endpoint: $0.element.0.endpoint, tls: $0.element.1)
+        }
+        problemBase = Array(settings.problemBase.utf8)
+    }
+
+    /// Whether what this address says about the client is believed.
+    func trusts(_ address: SocketAddress) -> Bool {
+        for block in settings.trustedProxies where block.contains(high: address.high, low: address.low) { return true }
+        return false
+    }
+}
+
+/// A listener as a connection sees it.
+public final class ListenerState: Sendable {
+    public let index: Int
+    public let endpoint: Endpoint
+    public let tls: TLSListener?
+    public let label: String
+
+    init(index: Int, endpoint: Endpoint, tls: TLSListener?) {
+        (self.index, self.endpoint, self.tls) = (index, endpoint, tls)
+        label = endpoint.label
+    }
+}
+
+extension Endpoint {
+    public var label: String {
+        guard let host else { return "*:\(port)" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+
+    public var address: SocketAddress? {
+        guard let host else { return .any(port: port) }
+        return SocketAddress(host, port: port)
+    }
+}

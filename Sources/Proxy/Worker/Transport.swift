@@ -1,0 +1,190 @@
+import Base
+import Crypto
+import Glibc
+import Net
+
+/// A connection's bytes, with or without TLS: reads into the caller's room, sends at once and keeps what the kernel would
+/// not take. Whoever produces must look at `isCongested` and stop; `drained()` says when to go on.
+class Transport: Source {
+    enum Received {
+        case bytes(Int)
+        /// Nothing now; a later event brings more.
+        case nothing
+        /// The peer has finished sending.
+        case end
+        case failed
+    }
+
+    final let worker: Worker
+    final var tls: TLSSession?
+    /// Sent by us and not yet taken by the kernel (as it goes on the wire).
+    private final var outbound: Buffer?
+    /// An edge was seen, and no short read since.
+    final var canRead = false
+    final var peerFinished = false
+    final var isBroken = false
+    /// Once a peer was slow to take what it is sent, less is read for it at a time: a slow peer costs little memory.
+    final var wasCongested = false
+
+    init(worker: Worker, fd: Int32, flow: Flow) {
+        self.worker = worker
+        super.init(loop: worker.loop, fd: fd, flow: flow)
+    }
+
+    final var isCongested: Bool { outbound != nil }
+
+    /// Bytes kept for the peer.
+    final var unsent: Int {
+        outbound.readable.count
+    }
+
+    /// Notes what epoll said. Call first in `ready`.
+    @inline(__always)
+    final func note(_ events: Readiness) {
+        if events.contains(.readable) { canRead = true }
+        if !events.isDisjoint(with: [.peerFinished, .hungUp, .failed]) {
+            peerFinished = true
+            canRead = true
+            if !events.isDisjoint(with: [.hungUp, .failed]) { isBroken = true }
+        }
+    }
+
+    // MARK: Receiving
+
+    /// Reads what has come, at most `room`. With TLS `room` must hold as much as one read of ciphertext.
+    @inline(__always)
+    final func receive(into room: UnsafeMutableRawBufferPointer) -> Received {
+        tls == nil ? receivePlain(into: room) : receiveEncrypted(into: room)
+    }
+
+    @inline(__always)
+    private final func receivePlain(into room: UnsafeMutableRawBufferPointer) -> Received {
+        let count = recv(fd, room.baseAddress!, room.count, 0)
+        if count > 0 {
+            // A short read has emptied the socket; only the end may still be waiting.
+            if count < room.count, !peerFinished { canRead = false }
+            return .bytes(count)
+        }
+        canRead = false
+        if count == 0 { return .end }
+        return errno == EAGAIN || errno == EINTR ? .nothing : .failed
+    }
+
+    /// Reads into the loop's room for ciphertext, past TLS.
+    final func receiveRaw() -> Received {
+        let count = recv(fd, worker.cipher, Worker.cipherSize, 0)
+        if count > 0 {
+            if count < Worker.cipherSize, !peerFinished { canRead = false }
+            return .bytes(count)
+        }
+        canRead = false
+        if count == 0 { return .end }
+        return errno == EAGAIN || errno == EINTR ? .nothing : .failed
+    }
+
+    private final func receiveEncrypted(into room: UnsafeMutableRawBufferPointer) -> Received {
+        let tls = tls!
+        let size = min(Worker.cipherSize, room.count)
+        // A record begun earlier may add to what this read brings: the inbox has room for one more behind `room`.
+        let room = UnsafeMutableRawBufferPointer(start: room.baseAddress, count: room.count + Worker.slack)
+        while true {
+            let count = recv(fd, worker.cipher, size, 0)
+            if count <= 0 {
+                canRead = false
+                if count == 0 { return .end }
+                return errno == EAGAIN || errno == EINTR ? .nothing : .failed
+            }
+            if count < size, !peerFinished { canRead = false }
+            tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
+            switch tls.read(into: room) {
+            case .bytes(let plain): return .bytes(plain)
+            case .wantsMore: if !canRead { return .nothing }
+            case .closed:
+                canRead = false
+                return .end
+            case .failed:
+                canRead = false
+                // The alert that says why.
+                flushEncrypted()
+                return .failed
+            }
+        }
+    }
+
+    // MARK: Sending
+
+    /// Sends what the kernel takes and keeps the rest. False when the connection is broken.
+    @inline(__always)
+    @discardableResult
+    final func send(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        if let tls {
+            guard tls.write(bytes) else {
+                isBroken = true
+                return false
+            }
+            return flushEncrypted()
+        }
+        return sendRaw(bytes)
+    }
+
+    /// Sends what OpenSSL has produced.
+    @discardableResult
+    final func flushEncrypted() -> Bool {
+        let produced = worker.tls.produced
+        if produced.isEmpty { return !isBroken }
+        let sent = sendRaw(produced)
+        worker.tls.clearProduced()
+        return sent
+    }
+
+    @inline(__always)
+    private final func sendRaw(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        if isBroken { return false }
+        var rest = bytes
+        if outbound == nil {
+            let count = Glibc.send(fd, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            if count == bytes.count { return true }
+            if count < 0 {
+                guard errno == EAGAIN || errno == EINTR else {
+                    isBroken = true
+                    return false
+                }
+            } else {
+                rest = UnsafeRawBufferPointer(rebasing: bytes[count...])
+            }
+        }
+        keep(rest)
+        return true
+    }
+
+    private final func keep(_ rest: UnsafeRawBufferPointer) {
+        wasCongested = true
+        if outbound == nil { outbound = Buffer(capacity: rest.count, from: loop.buffers) }
+        outbound!.append(rest)
+    }
+
+    /// Sends what was kept. True when nothing is left.
+    final func flush() -> Bool {
+        guard outbound != nil else { return true }
+        let readable = outbound.readable
+        let count = Glibc.send(fd, readable.baseAddress, readable.count, Int32(MSG_NOSIGNAL))
+        if count < 0 {
+            if errno != EAGAIN && errno != EINTR { isBroken = true }
+            return false
+        }
+        if count < readable.count {
+            outbound!.consume(count)
+            return false
+        }
+        outbound = nil
+        return true
+    }
+
+    /// Closes. An `abort` is a reset: the peer must not take what it has for complete.
+    func shut(abort: Bool = false) {
+        if isClosed { return }
+        if abort { Socket.resetOnClose(fd) }
+        outbound = nil
+        loop.close(self)
+    }
+}

@@ -1,0 +1,420 @@
+import Base
+import CLinux
+import Configuration
+import Crypto
+import Glibc
+import HTTP
+import Metrics
+import Net
+import Tenancy
+
+/// What the control thread tells a worker.
+public enum WorkerMessage: Sendable {
+    /// A configuration to go by from now on, and sockets for the listeners that are new in it. `done` is called on the
+    /// worker's thread once it does.
+    case adopt(Snapshot, sockets: [Endpoint: Int32], done: @Sendable () -> Void)
+    /// No new connections; those that are there end with their request. `done` when none is left.
+    case drain(done: @Sendable () -> Void)
+    /// A server's name was looked up.
+    case resolved(Server)
+    /// A question that is answered on the worker's thread.
+    case ask(@Sendable (Worker) -> Void)
+    case stop
+}
+
+/// One event loop's data path: its listeners, connections, pools and buffers. Shares nothing with other workers but the
+/// snapshot and the servers' state.
+public final class Worker {
+    public let index: Int
+    /// How many workers there are.
+    let count: Int
+    public let loop: EventLoop
+    let registry: MetricsRegistry
+    let metrics: WorkerMetrics
+    private let resolver: Resolver
+    private let mailbox: Mailbox<WorkerMessage>
+    private(set) var snapshot: Snapshot
+    private(set) var limits: LimitSettings
+    private(set) var isDraining = false
+    private var whenDrained: (@Sendable () -> Void)?
+
+    // Rooms that every connection of this loop uses in turn
+    static let cipherSize = Limits.readSize
+    static let smallRead = 16 << 10
+    /// Behind a read: a TLS record that was begun earlier, or the end of a chunk with its trailers.
+    static let slack = 24 << 10
+    private static let inboxSize = Limits.headSizeMax + Limits.readSize
+    let cipher: UnsafeMutableRawPointer
+    private let inboxBase: UnsafeMutableRawPointer
+    let headRoom: UnsafeMutableRawBufferPointer
+    /// The part of `headRoom` that holds the head written last.
+    var headWritten = UnsafeRawBufferPointer(start: nil, count: 0)
+    let problemRoom: UnsafeMutableRawBufferPointer
+    let tls = TLSExchange()
+    var requestHead: RequestHead
+    var responseHead: ResponseHead
+    private(set) var requestLimits: ParseLimits
+    let responseLimits = ParseLimits(maxHeadSize: Limits.headSizeMax, maxFields: Worker.responseFieldsMax)
+    static let responseFieldsMax = 1000
+    var random = FastRandom()
+
+    // Who is there
+    private var listeners: [Endpoint: Listener] = [:]
+    private unowned(unsafe) var firstClient: ClientConnection?
+    private(set) var connections = 0
+    private var tenants: [TenantState?]
+    private var tenantsByID: [String: TenantState] = [:]
+    private var balancers: [Balancer?]
+    private var balancersByKey: [String: Balancer] = [:]
+    private var pools: [ObjectIdentifier: ServerPool] = [:]
+    private var exchanges: [Exchange] = []
+    private var waitingForName: [ObjectIdentifier: [Exchange]] = [:]
+    /// Turns of clients whose tenant is not known yet, by address.
+    private var strangers: [Flow]
+    private(set) var accessLog: AccessLogBuffer?
+    private let logWriter: AccessLogWriter
+
+    // The time of day
+    private var wallOffset: UInt64 = 0
+    private var dateSecond: UInt64 = 0
+    private(set) var date: [UInt8] = []
+
+    public init(
+        index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
+        resolver: Resolver, logWriter: AccessLogWriter
+    ) {
+        (self.index, self.count, self.snapshot, self.mailbox) = (index, count, snapshot, mailbox)
+        (self.registry, self.resolver, self.logWriter) = (registry, resolver, logWriter)
+        metrics = registry.worker(index)
+        loop = EventLoop()
+        limits = snapshot.settings.limits
+        cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
+        inboxBase = .allocate(byteCount: Limits.headroom + Self.inboxSize + Self.slack, alignment: 4096)
+        headRoom = .allocate(byteCount: Limits.headroom - 4096, alignment: 4096)
+        problemRoom = .allocate(byteCount: 4096, alignment: 64)
+        requestHead = RequestHead(maxFields: limits.maxHeaders)
+        responseHead = ResponseHead(maxFields: Self.responseFieldsMax)
+        requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
+        tenants = Array(repeating: nil, count: snapshot.directory.tenants.count)
+        balancers = Array(repeating: nil, count: snapshot.upstreams.count)
+        strangers = (0..<64).map { _ in Flow(weight: 1) }
+        accessLog = AccessLogBuffer(snapshot.settings.accessLog, writer: logWriter, metrics: metrics)
+        refreshTime()
+        mailbox.deliver(on: loop) { [unowned self] message in receive(message) }
+        loop.add(Ticker(worker: self))
+        loop.beforeWait = { [unowned self] in accessLog?.flush(now: loop.now) }
+    }
+
+    deinit {
+        cipher.deallocate()
+        inboxBase.deallocate()
+        headRoom.deallocate()
+        problemRoom.deallocate()
+    }
+
+    /// Serves until told to stop.
+    public func run() { loop.run() }
+
+    // MARK: Messages
+
+    private func receive(_ message: WorkerMessage) {
+        switch message {
+        case .adopt(let snapshot, let sockets, let done):
+            adopt(snapshot, sockets)
+            done()
+        case .drain(let done):
+            whenDrained = done
+            drain()
+        case .resolved(let server):
+            let waiting = waitingForName.removeValue(forKey: ObjectIdentifier(server)) ?? []
+            for exchange in waiting { exchange.balancer?.resolved(exchange, server) }
+        case .ask(let question): question(self)
+        case .stop:
+            accessLog?.flush(now: .max)
+            loop.stop()
+        }
+    }
+
+    private func adopt(_ next: Snapshot, _ sockets: [Endpoint: Int32]) {
+        let previous = snapshot
+        snapshot = next
+        limits = next.settings.limits
+        if previous.settings.limits.maxHeaders != limits.maxHeaders { requestHead = RequestHead(maxFields: limits.maxHeaders) }
+        requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
+        if previous.settings.accessLog != next.settings.accessLog {
+            accessLog?.flush(now: .max)
+            accessLog = AccessLogBuffer(next.settings.accessLog, writer: logWriter, metrics: metrics)
+        }
+        // Tenants keep their turn and their counters, by id.
+        tenants = Array(repeating: nil, count: next.directory.tenants.count)
+        if !tenantsByID.isEmpty {
+            var known: [String: TenantState] = [:]
+            for tenant in next.directory.tenants {
+                guard let state = tenantsByID[tenant.id] else { continue }
+                state.flow.weight = Int64(tenant.weight)
+                tenants[tenant.index] = state
+                known[tenant.id] = state
+            }
+            for (id, state) in tenantsByID where known[id] == nil { state.isRemoved = true }
+            tenantsByID = known
+        }
+        adoptUpstreams(next)
+        adoptListeners(next, sockets)
+        revokeRemoved()
+    }
+
+    private func adoptUpstreams(_ next: Snapshot) {
+        balancers = Array(repeating: nil, count: next.upstreams.count)
+        balancersByKey = [:]
+        let used = Set(next.upstreams.flatMap { $0.servers.map { ObjectIdentifier($0) } })
+        for (id, pool) in pools where !used.contains(id) {
+            pool.closeIdle()
+            pools[id] = nil
+        }
+    }
+
+    private func adoptListeners(_ next: Snapshot, _ sockets: [Endpoint: Int32]) {
+        var wanted: [Endpoint: ListenerState] = [:]
+        for state in next.listeners { wanted[state.endpoint] = state }
+        for (endpoint, listener) in listeners {
+            if let state = wanted[endpoint] {
+                listener.state = state
+            } else {
+                // Connections that the kernel has taken already are served.
+                listener.acceptAll()
+                loop.close(listener)
+                listeners[endpoint] = nil
+            }
+        }
+        for (endpoint, fd) in sockets {
+            guard let state = wanted[endpoint] else {
+                close(fd)
+                continue
+            }
+            let listener = Listener(worker: self, fd: fd, state: state, metrics: registry.listener(state.label, worker: index))
+            listeners[endpoint] = listener
+            loop.add(listener)
+            loop.wake(listener, .readable)
+        }
+    }
+
+    private func revokeRemoved() {
+        forEachClient { client in
+            if client.tenant?.isRemoved == true { client.revoke() }
+        }
+    }
+
+    private func drain() {
+        isDraining = true
+        for listener in listeners.values {
+            listener.acceptAll()
+            loop.close(listener)
+        }
+        listeners = [:]
+        for pool in pools.values { pool.closeIdle() }
+        forEachClient { $0.retire() }
+        checkDrained()
+    }
+
+    private func checkDrained() {
+        guard isDraining, connections == 0, let done = whenDrained else { return }
+        whenDrained = nil
+        accessLog?.flush(now: .max)
+        done()
+    }
+
+    // MARK: Clients
+
+    func accept(_ fd: Int32, _ peer: SocketAddress, _ listener: Listener) {
+        guard connections < max(1, limits.maxConnections / count) else {
+            // A clear end now is better than a wait without one.
+            metrics.acceptErrors.add()
+            Socket.resetOnClose(fd)
+            close(fd)
+            return
+        }
+        let client = ClientConnection(worker: self, fd: fd, peer: peer, listener: listener)
+        client.nextClient = firstClient
+        firstClient?.previousClient = client
+        firstClient = client
+        connections += 1
+        loop.add(client)
+        client.begin()
+    }
+
+    func forget(_ client: ClientConnection) {
+        if let previous = client.previousClient { previous.nextClient = client.nextClient } else { firstClient = client.nextClient }
+        client.nextClient?.previousClient = client.previousClient
+        (client.previousClient, client.nextClient) = (nil, nil)
+        connections -= 1
+        checkDrained()
+    }
+
+    private func forEachClient(_ body: (ClientConnection) -> Void) {
+        var all: [ClientConnection] = []
+        all.reserveCapacity(connections)
+        var next = firstClient
+        while let client = next {
+            all.append(client)
+            next = client.nextClient
+        }
+        for client in all where !client.isClosed { body(client) }
+    }
+
+    /// Strangers share turns by address, so that one of them can't fill everybody's.
+    func flow(forStranger peer: SocketAddress) -> Flow {
+        var hash = (peer.high ^ peer.low) &* 0x9E37_79B9_7F4A_7C15
+        hash ^= hash >> 29
+        return strangers[Int(truncatingIfNeeded: hash) & (strangers.count - 1)]
+    }
+
+    // MARK: Exchanges
+
+    func takeExchange(for client: ClientConnection) -> Exchange {
+        let exchange = exchanges.popLast() ?? Exchange(worker: self, client: client)
+        exchange.reset(for: client)
+        return exchange
+    }
+
+    func giveBack(_ exchange: Exchange) {
+        exchange.letGo()
+        if exchanges.count < 1024 { exchanges.append(exchange) }
+    }
+
+    func state(of tenant: Tenant) -> TenantState {
+        if tenant.index < tenants.count, let state = tenants[tenant.index] { return state }
+        let state = TenantState(id: tenant.id, weight: tenant.weight, metrics: registry.tenant(tenant.id, worker: index))
+        tenants[tenant.index] = state
+        tenantsByID[tenant.id] = state
+        return state
+    }
+
+    func balancer(for upstream: Upstream) -> Balancer {
+        if let known = balancers[upstream.index] { return known }
+        let members = upstream.servers.map { pool(for: $0) }
+        let balancer = Balancer(
+            upstream, worker: self, pools: members, metrics: registry.upstream(upstream.name, worker: index))
+        balancers[upstream.index] = balancer
+        return balancer
+    }
+
+    private func pool(for server: Server) -> ServerPool {
+        let id = ObjectIdentifier(server)
+        if let known = pools[id] { return known }
+        let pool = ServerPool(
+            server: server, worker: self, metrics: registry.server(server.label, of: server.upstream, worker: index))
+        pools[id] = pool
+        return pool
+    }
+
+    // MARK: Names
+
+    func resolve(_ server: Server, for exchange: Exchange) {
+        waitingForName[ObjectIdentifier(server), default: []].append(exchange)
+        let mailbox = mailbox
+        server.resolve(with: resolver) { mailbox.post(.resolved(server)) }
+    }
+
+    func stopWaiting(_ exchange: Exchange) {
+        for (server, list) in waitingForName {
+            waitingForName[server] = list.filter { $0 !== exchange }
+        }
+    }
+
+    // MARK: Rooms
+
+    /// Room for one read: `Limits.headroom` bytes are free in front of it, and `slack` behind.
+    func inbox(limit: Int) -> UnsafeMutableRawBufferPointer {
+        precondition(limit <= Self.inboxSize)
+        return UnsafeMutableRawBufferPointer(start: inboxBase + Limits.headroom, count: limit)
+    }
+
+    func isInbox(_ pointer: UnsafeMutableRawPointer) -> Bool {
+        pointer >= inboxBase && pointer < inboxBase + Limits.headroom + Self.inboxSize
+    }
+
+    /// `data` as one chunk (RFC 9112 section 7.1), its size line in front of it and its end behind it, all in the inbox.
+    /// Without data nothing, or the last chunk alone. `at` is where the data would stand if it is empty.
+    func chunk(
+        _ data: UnsafeMutableRawBufferPointer, at start: UnsafeMutableRawPointer?, last: Bool, trailers: [UInt8]
+    ) -> UnsafeRawBufferPointer {
+        let origin = data.baseAddress ?? start ?? inbox(limit: 0).baseAddress!
+        var from = origin
+        var end = origin + data.count
+        func put(_ text: StaticString) {
+            end.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
+            end += text.utf8CodeUnitCount
+        }
+        if !data.isEmpty {
+            put("\r\n")
+            from -= 2
+            from.copyMemory(from: [0x0D, 0x0A] as [UInt8], byteCount: 2)
+            var size = data.count
+            repeat {
+                from -= 1
+                let nibble = UInt8(size & 15)
+                from.storeBytes(of: nibble < 10 ? 0x30 + nibble : 0x57 + nibble, as: UInt8.self)
+                size >>= 4
+            } while size > 0
+        }
+        if last {
+            put("0\r\n")
+            trailers.withUnsafeBytes { bytes in
+                if let base = bytes.baseAddress { end.copyMemory(from: base, byteCount: bytes.count) }
+                end += bytes.count
+            }
+            put("\r\n")
+        }
+        return UnsafeRawBufferPointer(start: from, count: end - from)
+    }
+
+    // MARK: Time
+
+    /// Wall time, nanoseconds, of a monotonic time.
+    func wall(_ monotonic: UInt64) -> UInt64 { wallOffset &+ monotonic }
+
+    func refreshTime() {
+        wallOffset = Clock.wall() &- Clock.monotonic()
+        let second = wall(loop.now) / 1_000_000_000
+        guard second != dateSecond else { return }
+        dateSecond = second
+        date = [UInt8](unsafeUninitializedCapacity: 32) { room, count in
+            var writer = ByteWriter(UnsafeMutableRawBufferPointer(room))
+            writer.append(httpDate: Int(second))
+            count = writer.count
+        }
+    }
+}
+
+/// Keeps a worker's wall clock right to the quarter second, and its log moving.
+private final class Ticker: Source {
+    private unowned let worker: Worker
+    private static let period: UInt64 = 250_000_000
+
+    init(worker: Worker) {
+        self.worker = worker
+        super.init(loop: worker.loop, fd: -1, flow: worker.loop.commonFlow)
+        worker.loop.schedule(self, at: worker.loop.now + Self.period)
+    }
+
+    override func expired() {
+        worker.refreshTime()
+        worker.metrics.staleEvents.add(loop.takeStaleEvents())
+        worker.accessLog?.flush(now: loop.now)
+        loop.schedule(self, at: loop.now + Self.period)
+    }
+}
+
+/// What one loop keeps of a tenant, whatever the configuration: its turn and its counters.
+final class TenantState {
+    let id: String
+    let flow: Flow
+    let metrics: TenantMetrics
+    /// The configuration in force has it no more.
+    var isRemoved = false
+
+    init(id: String, weight: Int, metrics: TenantMetrics) {
+        (self.id, self.metrics) = (id, metrics)
+        flow = Flow(weight: weight)
+    }
+}
