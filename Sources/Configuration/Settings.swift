@@ -159,7 +159,7 @@ public struct HealthCheckSettings: Sendable, Equatable {
 public struct TenantSettings: Sendable {
     public var id: String
     public var plan: String?
-    /// Lower case, no trailing dot. `*.` in front of a wildcard.
+    /// Lower case, no trailing dot. `*.` in front of a wildcard; an IPv6 address in brackets, as RFC 5952 writes it.
     public var hosts: [String] = []
     /// Index into `HotSettings.upstreams`; nil is allowed only while every path has a route with an upstream.
     public var upstream: Int?
@@ -192,9 +192,13 @@ public struct HeaderChange: Sendable, Equatable {
 public struct RouteSettings: Sendable {
     /// Starts with `/`. A prefix of whole segments: `/reports` and `/reports/` match `/reports/x`, never `/reportsx`.
     public var path: String
+    /// The tenant's where the route names none.
     public var upstream: Int?
+    /// nil: the upstream's.
     public var responseTimeout: UInt64?
+    /// The tenant's where the route sets none.
     public var maxBody: UInt64?
+    /// Those of the tenant with the route's on top: these alone are applied.
     public var requestHeaders: [HeaderChange] = []
     public var responseHeaders: [HeaderChange] = []
     public var location: Location

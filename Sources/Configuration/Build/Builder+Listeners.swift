@@ -1,0 +1,61 @@
+import Base
+
+extension Builder {
+    mutating func takeListener(_ item: Checked, _ endpoint: Endpoint) {
+        let name = checker.tree.statements[item.statement].name
+        let hasTLS = item.words.count > 1
+        var tls = TLSSettings()
+        let block = checker.block(of: item)
+        for said in block.items {
+            let word = checker.tree.statements[said.statement].name
+            if !hasTLS {
+                diagnostics.error(
+                    at: word, "\(quoted(word.text)) needs a listener with `tls`",
+                    suggestion: "write `listen \(item.words[0].text) tls { ... }`")
+                continue
+            }
+            switch said.id {
+            case .certificate:
+                guard case .text(let chain) = said.values[0], case .text(let key) = said.values[1] else { continue }
+                tls.certificates.append(CertificateSettings(chain: chain, key: key, location: word.location))
+            case .protocols: tls.protocols = said.words.map(\.text)
+            case .minVersion: tls.minVersion = said.words[0].text == "1.3" ? .v1_3 : .v1_2
+            default: break
+            }
+        }
+        if hasTLS, block.lacks(.certificate) {
+            diagnostics.error(
+                at: name, "a listener with `tls` needs a certificate", suggestion: "add `certificate CHAIN KEY;`")
+        }
+        guard isFree(endpoint, item.words[0]) else { return }
+        settings.hot.listeners.append(
+            ListenerSettings(endpoint: endpoint, tls: hasTLS ? tls : nil, location: item.words[0].location))
+    }
+
+    mutating func takeAdmin(_ item: Checked, _ endpoint: Endpoint) {
+        if endpoint.host.flatMap(IPAddress.init)?.isLoopback != true {
+            diagnostics.warning(
+                at: item.words[0], "the admin listener can be reached from other machines",
+                suggestion: "write 127.0.0.1:\(endpoint.port)")
+        }
+        guard isFree(endpoint, item.words[0]) else { return }
+        settings.hot.admin = endpoint
+    }
+
+    /// Whether nobody listens there yet. `*:80` and `127.0.0.1:80` are two addresses.
+    private mutating func isFree(_ endpoint: Endpoint, _ word: Word) -> Bool {
+        if let earlier = endpoints.updateValue(word.location, forKey: endpoint) {
+            endpoints[endpoint] = earlier
+            diagnostics.error(at: word, "address \(quoted(word.text)) is taken already (\(place(earlier)))")
+            return false
+        }
+        return true
+    }
+
+    func checkListeners(_ top: Block) {
+        // With other mistakes around, the listener may be what was misspelt.
+        guard top.lacks(.listen), diagnostics.errorCount == 0 else { return }
+        diagnostics.error(
+            at: Location(file: 0, line: 1, column: 1), "there is no listener", suggestion: "add `listen 127.0.0.1:8080;`")
+    }
+}

@@ -1,0 +1,140 @@
+import Base
+
+extension Builder {
+    mutating func takeTenant(_ item: Checked) {
+        let word = item.words[0]
+        var tenant = TenantSettings(id: word.text, location: word.location)
+        // Metrics count under this name what has no name of its own.
+        if tenant.id == "_other" { diagnostics.error(at: word, "`_other` can't be a tenant's id: metrics use it") }
+        let block = checker.block(of: item)
+        let owner = "tenant \(quoted(tenant.id))"
+        var layer = Layer()
+        var routes: [Checked] = []
+        tenant.plan = block.has(.plan) ? nil : defaults.plan
+        tenant.upstream = block.has(.upstream) ? nil : defaults.upstream
+        var namespace = word
+        for said in block.items where !layer.take(said) {
+            switch said.id {
+            case .plan: tenant.plan = plan(said.words[0])
+            case .upstream: tenant.upstream = upstream(said.words[0])
+            case .host:
+                for case (let word, .text(let host)) in zip(said.words, said.values) where claim(host, at: word, for: owner) {
+                    tenant.hosts.append(host)
+                }
+            case .namespace: (tenant.namespace, namespace) = (said.words[0].text, said.words[0])
+            case .suspended: tenant.suspended = said.values[0] == .text("on")
+            case .key: takeKey(said, owner)
+            case .jwt: for issuer in said.words { use(issuer, by: tenant.id) }
+            case .route: routes.append(said)
+            default: break
+            }
+        }
+        layer = base(tenant.plan).under(layer)
+        tenant.maxBody = layer.maxBody
+        tenant.weight = Int(layer.weight ?? 1)
+        tenant.features = layer.features.filter(\.isOn).map(\.name)
+        tenant.settings = layer.settings
+        (tenant.requestHeaders, tenant.responseHeaders) = (layer.requestHeaders, layer.responseHeaders)
+        let hasUpstream = block.has(.upstream) || defaults.hasUpstream
+        for route in routes { takeRoute(route, layer, hasUpstream, &tenant) }
+        tenant.routes.sort { ($1.path.utf8.count, $0.path) < ($0.path.utf8.count, $1.path) }
+        if !hasUpstream, !block.hasUnknown, !tenant.routes.contains(where: { $0.path == "/" }) {
+            diagnostics.error(
+                at: word, "\(owner) has no upstream: neither its own, nor one of `defaults`, nor a route `/`")
+        }
+        checkReachable(word, owner, block)
+        checkTemplates(tenant, namespace, word)
+        settings.hot.tenants.append(tenant)
+    }
+
+    /// `defaults` with the plan on top.
+    private mutating func base(_ plan: String?) -> Layer {
+        let name = plan ?? ""
+        if let known = bases[name] { return known }
+        let base = plans[name].map(defaults.layer.under) ?? defaults.layer
+        bases[name] = base
+        return base
+    }
+
+    private mutating func takeRoute(_ item: Checked, _ tenantLayer: Layer, _ hasUpstream: Bool, _ tenant: inout TenantSettings) {
+        guard case .text(let path) = item.values[0] else { return }
+        var route = RouteSettings(path: path, location: item.words[0].location)
+        route.upstream = tenant.upstream
+        var layer = Layer()
+        let block = checker.block(of: item)
+        for said in block.items where !layer.take(said) {
+            switch (said.id, said.values[0]) {
+            case (.upstream, _): route.upstream = upstream(said.words[0])
+            case (.responseTimeout, .number(let time)): route.responseTimeout = time
+            default: break
+            }
+        }
+        if !hasUpstream, block.lacks(.upstream) {
+            diagnostics.error(
+                at: item.words[0], "route \(quoted(path)) has no upstream, and its tenant has none either",
+                suggestion: "add `upstream NAME;`")
+        }
+        let merged = tenantLayer.under(layer)
+        route.maxBody = merged.maxBody
+        (route.requestHeaders, route.responseHeaders) = (merged.requestHeaders, merged.responseHeaders)
+        tenant.routes.append(route)
+    }
+
+    private mutating func takeKey(_ item: Checked, _ owner: String) {
+        guard case .text(let digest) = item.values[0] else { return }
+        let word = item.words[0]
+        if let earlier = keyOwners.updateValue(Claim(owner: owner, location: word.location), forKey: digest) {
+            keyOwners[digest] = earlier
+            diagnostics.error(at: word, "this key belongs to \(earlier.owner) already (\(place(earlier.location)))")
+        }
+    }
+
+    /// Without `tenant_claim` an issuer's tokens can name one tenant only.
+    private mutating func use(_ word: Word, by tenant: String) {
+        guard let issuer = issuers[word.text] else { return unknown("jwt", word, issuers.keys) }
+        if issuer.hasTenantClaim { return }
+        if let user = issuer.user, user.id != tenant {
+            diagnostics.error(
+                at: word,
+                "tenant \(quoted(user.id)) uses \(quoted(word.text)) too (\(place(user.word.location))): its tokens must say which tenant they are for",
+                suggestion: "add `tenant_claim CLAIM;` to `jwt \(word.text)`")
+        } else {
+            issuers[word.text]?.user = (tenant, word)
+        }
+    }
+
+    private func checkReachable(_ word: Word, _ owner: String, _ block: Block) {
+        guard block.lacks(.host) else { return }
+        if !block.has(.key) && !block.has(.jwt) {
+            diagnostics.error(at: word, "\(owner) can't be reached: it has no host and no credentials", suggestion: "add `host NAME;`")
+        } else if settings.hot.sharedHosts.isEmpty, diagnostics.errorCount == 0 {
+            diagnostics.error(at: word, "\(owner) can't be reached: it has no host, and there is no `shared_host`")
+        }
+    }
+
+    /// `{namespace}` and `{tenant}` become one label, or a part of one, of a server's name: a dot in them would make
+    /// another tenant's servers out of it.
+    private func checkTemplates(_ tenant: TenantSettings, _ namespace: Word, _ id: Word) {
+        var checked: Set<Int> = []
+        for index in [tenant.upstream] + tenant.routes.map(\.upstream) {
+            guard let index, settings.hot.upstreams[index].isTemplate, checked.insert(index).inserted else { continue }
+            let upstream = settings.hot.upstreams[index]
+            for server in upstream.servers where server.host.utf8.contains(UInt8(ascii: "{")) {
+                let uses = [("{namespace}", tenant.namespace, namespace), ("{tenant}", tenant.id, id)]
+                for (placeholder, value, word) in uses where server.host.contains(placeholder) {
+                    if let fault = Hosts.labelFault(value.utf8) {
+                        diagnostics.error(
+                            at: word,
+                            "\(quoted(value)) can't stand for \(placeholder) in upstream \(quoted(upstream.name)): \(fault)")
+                        return
+                    }
+                }
+                let name = Hosts.expand(server.host, namespace: tenant.namespace, tenant: tenant.id)
+                if let fault = Hosts.nameFault(name) {
+                    diagnostics.error(at: id, "\(quoted(name)) of upstream \(quoted(upstream.name)) is not a host: \(fault)")
+                    return
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+extension Builder {
+    mutating func takeUpstream(_ item: Checked, _ name: String) {
+        var upstream = UpstreamSettings(name: name, location: item.words[0].location)
+        for said in checker.block(of: item).items {
+            switch (said.id, said.values[0]) {
+            case (.server, .server(let host, let port)):
+                var server = ServerSettings(host: host, port: port, location: said.words[0].location)
+                if case .number(let weight) = said.option("weight") { server.weight = Int(weight) }
+                upstream.servers.append(server)
+            case (.balance, let value): upstream.balance = value == .text("round_robin") ? .roundRobin : .leastRequests
+            case (.connectTimeout, .number(let time)): upstream.connectTimeout = time
+            case (.responseTimeout, .number(let time)): upstream.responseTimeout = time
+            case (.serverConnections, .number(let count)): upstream.maxConnections = Int(count)
+            case (.healthCheck, .text(let path)): upstream.healthCheck = healthCheck(said, path)
+            default: break
+            }
+        }
+        upstreams[name] = settings.hot.upstreams.count
+        settings.hot.upstreams.append(upstream)
+    }
+
+    private func healthCheck(_ item: Checked, _ path: String) -> HealthCheckSettings {
+        var check = HealthCheckSettings(path: path)
+        for case (let name, .number(let value)) in item.options {
+            switch name {
+            case "interval": check.interval = value
+            case "timeout": check.timeout = value
+            case "fall": check.fall = Int(value)
+            case "rise": check.rise = Int(value)
+            default: break
+            }
+        }
+        return check
+    }
+}

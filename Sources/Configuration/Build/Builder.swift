@@ -1,0 +1,171 @@
+import Base
+
+/// Turns checked statements into settings, and judges what one statement alone can't show: names that refer to others,
+/// hosts and addresses claimed twice, what is missing.
+struct Builder {
+    var checker: Checker
+    let diagnostics: DiagnosticCollector
+    let suggester: Suggester
+    var settings = Settings()
+
+    var upstreams: [String: Int] = [:]
+    var plans: [String: Layer] = [:]
+    var issuers: [String: Issuer] = [:]
+    var defaults = Defaults()
+    /// Who claimed a host first.
+    var hostOwners: [String: Claim] = [:]
+    var keyOwners: [String: Claim] = [:]
+    /// Where an address was taken first.
+    var endpoints: [Endpoint: Location] = [:]
+    /// `defaults` with a plan on top, by plan; the empty name is `defaults` alone.
+    var bases: [String: Layer] = [:]
+
+    /// What `defaults` says beside its layer.
+    struct Defaults {
+        var layer = Layer()
+        var plan: String?
+        var upstream: Int?
+        /// It names one, perhaps one that does not exist: tenants are not told that they lack it.
+        var hasUpstream = false
+    }
+
+    /// A first claim on something that only one may have.
+    struct Claim {
+        /// `tenant `acme``, or what else it belongs to.
+        var owner: String
+        var location: Location
+    }
+
+    struct Issuer {
+        var hasTenantClaim: Bool
+        /// The first tenant that names it.
+        var user: (id: String, word: Word)?
+    }
+
+    init(_ checker: Checker, diagnostics: DiagnosticCollector, suggester: Suggester) {
+        (self.checker, self.diagnostics, self.suggester) = (checker, diagnostics, suggester)
+    }
+
+    private var tree: Tree { checker.tree }
+
+    mutating func build() -> Settings {
+        settings.files = tree.files.map(\.path)
+        settings.cold.state = Path.resolve(settings.cold.state, from: tree.files.first?.folder ?? "")
+        let top = checker.top()
+        for item in top.items where item.id != .tenant && item.id != .defaults { take(item) }
+        // Whatever they refer to is known now, in whichever order the files name it.
+        for item in top.items where item.id == .defaults { takeDefaults(item) }
+        checkListeners(top)
+        settings.hot.tenants.reserveCapacity(top.items.count)
+        for item in top.items where item.id == .tenant { takeTenant(item) }
+        return settings
+    }
+
+    private mutating func take(_ item: Checked) {
+        switch (item.id, item.values.first) {
+        case (.workers, .number(let count)): settings.cold.workers = Int(count)
+        case (.workers, _): settings.cold.workers = nil
+        case (.state, .text(let path)): settings.cold.state = path
+        case (.shutdownTimeout, .number(let time)): settings.hot.shutdownTimeout = time
+        case (.trustedProxies, _):
+            for case .block(let block) in item.values { settings.hot.trustedProxies.append(block) }
+        case (.sharedHost, _): takeSharedHosts(item)
+        case (.listen, .endpoint(let endpoint)): takeListener(item, endpoint)
+        case (.admin, .endpoint(let endpoint)): takeAdmin(item, endpoint)
+        case (.accessLog, .text(let path)): takeAccessLog(item, path)
+        case (.problemBase, .text(let url)):
+            settings.hot.problemBase = url.hasSuffix("/") || url.hasSuffix("#") ? url : url + "/"
+        case (.metricsTenants, .number(let count)): settings.hot.metricsTenants = Int(count)
+        case (.limits, _): takeLimits(item)
+        case (.upstreamBlock, .text(let name)): takeUpstream(item, name)
+        case (.planBlock, .text(let name)): takePlan(item, name)
+        case (.jwtBlock, .text(let name)): issuers[name] = Issuer(hasTenantClaim: checker.block(of: item).has(.tenantClaim))
+        default: break
+        }
+    }
+
+    private mutating func takeSharedHosts(_ item: Checked) {
+        for (word, value) in zip(item.words, item.values) {
+            guard case .text(let host) = value, claim(host, at: word, for: "`shared_host`") else { continue }
+            settings.hot.sharedHosts.append(host)
+        }
+    }
+
+    private mutating func takeAccessLog(_ item: Checked, _ path: String) {
+        var log = AccessLogSettings()
+        switch (item.words[0].text, item.words[0].isQuoted) {
+        case ("off", false): log.target = .off
+        case ("stdout", false): log.target = .stdout
+        default: log.target = .file(path)
+        }
+        log.query = item.option("query") == .text("on")
+        settings.hot.accessLog = log
+    }
+
+    private mutating func takeLimits(_ item: Checked) {
+        for limit in checker.block(of: item).items {
+            guard case .number(let value) = limit.values[0] else { continue }
+            switch limit.id {
+            case .headerTimeout: settings.hot.limits.headerTimeout = value
+            case .bodyTimeout: settings.hot.limits.bodyTimeout = value
+            case .idleTimeout: settings.hot.limits.idleTimeout = value
+            case .maxHeaderSize: settings.hot.limits.maxHeaderSize = Int(value)
+            case .maxHeaders: settings.hot.limits.maxHeaders = Int(value)
+            case .maxConnections: settings.hot.limits.maxConnections = Int(value)
+            default: break
+            }
+        }
+    }
+
+    private mutating func takePlan(_ item: Checked, _ name: String) {
+        var layer = Layer()
+        for said in checker.block(of: item).items { _ = layer.take(said) }
+        plans[name] = layer
+    }
+
+    private mutating func takeDefaults(_ item: Checked) {
+        let block = checker.block(of: item)
+        defaults.hasUpstream = block.has(.upstream)
+        for said in block.items where !defaults.layer.take(said) {
+            switch said.id {
+            case .plan: defaults.plan = plan(said.words[0])
+            case .upstream: defaults.upstream = upstream(said.words[0])
+            default: break
+            }
+        }
+    }
+
+    // Names that refer to others
+
+    func plan(_ word: Word) -> String? {
+        if plans[word.text] != nil { return word.text }
+        unknown("plan", word, plans.keys)
+        return nil
+    }
+
+    func upstream(_ word: Word) -> Int? {
+        if let index = upstreams[word.text] { return index }
+        unknown("upstream", word, upstreams.keys)
+        return nil
+    }
+
+    func unknown(_ kind: String, _ word: Word, _ names: some Sequence<String>) {
+        if checker.faulty.contains(word.text) { return }
+        diagnostics.error(
+            at: word, "there is no \(kind) \(quoted(word.text))",
+            suggestion: suggester.suggestion(for: word.text, among: names.sorted()))
+    }
+
+    /// Takes a host for `owner`, or says who has it.
+    mutating func claim(_ host: String, at word: Word, for owner: String) -> Bool {
+        if let earlier = hostOwners.updateValue(Claim(owner: owner, location: word.location), forKey: host) {
+            hostOwners[host] = earlier
+            let again = earlier.owner == owner ? "stands twice" : "belongs to \(earlier.owner) already"
+            diagnostics.error(at: word, "host \(quoted(host)) \(again) (\(place(earlier.location)))")
+            return false
+        }
+        return true
+    }
+
+    func place(_ location: Location) -> String { "\(tree.files[location.file].path):\(location.line)" }
+}

@@ -1,0 +1,106 @@
+/// One row of the table of directives: everything that is known about a name in the places where it may stand.
+public struct Directive: Sendable {
+    /// A kind of block, or the file itself.
+    public enum Place: String, Sendable, CaseIterable {
+        case top, listen, limits, upstream, plan, jwt, defaults, tenant, route
+    }
+
+    /// Whether a second one may stand in the same block.
+    enum Repetition: Sendable {
+        case once
+        case many
+        /// One for each first argument: two plans may not share a name.
+        case oncePerFirstArgument
+    }
+
+    let id: DirectiveID
+    public let name: String
+    /// Where it may stand.
+    public let places: [Place]
+    let arguments: [Argument]
+    let options: [Option]
+    /// The place that its `{ ... }` opens; nil where it takes none.
+    public let block: Place?
+    /// Whether the block may be left out for a `;`.
+    let isBlockOptional: Bool
+    let repetition: Repetition
+    /// Whether its place is incomplete without one.
+    public let isRequired: Bool
+    /// What holds without it, as it would be written; nil where nothing does.
+    public let defaultValue: String?
+    /// A reload applies it; otherwise only a start does.
+    public let isHot: Bool
+    /// Whether the gateway acts on it already.
+    public let isSupported: Bool
+    /// One line.
+    public let help: String
+
+    public var mayRepeat: Bool { if case .once = repetition { false } else { true } }
+
+    /// As it is written: `rate N/s|m|h [burst=COUNT];`
+    public var usage: String {
+        var text = name
+        for argument in arguments {
+            let shown = argument.isRepeated ? "\(argument.name)..." : argument.name
+            text += argument.isOptional ? " [\(shown)]" : " \(shown)"
+        }
+        for option in options { text += " [\(option.name)=\(option.type.usage)]" }
+        if block == nil { return text + ";" }
+        return text + (isBlockOptional ? " [{ ... }]" : " { ... }")
+    }
+
+    struct Argument: Sendable {
+        var name: String
+        var type: ValueType
+        var isOptional = false
+        /// The last argument may stand any number of times.
+        var isRepeated = false
+
+        static func one(_ name: String, _ type: ValueType) -> Argument { Argument(name: name, type: type) }
+        static func one(_ type: ValueType) -> Argument { Argument(name: type.usage, type: type) }
+        static func optional(_ type: ValueType) -> Argument {
+            Argument(name: type.usage, type: type, isOptional: true)
+        }
+        static func many(_ name: String, _ type: ValueType) -> Argument {
+            Argument(name: name, type: type, isRepeated: true)
+        }
+    }
+
+    /// `name=value` behind the arguments.
+    struct Option: Sendable {
+        var name: String
+        var type: ValueType
+        init(_ name: String, _ type: ValueType) { (self.name, self.type) = (name, type) }
+    }
+
+    var minimumArguments: Int { arguments.count { !$0.isOptional } }
+    var maximumArguments: Int { arguments.last?.isRepeated == true ? Int.max : arguments.count }
+
+    /// The type of the argument at `index`; a repeated last one goes on.
+    func argument(at index: Int) -> Argument? {
+        index < arguments.count ? arguments[index] : arguments.last.flatMap { $0.isRepeated ? $0 : nil }
+    }
+
+    init(
+        _ id: DirectiveID, _ name: String, in places: [Place], _ arguments: [Argument] = [], options: [Option] = [],
+        block: Place? = nil, blockOptional: Bool = false, repeats repetition: Repetition = .once,
+        required: Bool = false, default defaultValue: String? = nil, cold: Bool = false, supported: Bool = true,
+        _ help: String
+    ) {
+        (self.id, self.name, self.places, self.arguments, self.options) = (id, name, places, arguments, options)
+        (self.block, isBlockOptional, self.repetition, isRequired) = (block, blockOptional, repetition, required)
+        (self.defaultValue, isHot, isSupported, self.help) = (defaultValue, !cold, supported, help)
+    }
+}
+
+/// A row's identity: some names mean different things in different places.
+enum DirectiveID: UInt8, Sendable {
+    case workers, state, shutdownTimeout, trustedProxies, sharedHost, listen, admin, accessLog, problemBase
+    case metricsTenants, limits, upstreamBlock, planBlock, jwtBlock, defaults, tenant, include
+    case certificate, protocols, minVersion
+    case headerTimeout, bodyTimeout, idleTimeout, maxHeaderSize, maxHeaders, maxConnections
+    case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
+    case rate, concurrency, quota, bandwidth, maxBody, weight, feature, set, requestHeader, responseHeader
+    case plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
+    case issuer, audience, keys, algorithms, tenantClaim, leeway
+}

@@ -1,0 +1,263 @@
+import Base
+
+/// Reads a file and what it includes into a tree. It knows the table of directives, so that a missing `;`, `{` or `}` is
+/// reported where it is missing, and so that one mistake gives one message.
+struct Parser {
+    private(set) var tree = Tree()
+    private let source: ConfigurationSource
+    private let diagnostics: DiagnosticCollector
+    private let suggester: Suggester
+    private let index = DirectiveIndex.shared
+    /// Where each file that has been read was included.
+    private var included: [String: Location] = [:]
+    /// Files being read, the outermost first.
+    private var chain: [String] = []
+
+    private static let includeDepthMax = 16
+    /// Nothing needs more than a route in a tenant; past this a file is hostile or broken.
+    private static let blockDepthMax = 32
+
+    init(source: ConfigurationSource, diagnostics: DiagnosticCollector, suggester: Suggester) {
+        (self.source, self.diagnostics, self.suggester) = (source, diagnostics, suggester)
+    }
+
+    /// The outermost file.
+    mutating func read(_ path: String) {
+        switch source.read(path) {
+        case .success(let bytes):
+            included[Path.clean(path)] = Location(file: 0, line: 1, column: 1)
+            parse(bytes, of: path)
+        case .failure(let error):
+            tree.files.append(SourceFile(path: path, bytes: []))
+            diagnostics.error(at: Location(file: 0, line: 1, column: 1), "can't read \(quoted(path)): \(error)")
+        }
+    }
+
+    /// A block that is open in the file being read.
+    private struct OpenBlock {
+        var statement: Int
+        /// What its `{` opens; nil where the names in it are not judged.
+        var place: Directive.Place?
+        var brace: Word
+    }
+
+    private mutating func parse(_ bytes: [UInt8], of path: String) {
+        let file = tree.files.count
+        tree.files.append(SourceFile(path: path, bytes: bytes))
+        chain.append(Path.clean(path))
+        var lexer = Lexer(bytes, file: file, diagnostics: diagnostics)
+        var open: [OpenBlock] = []
+        var pending: Token?
+        /// Blocks that were taken for closed where their `}` was missing: as many `}` too many may follow.
+        var forgiven = 0
+        parsing: while true {
+            let token = pending ?? lexer.next()
+            pending = nil
+            switch token.kind {
+            case .word:
+                closeForgotten(before: token.word, &open, &forgiven)
+                pending = statement(token.word, &lexer, &open)
+            case .semicolon:
+                diagnostics.error(at: token.word, "nothing stands before this `;`")
+            case .open:
+                diagnostics.error(at: token.word, "a name must stand before `{`")
+                tree.statements.append(Statement(name: token.word, row: -1, firstWord: UInt32(tree.words.count)))
+                tree.statements[tree.statements.count - 1].hasBlock = true
+                open.append(OpenBlock(statement: tree.statements.count - 1, place: nil, brace: token.word))
+            case .close:
+                if let block = open.popLast() {
+                    tree.statements[block.statement].end = tree.statements.count
+                } else if forgiven > 0 {
+                    forgiven -= 1
+                } else {
+                    diagnostics.error(at: token.word, "this `}` closes nothing")
+                }
+            case .end:
+                break parsing
+            }
+            if open.count > Self.blockDepthMax {
+                diagnostics.error(
+                    at: open[open.count - 1].brace,
+                    "blocks are nested deeper than \(Self.blockDepthMax): the rest of the file is not read")
+                break parsing
+            }
+        }
+        let isCutShort = lexer.isBinary || open.count > Self.blockDepthMax
+        while let block = open.popLast() {
+            tree.statements[block.statement].end = tree.statements.count
+            if isCutShort { continue }
+            let name = tree.statements[block.statement].name
+            diagnostics.error(
+                at: block.brace, "the `}` of this block is missing: \(quoted(name.text)) in line \(name.location.line)")
+        }
+        tree.files[file].lineStarts = lexer.lineStarts
+        chain.removeLast()
+    }
+
+    /// A line that begins no further to the right than the open block's own name, with a name that can't stand in that
+    /// block but around it: the block's `}` was forgotten.
+    private mutating func closeForgotten(before name: Word, _ open: inout [OpenBlock], _ forgiven: inout Int) {
+        guard name.isFirstOnLine, !name.isQuoted else { return }
+        while let block = open.last, let place = block.place, index.row(name.text, in: place) == nil {
+            let opener = tree.statements[block.statement].name
+            guard name.location.column <= opener.location.column, opener.isFirstOnLine else { return }
+            let outer = open.count > 1 ? open[open.count - 2].place : .top
+            guard let outer, index.row(name.text, in: outer) != nil else { return }
+            diagnostics.error(
+                at: name, "a `}` is missing before \(quoted(name.text)): the block of \(quoted(opener.text)) in line \(opener.location.line) is open")
+            tree.statements[block.statement].end = tree.statements.count
+            open.removeLast()
+            forgiven += 1
+        }
+    }
+
+    /// One statement, up to its `;` or `{`. Returns a token that belongs to what follows.
+    private mutating func statement(_ name: Word, _ lexer: inout Lexer, _ open: inout [OpenBlock]) -> Token? {
+        let place = open.isEmpty ? Directive.Place.top : open[open.count - 1].place
+        let row = name.isQuoted ? nil : place.flatMap { index.row(name.text, in: $0) }
+        let directive = row.map { Directive.all[$0] }
+        let this = tree.statements.count
+        let firstWord = tree.words.count
+        tree.statements.append(Statement(name: name, row: Int16(row ?? -1), firstWord: UInt32(firstWord)))
+        tree.statements[this].end = this + 1
+        if row == nil, let place, !name.isBroken { refuse(name, in: place) }
+        var isBroken = name.isBroken
+        var last = name
+        var following: Token?
+        var values = 0
+
+        reading: while true {
+            let token = lexer.next()
+            switch token.kind {
+            case .word:
+                if token.word.isFirstOnLine, endsBefore(token.word, directive, values, place) {
+                    if let block = directive?.block, directive?.isBlockOptional == false, index.row(token.word.text, in: block) != nil {
+                        diagnostics.error(at: last.end, "a `{` is missing behind \(quoted(last.text))")
+                        tree.statements[this].hasBlock = true
+                        open.append(OpenBlock(statement: this, place: block, brace: name))
+                    } else {
+                        missingSemicolon(last, &isBroken)
+                    }
+                    following = token
+                    break reading
+                }
+                tree.words.append(token.word)
+                if directive.map({ !isOption(token.word, of: $0) }) ?? true { values += 1 }
+                isBroken = isBroken || token.word.isBroken
+                last = token.word
+            case .semicolon:
+                if directive?.block != nil, directive?.isBlockOptional == false {
+                    if !isBroken { diagnostics.error(at: token.word, "\(quoted(name.text)) needs a block: `{ ... }`") }
+                    isBroken = true
+                }
+                break reading
+            case .open:
+                tree.statements[this].hasBlock = true
+                var inner = directive?.block
+                if let directive, directive.block == nil {
+                    diagnostics.error(at: token.word, "\(quoted(name.text)) takes no block", suggestion: "write `\(directive.usage)`")
+                    isBroken = true
+                    inner = nil
+                }
+                open.append(OpenBlock(statement: this, place: inner, brace: token.word))
+                break reading
+            case .close, .end:
+                if !lexer.isBinary { missingSemicolon(last, &isBroken) }
+                following = token
+                break reading
+            }
+        }
+        tree.statements[this].wordCount = UInt32(tree.words.count - firstWord)
+        tree.statements[this].isBroken = isBroken
+        if directive?.id == .include, !isBroken, tree.statements[this].wordCount == 1 {
+            include(tree.words[firstWord])
+        }
+        return following
+    }
+
+    private func missingSemicolon(_ last: Word, _ isBroken: inout Bool) {
+        if !isBroken { diagnostics.error(at: last.end, "a `;` is missing behind \(quoted(last.text))") }
+    }
+
+    /// Whether a word that begins a line begins a statement too, so that the one before has lost its `;`.
+    private func endsBefore(_ word: Word, _ directive: Directive?, _ values: Int, _ place: Directive.Place?) -> Bool {
+        if let directive {
+            if isOption(word, of: directive) { return false }
+            guard let argument = directive.argument(at: values) else { return true }
+            if word.isQuoted || argument.type.isChoice(word.text) { return false }
+            if let block = directive.block, index.row(word.text, in: block) != nil, values >= directive.minimumArguments {
+                return true
+            }
+        }
+        return !word.isQuoted && index.row(word.text, in: place ?? .top) != nil
+    }
+
+    private func isOption(_ word: Word, of directive: Directive) -> Bool {
+        !directive.options.isEmpty && word.optionName != nil
+    }
+
+    /// Says what is wrong with a name that has no row in its place.
+    private func refuse(_ name: Word, in place: Directive.Place) {
+        let places = name.isQuoted ? [] : index.places(of: name.text)
+        guard places.isEmpty else {
+            let here = place == .top ? "at the top level" : "in `\(place.rawValue)`"
+            let there = places.map { $0 == .top ? "the top level" : $0.rawValue }.joined(separator: ", ")
+            diagnostics.error(at: name, "\(quoted(name.text)) can't stand \(here); it belongs in \(there)")
+            return
+        }
+        diagnostics.error(
+            at: name, "\(quoted(name.text)) is not a directive",
+            suggestion: suggester.suggestion(for: name.text, among: index.names(in: place))
+                ?? suggester.suggestion(for: name.text, among: index.allNames))
+    }
+
+    /// Reads the files that `pattern` names as if they stood here.
+    private mutating func include(_ pattern: Word) {
+        do {
+            _ = try Texts.text(pattern.text)
+        } catch {
+            diagnostics.error(at: pattern, error.message)
+            return
+        }
+        let folder = tree.files[pattern.fileIndex].folder
+        guard Path.isPattern(pattern.text) else {
+            include(Path.resolve(pattern.text, from: folder), at: pattern)
+            return
+        }
+        for path in source.glob(Path.resolve(pattern.text, from: Path.escapedForPattern(folder))) { include(path, at: pattern) }
+    }
+
+    private mutating func include(_ path: String, at word: Word) {
+        let identity = Path.clean(path)
+        if chain.contains(identity) {
+            diagnostics.error(at: word, "\(quoted(path)) includes itself: \((chain + [identity]).joined(separator: " -> "))")
+        } else if let first = included[identity] {
+            diagnostics.error(
+                at: word, "\(quoted(path)) is included already (\(tree.files[first.file].path):\(first.line))")
+        } else if chain.count >= Self.includeDepthMax {
+            diagnostics.error(at: word, "files include each other deeper than \(Self.includeDepthMax)")
+        } else {
+            switch source.read(path) {
+            case .success(let bytes):
+                included[identity] = word.location
+                parse(bytes, of: path)
+            case .failure(let error):
+                diagnostics.error(at: word, "can't read \(quoted(path)): \(error)")
+            }
+        }
+    }
+}
+
+extension Word {
+    /// What stands before the `=` of an option; nil where this is no option.
+    var optionName: Substring? {
+        guard !isQuoted, let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")), equals > text.utf8.startIndex else { return nil }
+        let name = text.utf8[..<equals]
+        return name.allSatisfy { ASCII.isAlpha($0) || $0 == UInt8(ascii: "_") } ? Substring(name) : nil
+    }
+
+    var optionValue: String {
+        guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else { return text }
+        return String(text.utf8[equals...].dropFirst()) ?? text
+    }
+}

@@ -1,0 +1,66 @@
+extension ValueType {
+    /// Where a value stands and what it may look at.
+    struct Surroundings {
+        /// Of the file, for relative paths.
+        var folder: String
+        var source: ConfigurationSource
+    }
+
+    /// What `text` means. `isQuoted` keeps a value from being read as a keyword or as a secret's place.
+    func read(_ text: String, isQuoted: Bool, in surroundings: Surroundings) throws(ValueFault) -> Value {
+        switch self {
+        case .count(let range, let word): return try Quantities.count(text, in: range, or: word)
+        case .time(let range): return try Quantities.time(text, in: range)
+        case .size(let range): return try Quantities.size(text, in: range)
+        case .rate: return try Quantities.rate(text)
+        case .quota: return try Quantities.quota(text)
+        case .bandwidth: return try Quantities.bandwidth(text)
+        case .choice(let words, let later): return try choice(text, among: words + later)
+        case .onOff: return try choice(text, among: ["on", "off"])
+        case .identifier: return try Texts.identifier(text)
+        case .reference, .text: return try Texts.text(text)
+        case .path: return try Texts.path(text, from: surroundings.folder)
+        case .keyPath:
+            if !isQuoted, text.hasPrefix("env:") {
+                throw .refused("a private key is read from a file", suggestion: "write `file:PATH`")
+            }
+            let path = !isQuoted && text.hasPrefix("file:") ? String(text.dropFirst(5)) : text
+            return try Texts.path(path, from: surroundings.folder)
+        case .keySet:
+            if text.contains("://") { return try Texts.url(text, schemes: ["https"]) }
+            if !isQuoted, Texts.isSecretReference(text) {
+                return .text(try Texts.secret(text, from: surroundings.folder, in: surroundings.source))
+            }
+            return try Texts.path(text, from: surroundings.folder)
+        case .url(let schemes): return try Texts.url(text, schemes: schemes)
+        case .urlPath: return try Texts.urlPath(text)
+        case .endpoint: return try Hosts.endpoint(text)
+        case .server: return try Hosts.server(text)
+        case .addressBlock: return try Hosts.addressBlock(text)
+        case .host: return try Hosts.host(text, wildcard: false)
+        case .hostOrWildcard: return try Hosts.host(text, wildcard: true)
+        case .headerName: return try Texts.headerName(text)
+        case .headerValue(let mayBeSecret):
+            if mayBeSecret, !isQuoted, Texts.isSecretReference(text) {
+                return try Texts.headerValue(try Texts.secret(text, from: surroundings.folder, in: surroundings.source))
+            }
+            return try Texts.headerValue(text)
+        case .keyDigest: return try Texts.keyDigest(text)
+        case .date: return try Texts.date(text)
+        }
+    }
+
+    private func choice(_ text: String, among words: [String]) throws(ValueFault) -> Value {
+        if words.contains(text) { return .text(text) }
+        let listed = words.count == 1 ? "`\(words[0])`" : words.map { "`\($0)`" }.joined(separator: ", ")
+        throw .refused(
+            "\(quoted(text)) is not known here: there is \(listed)",
+            suggestion: Suggester().suggestion(for: text, among: words))
+    }
+
+    /// Whether `text` is one of this type's own words.
+    func isChoice(_ text: String) -> Bool {
+        if case .choice(let words, let later) = self { return words.contains(text) || later.contains(text) }
+        return false
+    }
+}
