@@ -44,7 +44,7 @@ let package = Package(
         module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin"]),
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
-        tests("Base"), tests("HTTP", ["Base"]), tests("Configuration", ["Base"]), tests("Metrics", ["Base"]),
+        tests("Base"), tests("HTTP", ["Base"]), tests("Configuration", ["Base"]), tests("Metrics", ["Base"]), tests("Admin", ["Base"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )
