@@ -46,6 +46,7 @@ let package = Package(
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
         tests("Base"), tests("HTTP", ["Base"]), tests("Configuration", ["Base"], exclude: ["Cases"]), tests("Metrics", ["Base"]),
+        tests("Admin", ["Base"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

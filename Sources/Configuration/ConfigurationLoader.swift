@@ -15,7 +15,7 @@ public enum ConfigurationLoader {
         var builder = Builder(checker, diagnostics: diagnostics, suggester: suggester)
         let settings = builder.build()
         return LoadedConfiguration(
-            settings: diagnostics.errorCount == 0 ? settings : nil, diagnostics: diagnostics.inFileOrder,
+            settings: diagnostics.errorCount == 0 ? settings : nil, partial: settings, diagnostics: diagnostics.inFileOrder,
             omitted: diagnostics.omitted, files: parser.tree.files)
     }
 }

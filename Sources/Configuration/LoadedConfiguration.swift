@@ -4,6 +4,8 @@ import Base
 public struct LoadedConfiguration: Sendable {
     /// nil when there is an error.
     public var settings: Settings?
+    /// What could be understood in spite of errors: enough to find the running gateway, never to serve by.
+    public var partial: Settings
     /// In file order, at most 1,000.
     public var diagnostics: [Diagnostic]
     /// How many more there were.

@@ -1,0 +1,77 @@
+import Base
+
+/// What the admin API refuses, and how (RFC 9457).
+enum AdminProblem {
+    case badRequest
+    case credentialsRequired
+    case credentialsInvalid
+    case notFound
+    case methodNotAllowed
+    case reloadRejected
+    case notReady
+
+    var status: Int {
+        switch self {
+        case .badRequest: 400
+        case .credentialsRequired, .credentialsInvalid: 401
+        case .notFound: 404
+        case .methodNotAllowed: 405
+        case .reloadRejected: 422
+        case .notReady: 503
+        }
+    }
+
+    /// The end of the type.
+    var name: String {
+        switch self {
+        case .badRequest: "bad-request"
+        case .credentialsRequired: "credentials-required"
+        case .credentialsInvalid: "credentials-invalid"
+        case .notFound: "not-found"
+        case .methodNotAllowed: "method-not-allowed"
+        case .reloadRejected: "reload-rejected"
+        case .notReady: "not-ready"
+        }
+    }
+
+    var title: String {
+        switch self {
+        case .badRequest: "Bad request"
+        case .credentialsRequired: "Credentials required"
+        case .credentialsInvalid: "Credentials invalid"
+        case .notFound: "Not found"
+        case .methodNotAllowed: "Method not allowed"
+        case .reloadRejected: "Reload rejected"
+        case .notReady: "Not ready"
+        }
+    }
+
+    var detail: String {
+        switch self {
+        case .badRequest: "The request cannot be understood."
+        case .credentialsRequired: "The token in the file admin.token is wanted as a bearer token."
+        case .credentialsInvalid: "The bearer token is not the one in the file admin.token."
+        case .notFound: "There is nothing here."
+        case .methodNotAllowed: "The field Allow names the methods that this resource has."
+        case .reloadRejected: "The configuration has errors. The one before goes on."
+        case .notReady: "The gateway is starting or draining."
+        }
+    }
+}
+
+extension AdminHandler {
+    func problem(
+        _ problem: AdminProblem, detail: String? = nil, fields: [(name: String, value: String)] = [],
+        more: (inout JSONWriter) -> Void = { _ in }
+    ) -> AdminResponse {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("type", services.problemBase() + problem.name)
+            json.member("title", problem.title)
+            json.member("status", problem.status)
+            json.member("detail", detail ?? problem.detail)
+            more(&json)
+        }
+        return AdminResponse(problem.status, contentType: "application/problem+json", json.bytes, fields: fields)
+    }
+}

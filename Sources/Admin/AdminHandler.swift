@@ -1,0 +1,89 @@
+import Base
+
+/// The admin listener's endpoints: a request in, an answer out.
+public struct AdminHandler {
+    let services: AdminServices
+
+    public init(_ services: AdminServices) { self.services = services }
+
+    /// Calls `reply` exactly once: before it returns, except for a reload, which takes its time.
+    public func respond(to request: AdminRequest, reply: @escaping (AdminResponse) -> Void) {
+        let isHead = request.method == "HEAD"
+        switch route(request) {
+        case .now(var response):
+            if isHead { response.dropBody() }
+            reply(response)
+        case .reload:
+            let handler = self
+            services.reload { outcome in reply(handler.response(to: outcome)) }
+        }
+    }
+
+    private enum Route {
+        case now(AdminResponse)
+        case reload
+    }
+
+    private func route(_ request: AdminRequest) -> Route {
+        switch request.path {
+        case "/healthz": return .now(get(request) { text(200, "ok\n") })
+        case "/readyz": return .now(get(request) { ready() })
+        case "/metrics": return .now(get(request) { metrics(request) })
+        default: break
+        }
+        guard request.path == "/v1" || request.path.hasPrefix("/v1/") else { return .now(problem(.notFound)) }
+        // Before anything else is said: who has no token does not learn what there is.
+        if let refusal = refuse(request) { return .now(refusal) }
+        switch request.path {
+        case "/v1/tenants": return .now(get(request) { tenants(request) })
+        case "/v1/reload":
+            if request.method != "POST" { return .now(notAllowed("POST")) }
+            return .reload
+        default: break
+        }
+        let prefix = "/v1/tenants/"
+        if request.path.hasPrefix(prefix), let id = percentDecoded(request.path.dropFirst(prefix.count), isPathSegment: true) {
+            return .now(get(request) { tenant(id) })
+        }
+        return .now(problem(.notFound))
+    }
+
+    private func get(_ request: AdminRequest, _ answer: () -> AdminResponse) -> AdminResponse {
+        request.method == "GET" || request.method == "HEAD" ? answer() : notAllowed("GET, HEAD")
+    }
+
+    private func notAllowed(_ allow: String) -> AdminResponse {
+        problem(.methodNotAllowed, fields: [("Allow", allow)])
+    }
+
+    private func text(_ status: Int, _ text: String) -> AdminResponse {
+        AdminResponse(status, contentType: "text/plain; charset=utf-8", Array(text.utf8))
+    }
+
+    private func ready() -> AdminResponse {
+        services.isReady() ? text(200, "ready\n") : problem(.notReady, fields: [("Retry-After", "1")])
+    }
+
+    private func metrics(_ request: AdminRequest) -> AdminResponse {
+        // Several lines of a list field are one list (RFC 9110 section 5.3).
+        let accept = request.values("accept")
+        let (contentType, body) = services.metrics(accept.isEmpty ? nil : accept.joined(separator: ","))
+        return AdminResponse(200, contentType: contentType, body, fields: [("Vary", "Accept")])
+    }
+
+    private func response(to outcome: ReloadOutcome) -> AdminResponse {
+        switch outcome {
+        case .applied(let change):
+            return .json { json in
+                json.object { json in
+                    json.member("added", change.added)
+                    json.member("removed", change.removed)
+                    json.member("changed", change.changed)
+                    json.member("warnings", change.warnings)
+                }
+            }
+        case .rejected(let errors):
+            return problem(.reloadRejected) { $0.member("errors", errors) }
+        }
+    }
+}

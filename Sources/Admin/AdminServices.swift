@@ -1,0 +1,53 @@
+import Base
+
+/// What the admin API tells and does, given to it by whoever puts the gateway together. All of it is called on the thread
+/// that calls the handler.
+public struct AdminServices {
+    /// Whether the gateway takes traffic: false while starting and while draining.
+    public var isReady: () -> Bool
+    /// The metrics in the form that the field `Accept` asks for.
+    public var metrics: (_ accept: String?) -> (contentType: String, body: [UInt8])
+    /// The ids of all tenants, ascending. Asked for each page, so it should be at hand.
+    public var tenants: () -> [String]
+    /// Writes the object that tells everything about one tenant; where there is none, writes nothing and is false.
+    public var tenant: (_ id: String, _ json: inout JSONWriter) -> Bool
+    /// Begins a reload and calls `done` once, at its end.
+    public var reload: (_ done: @escaping (ReloadOutcome) -> Void) -> Void
+    /// What stands in `state/admin.token`, without its line end. While it is empty, nobody gets in.
+    public var token: () -> [UInt8]
+    /// The directive `problem_base`.
+    public var problemBase: () -> String
+
+    public init(
+        isReady: @escaping () -> Bool,
+        metrics: @escaping (_ accept: String?) -> (contentType: String, body: [UInt8]),
+        tenants: @escaping () -> [String],
+        tenant: @escaping (_ id: String, _ json: inout JSONWriter) -> Bool,
+        reload: @escaping (_ done: @escaping (ReloadOutcome) -> Void) -> Void,
+        token: @escaping () -> [UInt8],
+        problemBase: @escaping () -> String = { "https://gateway.invalid/problems/" }
+    ) {
+        (self.isReady, self.metrics, self.tenants, self.tenant) = (isReady, metrics, tenants, tenant)
+        (self.reload, self.token, self.problemBase) = (reload, token, problemBase)
+    }
+}
+
+/// How a reload ended.
+public enum ReloadOutcome: Sendable {
+    case applied(ReloadChange)
+    /// The old configuration goes on. Each error as `FILE:LINE:COLUMN: error: ...`.
+    case rejected(errors: [String])
+}
+
+/// What a reload changed: ids of tenants, and what it could not change.
+public struct ReloadChange: Sendable {
+    public var added: [String]
+    public var removed: [String]
+    public var changed: [String]
+    /// What takes a restart, and the like.
+    public var warnings: [String]
+
+    public init(added: [String] = [], removed: [String] = [], changed: [String] = [], warnings: [String] = []) {
+        (self.added, self.removed, self.changed, self.warnings) = (added, removed, changed, warnings)
+    }
+}
