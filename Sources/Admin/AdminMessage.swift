@@ -37,6 +37,11 @@ public struct AdminResponse: Sendable {
         contentLength = body.count
     }
 
+    /// Plain text, with status 200.
+    public static func text(_ text: String) -> AdminResponse {
+        AdminResponse(200, contentType: "text/plain; charset=utf-8", Array(text.utf8))
+    }
+
     static func json(_ status: Int = 200, _ write: (inout JSONWriter) -> Void) -> AdminResponse {
         var json = JSONWriter()
         write(&json)

@@ -41,6 +41,7 @@ static inline void *c_ssl_get_app_data(SSL *s) { return SSL_get_app_data(s); }
 static inline void c_bio_set_retry_read(BIO *b) { BIO_clear_retry_flags(b); BIO_set_retry_read(b); }
 static inline void c_bio_set_retry_write(BIO *b) { BIO_clear_retry_flags(b); BIO_set_retry_write(b); }
 static inline void c_bio_clear_retry_flags(BIO *b) { BIO_clear_retry_flags(b); }
+static inline EVP_PKEY *c_evp_ec_gen(const char *curve) { return EVP_EC_gen(curve); }
 static inline int c_err_get_reason(unsigned long e) { return ERR_GET_REASON(e); }
 static inline int c_evp_pkey_security_bits(EVP_PKEY *k) { return EVP_PKEY_get_security_bits(k); }
 static inline unsigned long c_bio_get_mem_data(BIO *b, char **p) { return (unsigned long)BIO_get_mem_data(b, p); }

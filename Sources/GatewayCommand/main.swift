@@ -1,1 +1,3 @@
-print("gateway")
+import Gateway
+
+exitWith(Command.main(Array(CommandLine.arguments.dropFirst())))

@@ -57,6 +57,7 @@ final class ServerPool {
     /// Starts a new connection, or nil when there is no address or no socket to be had.
     func connect(timeout: UInt64) -> UpstreamConnection? {
         let addresses = server.addresses
+        server.lastUsed.store(worker.loop.now, ordering: .relaxed)
         guard !addresses.isEmpty else { return nil }
         let address = addresses[nextAddress % addresses.count]
         nextAddress &+= 1

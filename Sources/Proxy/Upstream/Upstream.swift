@@ -38,8 +38,10 @@ public final class Server: Sendable {
     public let upstream: String
     public let host: String
     public let port: UInt16
-    /// `host:port`, as metrics and logs name it.
+    /// `host:port`, as logs name it.
     public let label: String
+    /// As written in the configuration: metrics name a template's servers once, not once a tenant.
+    public let configured: String
 
     /// Set by health checks, read by every loop.
     public let isHealthy = Atomic<Bool>(true)
@@ -56,9 +58,10 @@ public final class Server: Sendable {
         var waiting: [@Sendable () -> Void] = []
     }
 
-    init(upstream: String, host: String, port: UInt16) {
+    init(upstream: String, host: String, port: UInt16, template: String) {
         (self.upstream, self.host, self.port) = (upstream, host, port)
-        label = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        label = Endpoint(host: host, port: port).label
+        configured = Endpoint(host: template, port: port).label
         var state = Resolution()
         if let literal = SocketAddress(host, port: port) {
             state.addresses = [literal]
@@ -95,17 +98,25 @@ public final class Server: Sendable {
     }
 }
 
+extension Server {
+    /// Names in use are looked up again: their addresses change. One that nobody has wanted for a while is left alone.
+    public func refreshIfUsed(with resolver: Resolver) {
+        let used = lastUsed.load(ordering: .relaxed)
+        if used > 0, Clock.monotonic() &- used < 300_000_000_000 { resolve(with: resolver) }
+    }
+}
+
 /// Every server the process knows, by upstream and address. Used when a configuration is built, never on the request path.
 public final class ServerRegistry: Sendable {
     private let servers = Mutex<[String: Server]>([:])
 
     public init() {}
 
-    func server(upstream: String, host: String, port: UInt16) -> Server {
+    func server(upstream: String, host: String, port: UInt16, template: String) -> Server {
         servers.withLock { all in
             let key = "\(upstream)|\(host)|\(port)"
             if let known = all[key] { return known }
-            let new = Server(upstream: upstream, host: host, port: port)
+            let new = Server(upstream: upstream, host: host, port: port, template: template)
             all[key] = new
             return new
         }

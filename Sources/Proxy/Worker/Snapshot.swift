@@ -27,7 +27,7 @@ public final class Snapshot: Sendable {
             let hosts = group.servers.map { fill($0.host) }
             let key = group.isTemplate ? "\(group.name)|" + hosts.joined(separator: "|") : group.name
             if let index = known[key] { return index }
-            let members = zip(hosts, group.servers).map { servers.server(upstream: group.name, host: $0, port: $1.port) }
+            let members = zip(hosts, group.servers).map { servers.server(upstream: group.name, host: $0, port: $1.port, template: $1.host) }
             known[key] = instances.count
             instances.append(Upstream(group, index: instances.count, key: key, servers: members))
             return instances.count - 1

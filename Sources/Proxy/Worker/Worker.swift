@@ -302,7 +302,7 @@ public final class Worker {
         let id = ObjectIdentifier(server)
         if let known = pools[id] { return known }
         let pool = ServerPool(
-            server: server, worker: self, metrics: registry.server(server.label, of: server.upstream, worker: index))
+            server: server, worker: self, metrics: registry.server(server.configured, of: server.upstream, worker: index))
         pools[id] = pool
         return pool
     }

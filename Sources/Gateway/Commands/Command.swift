@@ -1,0 +1,168 @@
+import Base
+import Configuration
+import Glibc
+
+/// The command line: a subcommand, its options, an exit code (0 done, 1 failed, 2 not understood).
+public enum Command {
+    struct Failure: Error {
+        var text: String
+        var code: Int32 = 1
+    }
+
+    /// A subcommand: a row of the table below.
+    private struct Row {
+        var name: String
+        var usage: String
+        var summary: String
+        var details: String
+        var run: (Arguments) throws -> Int32
+    }
+
+    private nonisolated(unsafe) static let rows: [Row] = [
+        Row(
+            name: "run", usage: "gateway [run] [-c FILE]", summary: "run in the foreground",
+            details: """
+                Reads FILE (./gateway.conf unless told otherwise) and serves until it is ended.
+
+                Signals: HUP reloads, USR1 reopens the access log, TERM and INT drain and end within
+                shutdown_timeout; a second TERM ends at once.
+                """,
+            run: { try RunCommand.run($0) }),
+        Row(
+            name: "demo", usage: "gateway demo [-c FILE]", summary: "run with development certificates and a demo upstream",
+            details: """
+                Makes the certificates that FILE names and that do not exist yet (self-signed, for development only),
+                starts a small upstream on each loopback server of FILE, prints curl lines to try, and runs.
+                """,
+            run: { try DemoCommand.run($0) }),
+        Row(
+            name: "check", usage: "gateway check [-c FILE]", summary: "validate the configuration and everything it names",
+            details: """
+                Reads everything that a start would read and prints every error and warning in one go, as
+                FILE:LINE:COLUMN: error: ... with the line itself. Exits with 0 when FILE can be used, else with 1.
+                """,
+            run: { try CheckCommand.run($0) }),
+        Row(
+            name: "reload", usage: "gateway reload [-c FILE]", summary: "ask the running gateway to reload, and wait",
+            details: """
+                Finds the running gateway through the `admin` and `state` directives of FILE, asks it to read its
+                configuration again, and prints what changed, or the errors. Exits with 1 when the new configuration
+                was rejected; the old one then goes on.
+                """,
+            run: { try ReloadCommand.run($0) }),
+        Row(
+            name: "directives", usage: "gateway directives [NAME]", summary: "explain the directives of gateway.conf",
+            details: "Prints what may stand in gateway.conf and where; with NAME, all about that directive.",
+            run: { try DirectivesCommand.run($0) }),
+        Row(
+            name: "version", usage: "gateway version", summary: "print the version",
+            details: "Prints the version.",
+            run: { arguments in
+                try arguments.expectNothingElse()
+                Console.out("gateway \(Gateway.version)")
+                return 0
+            }),
+    ]
+
+    public static func main(_ words: [String]) -> Int32 {
+        var words = words
+        var name = "run"
+        if let first = words.first, !first.hasPrefix("-") {
+            name = first
+            words.removeFirst()
+        }
+        if name == "help" {
+            name = words.first ?? ""
+            words = ["--help"]
+        }
+        if name.isEmpty || (name == "run" && (words == ["--help"] || words == ["-h"])) && CommandLine.arguments.count == 2 {
+            Console.out(help)
+            return 0
+        }
+        if name == "run", words == ["--version"] { name = "version"; words = [] }
+        guard let row = rows.first(where: { $0.name == name }) else {
+            Console.error("gateway: no command `\(name)`\(suggestion(for: name)); see gateway --help")
+            return 2
+        }
+        if words.contains("--help") || words.contains("-h") {
+            Console.out("usage: \(row.usage)\n\n\(row.details)")
+            return 0
+        }
+        do {
+            return try row.run(Arguments(words, usage: row.usage))
+        } catch let failure as Failure {
+            if !failure.text.isEmpty { Console.error(failure.text) }
+            return failure.code
+        } catch {
+            Console.error("gateway: \(error)")
+            return 1
+        }
+    }
+
+    private static func suggestion(for name: String) -> String {
+        let near = rows.map(\.name).first { $0.hasPrefix(name.prefix(3)) || name.hasPrefix($0.prefix(3)) }
+        return near.map { " (did you mean `\($0)`?)" } ?? ""
+    }
+
+    private static var help: String {
+        let width = rows.map(\.name.count).max()! + 2
+        let list = rows.map { "  " + $0.name + String(repeating: " ", count: width - $0.name.count) + $0.summary }
+        return """
+            gateway \(Gateway.version): a multi-tenant edge gateway
+
+            usage: gateway [COMMAND] [-c FILE]
+
+            \(list.joined(separator: "\n"))
+
+            gateway COMMAND --help says more. The configuration is ./gateway.conf unless -c names another file.
+            """
+    }
+}
+
+/// What follows the subcommand.
+struct Arguments {
+    private(set) var words: [String]
+    private let usage: String
+
+    init(_ words: [String], usage: String) { (self.words, self.usage) = (words, usage) }
+
+    func failure(_ text: String) -> Command.Failure { Command.Failure(text: "gateway: \(text)\nusage: \(usage)", code: 2) }
+
+    /// The value of `-c FILE`, `--config FILE` or `--config=FILE`; nothing else may be left.
+    func configurationPath() throws -> String {
+        var rest = self
+        let path = try rest.takeConfigurationPath()
+        try rest.expectNothingElse()
+        return path
+    }
+
+    mutating func takeConfigurationPath() throws -> String {
+        var path: String?
+        var rest: [String] = []
+        var index = 0
+        while index < words.count {
+            let word = words[index]
+            if word == "-c" || word == "--config" {
+                guard index + 1 < words.count else { throw failure("\(word) wants a file") }
+                guard path == nil else { throw failure("\(word) is given twice") }
+                path = words[index + 1]
+                index += 2
+            } else if word.hasPrefix("--config=") {
+                path = String(word.dropFirst(9))
+                index += 1
+            } else {
+                rest.append(word)
+                index += 1
+            }
+        }
+        words = rest
+        return path ?? "gateway.conf"
+    }
+
+    func expectNothingElse() throws {
+        if let first = words.first { throw failure("`\(first)` is not understood") }
+    }
+}
+
+/// Ends the process with that code.
+public func exitWith(_ code: Int32) -> Never { exit(code) }

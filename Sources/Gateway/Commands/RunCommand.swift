@@ -1,0 +1,57 @@
+import Configuration
+import Glibc
+
+enum RunCommand {
+    static func run(_ arguments: Arguments) throws -> Int32 { try serve(arguments.configurationPath()) }
+
+    static func serve(_ path: String) throws -> Int32 {
+        Signals.block()
+        do throws(StartFailure) {
+            return try Gateway(configuration: path).run()
+        } catch {
+            throw Command.Failure(text: error.description)
+        }
+    }
+}
+
+enum CheckCommand {
+    static func run(_ arguments: Arguments) throws -> Int32 {
+        let path = try arguments.configurationPath()
+        let candidate = Candidate.read(path)
+        for line in candidate.render(candidate.diagnostics) { Console.error(line) }
+        if candidate.loaded.omitted > 0 { Console.error("... and \(candidate.loaded.omitted) more") }
+        let errors = candidate.errors.count + candidate.loaded.omitted
+        if errors > 0 {
+            Console.error("\(path): \(errors) error\(errors == 1 ? "" : "s")")
+            return 1
+        }
+        let hot = candidate.settings!.hot
+        Console.out("\(path): ok (\(hot.tenants.count) tenants, \(hot.upstreams.count) upstreams, \(hot.listeners.count) listeners)")
+        return 0
+    }
+}
+
+enum DirectivesCommand {
+    static func run(_ arguments: Arguments) throws -> Int32 {
+        guard let name = arguments.words.first else {
+            let width = Directive.all.map(\.name.count).max()! + 2
+            for row in Directive.all {
+                Console.out("  " + row.name + String(repeating: " ", count: width - row.name.count) + row.help)
+            }
+            return 0
+        }
+        let rows = Directive.named(name)
+        guard !rows.isEmpty else { throw Command.Failure(text: "gateway: no directive `\(name)`") }
+        for row in rows {
+            Console.out(
+                """
+                \(row.usage)
+                  \(row.help)
+                  stands in: \(row.places.map(\.rawValue).joined(separator: ", "))
+                  default: \(row.defaultValue ?? "none")
+                  takes effect: \(row.isHot ? "at a reload" : "at a start")\(row.isSupported ? "" : "\n  not supported yet")
+                """)
+        }
+        return 0
+    }
+}

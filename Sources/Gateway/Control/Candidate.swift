@@ -1,0 +1,57 @@
+import Base
+import Configuration
+import Crypto
+import Net
+import Proxy
+
+/// A configuration read from disk with everything it names: validated whole before anything of it is used.
+struct Candidate: Sendable {
+    var loaded: LoadedConfiguration
+    /// nil when there is an error.
+    var settings: Settings?
+    /// Of each listener, nil for plain ones.
+    var tls: [TLSListener?] = []
+    var diagnostics: [Diagnostic]
+
+    var errors: [Diagnostic] { diagnostics.filter { $0.severity == .error } }
+    var warnings: [Diagnostic] { diagnostics.filter { $0.severity == .warning } }
+
+    /// Reads the file, its includes and the certificates.
+    static func read(_ path: String, certificates: CertificateCache = CertificateCache()) -> Candidate {
+        let loaded = ConfigurationLoader.load(path, from: .disk)
+        // Certificates of a configuration with other errors are looked at as well: all mistakes in one go.
+        let settings = loaded.settings ?? loaded.partial
+        var diagnostics = loaded.diagnostics
+        var tls: [TLSListener?] = []
+        for listener in settings.hot.listeners {
+            guard let wanted = listener.tls else {
+                tls.append(nil)
+                continue
+            }
+            let found = wanted.certificates.compactMap { certificates.load($0, into: &diagnostics) }
+            guard !found.isEmpty, found.count == wanted.certificates.count else {
+                tls.append(nil)
+                continue
+            }
+            do {
+                tls.append(
+                    try TLSListener(
+                        certificates: found, protocols: wanted.protocols, minVersion: wanted.minVersion == .v1_3 ? 0x0304 : 0x0303))
+            } catch {
+                diagnostics.append(Diagnostic(.error, listener.location, error.description))
+                tls.append(nil)
+            }
+        }
+        let failed = diagnostics.contains { $0.severity == .error }
+        return Candidate(loaded: loaded, settings: failed ? nil : loaded.settings, tls: tls, diagnostics: diagnostics)
+    }
+
+    /// As `FILE:LINE:COLUMN: error: ...`, with the line shown.
+    func render(_ diagnostics: [Diagnostic]) -> [String] { diagnostics.map { loaded.render($0) } }
+}
+
+extension Diagnostic {
+    init(_ severity: Severity, _ location: Location, _ message: String) {
+        self.init(severity, at: location, message)
+    }
+}

@@ -1,0 +1,50 @@
+import Base
+import Configuration
+import Crypto
+import Glibc
+import Synchronization
+
+/// Certificates by their files: a reload reads only those that have changed.
+final class CertificateCache: Sendable {
+    private struct Entry: Sendable {
+        var stamp: Stamp
+        var certificate: Certificate
+    }
+
+    /// What changes when a file is replaced.
+    private struct Stamp: Equatable, Sendable {
+        var parts: [Int]
+
+        init?(_ paths: String...) {
+            parts = []
+            for path in paths {
+                var info = stat()
+                guard stat(path, &info) == 0 else { return nil }
+                parts += [Int(info.st_mtim.tv_sec), info.st_mtim.tv_nsec, Int(info.st_size), Int(info.st_ino)]
+            }
+        }
+    }
+
+    private let entries = Mutex<[String: Entry]>([:])
+
+    func load(_ wanted: CertificateSettings, into diagnostics: inout [Diagnostic]) -> Certificate? {
+        let key = wanted.chain + "\n" + wanted.key
+        let stamp = Stamp(wanted.chain, wanted.key)
+        if let stamp, let entry = entries.withLock({ $0[key] }), entry.stamp == stamp { return entry.certificate }
+        do {
+            let certificate = try Certificate(chain: wanted.chain, key: wanted.key)
+            if let stamp { entries.withLock { $0[key] = Entry(stamp: stamp, certificate: certificate) } }
+            let left = certificate.expires - Int(Clock.wall() / 1_000_000_000)
+            if left < 0 {
+                diagnostics.append(Diagnostic(.warning, wanted.location, "the certificate \(wanted.chain) has expired"))
+            } else if left < 14 * 86400 {
+                diagnostics.append(
+                    Diagnostic(.warning, wanted.location, "the certificate \(wanted.chain) expires in \(left / 86400) days"))
+            }
+            return certificate
+        } catch {
+            diagnostics.append(Diagnostic(.error, wanted.location, error.description))
+            return nil
+        }
+    }
+}

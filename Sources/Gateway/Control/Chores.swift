@@ -1,0 +1,46 @@
+import Base
+import Glibc
+import Net
+import Proxy
+import Synchronization
+
+/// What the control thread does now and then: looks names up again, and tells systemd that every loop moves.
+final class Chores: Source {
+    private let mailboxes: [Mailbox<WorkerMessage>]
+    private let notifier: SystemdNotifier
+    private let refreshNames: () -> Void
+    private var sinceNames: UInt64 = 0
+    /// Workers that have answered the last question. Shared with them.
+    private let answered = Answered()
+    private static let period: UInt64 = 1_000_000_000
+    /// `getaddrinfo` tells no time to live; this is what most resolvers' caches take for short.
+    private static let namesPeriod: UInt64 = 10_000_000_000
+
+    private final class Answered: Sendable {
+        let count = Atomic<Int>(0)
+    }
+
+    init(loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, refreshNames: @escaping () -> Void) {
+        (self.mailboxes, self.notifier, self.refreshNames) = (mailboxes, notifier, refreshNames)
+        super.init(loop: loop, fd: -1, flow: loop.commonFlow)
+        answered.count.store(mailboxes.count, ordering: .relaxed)
+        loop.schedule(self, at: loop.now + Self.period)
+    }
+
+    override func expired() {
+        let period = min(Self.period, notifier.watchdogInterval ?? .max)
+        loop.schedule(self, at: loop.now + period)
+        sinceNames += period
+        if sinceNames >= Self.namesPeriod {
+            sinceNames = 0
+            refreshNames()
+        }
+        // A loop that hangs does not answer, and then nobody says that all is well.
+        if notifier.watchdogInterval != nil, answered.count.load(ordering: .relaxed) == mailboxes.count {
+            notifier.alive()
+            answered.count.store(0, ordering: .relaxed)
+            let answered = answered
+            for worker in mailboxes { worker.post(.ask { _ in answered.count.add(1, ordering: .relaxed) }) }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import Admin
+import Configuration
+
+extension ReloadChange {
+    /// What differs between two configurations, in the operator's words.
+    init(from old: Settings, to new: Settings) {
+        self.init()
+        var before: [String: TenantSettings] = [:]
+        for tenant in old.hot.tenants { before[tenant.id] = tenant }
+        for tenant in new.hot.tenants {
+            guard let was = before.removeValue(forKey: tenant.id) else {
+                added.append(tenant.id)
+                continue
+            }
+            if !tenant.isSame(as: was, upstreams: new.hot.upstreams, before: old.hot.upstreams) { changed.append(tenant.id) }
+        }
+        removed = before.keys.sorted()
+        added.sort()
+        changed.sort()
+        if old.cold.workers != new.cold.workers { warnings.append("`workers` takes effect at the next start") }
+        if old.cold.state != new.cold.state { warnings.append("`state` takes effect at the next start") }
+    }
+}
+
+extension TenantSettings {
+    fileprivate func isSame(as other: TenantSettings, upstreams: [UpstreamSettings], before: [UpstreamSettings]) -> Bool {
+        func name(_ index: Int?, _ list: [UpstreamSettings]) -> String? { index.map { list[$0].name } }
+        return plan == other.plan && hosts == other.hosts && namespace == other.namespace && suspended == other.suspended
+            && maxBody == other.maxBody && weight == other.weight && features == other.features
+            && settings.map(\.name) == other.settings.map(\.name) && settings.map(\.value) == other.settings.map(\.value)
+            && requestHeaders == other.requestHeaders && responseHeaders == other.responseHeaders
+            && name(upstream, upstreams) == name(other.upstream, before)
+            && routes.count == other.routes.count
+            && zip(routes, other.routes).allSatisfy { a, b in
+                a.path == b.path && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody
+                    && a.requestHeaders == b.requestHeaders && a.responseHeaders == b.responseHeaders
+                    && name(a.upstream, upstreams) == name(b.upstream, before)
+            }
+    }
+}

@@ -1,0 +1,339 @@
+import Admin
+import Base
+import Configuration
+import Crypto
+import Glibc
+import Metrics
+import Net
+import Proxy
+import Synchronization
+import Tenancy
+
+/// The composition root and the control thread: the only place that sees all modules.
+///
+///     starting ──► serving ◄──► reloading
+///                     └──► draining ──► stopped
+///
+/// Workers run on threads of their own; this thread has signals, reloads, the admin listener, health checks and names.
+public final class Gateway {
+    public static let version = "0.1.0"
+
+    enum Mail: Sendable {
+        /// A candidate was read, on a thread of its own.
+        case candidate(Candidate)
+        /// A worker goes by the new snapshot.
+        case adopted
+        case drained
+    }
+
+    private let path: String
+    private let loop = EventLoop()
+    private let mailbox = Mailbox<Mail>()
+    private let registry: MetricsRegistry
+    private let servers: ServerRegistry
+    private let resolver = Resolver()
+    private let logWriter = AccessLogWriter()
+    private let certificates: CertificateCache
+    private let notifier = SystemdNotifier()
+    private let health: HealthChecker
+    private let token: [UInt8]
+    private var settings: Settings
+    private var snapshot: Snapshot
+    private var tenantIDs: [String] = []
+    private var mailboxes: [Mailbox<WorkerMessage>] = []
+    private var threads: [Thread] = []
+    private var admin: (endpoint: Endpoint, server: AdminServer)?
+    private var isReady = false
+    private var isDraining = false
+    private var drained = 0
+    private let reload: Reload
+    private var chores: Chores?
+
+    // MARK: Start
+
+    /// Everything that can fail at a start fails here, with a text for the operator.
+    public init(configuration path: String) throws(StartFailure) {
+        self.path = path
+        let certificates = CertificateCache()
+        let candidate = Candidate.read(path, certificates: certificates)
+        guard let settings = candidate.settings else {
+            throw StartFailure(description: candidate.render(candidate.diagnostics).joined(separator: "\n"))
+        }
+        for line in candidate.render(candidate.warnings) { Console.error(line) }
+        (self.settings, self.certificates) = (settings, certificates)
+        do {
+            token = try StateFolder.open(settings.cold.state).token()
+        } catch {
+            throw StartFailure(description: "gateway: \(error)")
+        }
+        let count = settings.cold.workers ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let process = ProcessStatistics.Source(
+            file: ProcessFiles.read, openDescriptors: ProcessFiles.openDescriptors,
+            ticksPerSecond: ProcessFiles.ticksPerSecond, pageSize: ProcessFiles.pageSize)
+        registry = MetricsRegistry(
+            workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
+            process: { ProcessStatistics(reading: process) })
+        servers = ServerRegistry()
+        snapshot = Snapshot(settings.hot, servers: servers, tls: candidate.tls)
+        tenantIDs = settings.hot.tenants.map(\.id).sorted()
+        health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
+        reload = Reload()
+        Self.raiseDescriptorLimit()
+        logWriter.setTarget(settings.hot.accessLog.target)
+        mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
+        let sockets = try bind(settings.hot.listeners.map { ($0.endpoint, $0.location) }, candidate)
+        try openAdmin(settings.hot.admin)
+        startWorkers(sockets)
+    }
+
+    /// Each connection is two descriptors; the soft limit of most systems is for interactive programs.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    private func bind(_ listeners: [(Endpoint, Location)], _ candidate: Candidate) throws(StartFailure) -> [[Endpoint: Int32]] {
+        do {
+            return try ListenerSockets.bind(listeners, workers: mailboxes.count)
+        } catch {
+            throw StartFailure(description: candidate.loaded.render(Diagnostic(.error, error.location, error.description)))
+        }
+    }
+
+    private func startWorkers(_ sockets: [[Endpoint: Int32]]) {
+        let (snapshot, registry, resolver, logWriter) = (snapshot, registry, resolver, logWriter)
+        let count = mailboxes.count
+        for index in 0..<count {
+            let mailbox = mailboxes[index]
+            threads.append(
+                Thread("worker-\(index)") {
+                    Worker(
+                        index: index, count: count, snapshot: snapshot, mailbox: mailbox, registry: registry,
+                        resolver: resolver, logWriter: logWriter
+                    ).run()
+                })
+            let mail = self.mailbox
+            mailbox.post(.adopt(snapshot, sockets: sockets[index]) { mail.post(.adopted) })
+        }
+        reload.waitingForWorkers = count
+    }
+
+    private func openAdmin(_ endpoint: Endpoint?) throws(StartFailure) {
+        guard let endpoint else { return }
+        do {
+            try listenAdmin(endpoint)
+        } catch {
+            throw StartFailure(description: "gateway: can't listen on \(endpoint.label) (admin): \(error)")
+        }
+    }
+
+    private func listenAdmin(_ endpoint: Endpoint) throws(SystemError) {
+        guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }
+        let fd = try Socket.listen(address, sharesPort: false, backlog: 128)
+        let handler = AdminHandler(adminServices())
+        let server = AdminServer(loop: loop, listening: fd) { request, reply in handler.respond(to: request, reply: reply) }
+        if let old = admin?.server { loop.close(old) }
+        admin = (endpoint, server)
+    }
+
+    // MARK: Run
+
+    /// Serves until a signal ends it. The exit code.
+    public func run() -> Int32 {
+        mailbox.deliver(on: loop) { [unowned self] mail in receive(mail) }
+        _ = Signals(loop: loop) { [unowned self] signal in self.signal(signal) }
+        health.changed = { upstream, server, healthy, why in
+            Console.log("upstream \(upstream): server \(server) is \(healthy ? "healthy" : "out"): \(why)")
+        }
+        health.adopt(snapshot)
+        chores = Chores(
+            loop: loop, mailboxes: mailboxes, notifier: notifier,
+            refreshNames: { [unowned self] in
+                for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
+            })
+        loop.run()
+        return 0
+    }
+
+    private func receive(_ mail: Mail) {
+        switch mail {
+        case .candidate(let candidate): apply(candidate)
+        case .adopted:
+            reload.waitingForWorkers -= 1
+            if reload.waitingForWorkers == 0 { adopted() }
+        case .drained:
+            drained += 1
+            if drained == mailboxes.count { stop() }
+        }
+    }
+
+    private func signal(_ signal: Int32) {
+        switch signal {
+        case SIGHUP: startReload { _ in }
+        case SIGUSR1: logWriter.reopen()
+        default:
+            if isDraining {
+                Console.log("stopped at once")
+                logWriter.finish()
+                exit(0)
+            }
+            drain()
+        }
+    }
+
+    private var summary: String {
+        "\(settings.hot.tenants.count) tenants on " + settings.hot.listeners.map(\.endpoint.label).joined(separator: ", ")
+    }
+
+    /// Every worker goes by the snapshot: at the start, and after each reload.
+    private func adopted() {
+        if !isReady {
+            isReady = true
+            registry.setReady(true)
+            Console.log("gateway \(Self.version) serves \(summary) (\(mailboxes.count) workers)")
+            notifier.ready(summary)
+            return
+        }
+        servers.keep(only: snapshot.upstreams)
+        health.adopt(snapshot)
+        notifier.ready(summary)
+        if let change = reload.change {
+            Console.log("reloaded: \(change.added.count) tenants added, \(change.removed.count) removed, \(change.changed.count) changed")
+            for warning in change.warnings { Console.log("warning: \(warning)") }
+            finishReload(.applied(change))
+        }
+    }
+
+    // MARK: Reload
+
+    private func startReload(_ done: @escaping (ReloadOutcome) -> Void) {
+        guard reload.join(done) else { return }
+        notifier.reloading()
+        // Beside the running one, on a thread of its own: health checks, names and the admin listener go on.
+        let (path, certificates, mailbox) = (path, certificates, mailbox)
+        Thread("reload") { mailbox.post(.candidate(Candidate.read(path, certificates: certificates))) }.detach()
+    }
+
+    private func apply(_ candidate: Candidate) {
+        guard var next = candidate.settings else { return reject(candidate.render(candidate.errors)) }
+        var change = ReloadChange(from: settings, to: next)
+        change.warnings += candidate.render(candidate.warnings)
+        next.cold = settings.cold
+        let known = Set(settings.hot.listeners.map(\.endpoint))
+        let fresh = next.hot.listeners.filter { !known.contains($0.endpoint) }.map { ($0.endpoint, $0.location) }
+        var sockets: [[Endpoint: Int32]]
+        do {
+            sockets = try ListenerSockets.bind(fresh, workers: mailboxes.count)
+        } catch {
+            return reject([candidate.loaded.render(Diagnostic(.error, error.location, error.description))])
+        }
+        if next.hot.admin != admin?.endpoint {
+            do {
+                if let endpoint = next.hot.admin {
+                    try listenAdmin(endpoint)
+                } else if let old = admin {
+                    loop.close(old.server)
+                    admin = nil
+                }
+            } catch {
+                for list in sockets { for fd in list.values { close(fd) } }
+                return reject(["can't listen on \(next.hot.admin?.label ?? "") (admin): \(error)"])
+            }
+        }
+        settings = next
+        snapshot = Snapshot(next.hot, servers: servers, tls: candidate.tls)
+        tenantIDs = next.hot.tenants.map(\.id).sorted()
+        registry.setTenantBudget(next.hot.metricsTenants)
+        logWriter.setTarget(next.hot.accessLog.target)
+        reload.change = change
+        reload.waitingForWorkers = mailboxes.count
+        let mail = mailbox
+        for (index, worker) in mailboxes.enumerated() {
+            worker.post(.adopt(snapshot, sockets: sockets[index]) { mail.post(.adopted) })
+        }
+    }
+
+    private func reject(_ errors: [String]) {
+        Console.log("reload rejected, the old configuration goes on:")
+        for error in errors { Console.error(error) }
+        notifier.ready(summary)
+        finishReload(.rejected(errors: errors))
+    }
+
+    private func finishReload(_ outcome: ReloadOutcome) {
+        if case .applied = outcome {
+            registry.reloaded(successfully: true, at: Clock.wall())
+        } else {
+            registry.reloaded(successfully: false, at: Clock.wall())
+        }
+        if reload.finish(outcome) { startReload { _ in } }
+    }
+
+    // MARK: End
+
+    private func drain() {
+        isDraining = true
+        isReady = false
+        registry.setReady(false)
+        notifier.stopping()
+        Console.log("draining, at most \(settings.hot.shutdownTimeout / 1_000_000_000) s")
+        let mail = mailbox
+        for worker in mailboxes { worker.post(.drain { mail.post(.drained) }) }
+        let deadline = Deadline(loop: loop) { [unowned self] in
+            Console.log("shutdown_timeout is over: what is left is cut")
+            stop()
+        }
+        loop.schedule(deadline, at: loop.now + settings.hot.shutdownTimeout)
+        self.deadline = deadline
+    }
+    private var deadline: Deadline?
+
+    private func stop() {
+        health.stop()
+        for worker in mailboxes { worker.post(.stop) }
+        for thread in threads { thread.join() }
+        threads = []
+        logWriter.finish()
+        Console.log("stopped")
+        loop.stop()
+    }
+
+    // MARK: Admin
+
+    private func adminServices() -> AdminServices {
+        AdminServices(
+            isReady: { [unowned self] in isReady && !isDraining },
+            metrics: { [unowned self] accept in
+                let format = TextFormat(accept: accept)
+                return (format.contentType, registry.render(format))
+            },
+            tenants: { [unowned self] in tenantIDs },
+            tenant: { [unowned self] id, json in
+                guard let tenant = snapshot.directory.tenant(id: id) else { return false }
+                TenantReport(tenant, snapshot).write(to: &json)
+                return true
+            },
+            reload: { [unowned self] done in startReload(done) },
+            token: { [token] in token },
+            problemBase: { [unowned self] in settings.hot.problemBase })
+    }
+}
+
+/// A start that can't be: everything the operator must mend, in one text.
+public struct StartFailure: Error, CustomStringConvertible {
+    public var description: String
+}
+
+/// A function for later.
+private final class Deadline: Source {
+    private let action: () -> Void
+
+    init(loop: EventLoop, action: @escaping () -> Void) {
+        self.action = action
+        super.init(loop: loop, fd: -1, flow: loop.commonFlow)
+    }
+
+    override func expired() { action() }
+}

@@ -1,0 +1,42 @@
+import Base
+import Crypto
+import Glibc
+import Net
+
+/// The folder under `state`: only its owner may look into it.
+struct StateFolder: Sendable {
+    let path: String
+    var tokenPath: String { path + "/admin.token" }
+
+    /// Makes what is missing.
+    static func open(_ path: String) throws(SystemError) -> StateFolder {
+        if mkdir(path, 0o700) != 0, errno != EEXIST { throw SystemError("can't make the state folder \(path)") }
+        guard access(path, W_OK | X_OK) == 0 else { throw SystemError("can't write to the state folder \(path)") }
+        return StateFolder(path: path)
+    }
+
+    /// The admin API's token, made at the first start.
+    func token() throws(SystemError) -> [UInt8] {
+        if let known = Self.readToken(tokenPath), !known.isEmpty { return known }
+        let token = Random.bytes(32).flatMap { byte in
+            let digits = Array("0123456789abcdef".utf8)
+            return [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+        }
+        let fd = Glibc.open(tokenPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard fd >= 0 else { throw SystemError("can't write \(tokenPath)") }
+        defer { close(fd) }
+        let line = token + [0x0A]
+        guard write(fd, line, line.count) == line.count else { throw SystemError("can't write \(tokenPath)") }
+        return token
+    }
+
+    static func readToken(_ path: String) -> [UInt8]? {
+        let fd = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard fd >= 0 else { return nil }
+        defer { close(fd) }
+        var room = [UInt8](repeating: 0, count: 256)
+        let count = read(fd, &room, room.count)
+        guard count > 0 else { return nil }
+        return Array(room[..<count].prefix { $0 > 0x20 })
+    }
+}
