@@ -227,6 +227,8 @@ final class ClientConnection: Transport {
             body.copyMemory(from: UnsafeRawBufferPointer(rest))
         }
         exchange.start(body: body) { [self] used in keepRest(of: region, from: length + used, kept: kept) }
+        // The read that brought the head may have left part of the body in the kernel, and no event will tell of it.
+        if canRead, self.exchange === exchange, exchange.wantsBody { loop.wake(self, []) }
     }
 
     /// Bytes past the request's end are the next one's.
