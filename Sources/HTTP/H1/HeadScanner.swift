@@ -107,9 +107,11 @@ struct HeadScanner {
         while true {
             guard at < end else { return false }
             if byte(at) == ASCII.cr || byte(at) == ASCII.lf {
+                let start = at
                 guard try lineEnd() else { return false }
-                if surplus { throw .tooManyFields }
-                return true
+                guard surplus else { return true }
+                at = start
+                throw .tooManyFields
             }
             guard let field = try fieldLine() else { return false }
             // The rest is read all the same: which flaw is reported must not depend on how the bytes arrived.

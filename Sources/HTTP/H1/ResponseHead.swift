@@ -28,22 +28,20 @@ public struct ResponseHead: ~Copyable {
         do throws(Flaw) {
             if scanned > 0, try HeadSearch.resume(.response, base, min(scanned, end), end) == nil {
                 scanned = end
-                return HeadSearch.pending(.response, base, end, limits: limits)
+                return HeadSearch.pending(.response, base, end, limits)
             }
         } catch { return .refused(.response(error)) }
 
         var scanner = HeadScanner(base, 0, end)
+        var flaw: Flaw?
         do throws(Flaw) {
             if try read(&scanner, requestMethod, limits.maxFields) {
                 scanned = length
                 return .complete
             }
-        } catch {
-            if scanner.lineIsWhole(scanner.at) { return .refused(.response(error)) }
-        }
-        do throws(Flaw) { try HeadSearch.checkStart(.response, base, end) } catch { return .refused(.response(error)) }
+        } catch { flaw = error }
         scanned = end
-        return HeadSearch.pending(.response, base, end, limits: limits)
+        return HeadSearch.unfinished(.response, scanner, flaw, limits)
     }
 
     @inline(__always)
