@@ -95,7 +95,7 @@ enum HeadSearch {
             return false
         }
         if isEmpty { return try scanner.lineEnd() }
-        _ = try scanner.fieldLine()
+        _ = try scanner.fieldLine(line)
         return false
     }
 }

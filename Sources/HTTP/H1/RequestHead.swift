@@ -60,7 +60,6 @@ public struct RequestHead: ~Copyable {
     /// False when the end of the head has not arrived.
     @inline(__always)
     private mutating func read(_ scanner: inout HeadScanner, _ maxFields: Int) throws(Flaw) -> Bool {
-        fields.removeAll()
         guard try HeadSearch.skipEmptyLine(&scanner), let line = try RequestLine.parse(&scanner),
             try scanner.fields(into: &fields, limit: maxFields)
         else { return false }

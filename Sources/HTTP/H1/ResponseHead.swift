@@ -48,7 +48,6 @@ public struct ResponseHead: ~Copyable {
     private mutating func read(
         _ scanner: inout HeadScanner, _ method: Method, _ maxFields: Int
     ) throws(Flaw) -> Bool {
-        fields.removeAll()
         guard let line = try StatusLine.parse(&scanner), try scanner.fields(into: &fields, limit: maxFields) else {
             return false
         }
