@@ -3,26 +3,14 @@ import Base
 /// `host [ ":" port ]` of a Host field or an absolute target (RFC 9110 section 7.2, RFC 3986 section 3.2), without what
 /// could be read two ways: no user information, no percent-encoding, no empty label, no empty port.
 enum Authority {
-    /// The host in `range`: without the port, and without the brackets of an IPv6 address.
+    /// The host in `range`, behind a start line: without the port, and without the brackets of an IPv6 address.
     @inline(__always)
     static func host(_ base: UnsafeRawPointer, _ range: ByteRange) throws(Flaw) -> ByteRange {
         let start = range.first
         let end = range.end
         guard start < end else { throw .hostSyntax }
         if base.load(fromByteOffset: start, as: UInt8.self) == 0x5B { return try literal(base, start, end) }
-        var at = start
-        var labelIsEmpty = true
-        while at < end {
-            let byte = base.load(fromByteOffset: at, as: UInt8.self)
-            if ASCII.isAlpha(byte) || ASCII.isDigit(byte) || byte == 0x2D || byte == 0x5F {
-                labelIsEmpty = false
-            } else if byte == 0x2E, !labelIsEmpty {
-                labelIsEmpty = true
-            } else {
-                break
-            }
-            at &+= 1
-        }
+        let at = WordScan.hostEnd(base, start, end)
         guard at > start else { throw .hostSyntax }
         if at < end { try port(base, at, end) }
         return ByteRange(start, at)

@@ -180,9 +180,9 @@ public struct ChunkedDecoder: Sendable {
 
     private static func name(ofLine line: [UInt8]) throws(Flaw) -> FieldName {
         try line.withUnsafeBufferPointer { bytes throws(Flaw) in
-            var scanner = HeadScanner(UnsafeRawPointer(bytes.baseAddress!), 0, bytes.count)
-            guard let field = try scanner.fieldLine() else { throw .fieldName }
-            return field.id
+            let scanner = HeadScanner(UnsafeRawPointer(bytes.baseAddress!), 0, bytes.count)
+            guard let line = try scanner.fieldLine(0) else { throw .fieldName }
+            return line.field.id
         }
     }
 

@@ -15,9 +15,9 @@ struct ConnectionOptions {
     static func read(_ fields: inout FieldList, _ base: UnsafeRawPointer) throws(Flaw) -> ConnectionOptions {
         guard let field = fields.first(.connection) else { return ConnectionOptions() }
         if !fields.repeated.contains(.connection) {
-            let value = UnsafeRawBufferPointer(start: base + field.value.first, count: Int(field.value.count))
-            if ASCII.equalsIgnoringCase(value, "keep-alive") { return ConnectionOptions(keepAlive: true) }
-            if ASCII.equalsIgnoringCase(value, "close") { return ConnectionOptions(close: true) }
+            let value = base + field.value.first
+            if field.value.count == 10, FieldName.spells(value, "keep-alive") { return ConnectionOptions(keepAlive: true) }
+            if field.value.count == 5, FieldName.spells(value, "close") { return ConnectionOptions(close: true) }
         }
         return try readLists(&fields, base)
     }

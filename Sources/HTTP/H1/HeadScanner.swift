@@ -9,6 +9,7 @@ import Glibc
 struct HeadScanner {
     let base: UnsafeRawPointer
     let end: Int
+    /// A line's start, or a place inside the line that is being read.
     var at: Int
 
     @inline(__always)
@@ -22,98 +23,113 @@ struct HeadScanner {
         UnsafeRawBufferPointer(start: base + start, count: end &- start)
     }
 
-    /// Whether the line that starts at `start` has its LF.
+    /// Whether the line that `start` lies in has its LF.
     func lineIsWhole(_ start: Int) -> Bool { memchr(base + start, Int32(ASCII.lf), end &- start) != nil }
+
+    /// Whether a CRLF stands at `index`.
+    @inline(__always)
+    func isLineEnd(_ index: Int) -> Bool {
+        end &- index >= 2
+            && UInt16(littleEndian: (base + index).loadUnaligned(as: UInt16.self)) == UInt16(ASCII.lf) << 8 | UInt16(ASCII.cr)
+    }
 
     /// Steps over the CRLF at `at`. False when it has not arrived.
     @inline(__always)
     mutating func lineEnd() throws(Flaw) -> Bool {
-        guard end &- at >= 2 else {
-            if at < end, byte(at) == ASCII.lf { throw .bareLF }
+        guard isLineEnd(at) else {
+            if let flaw = lineEndFlaw(at) { throw flaw }
             return false
         }
-        if byte(at) == ASCII.cr, byte(at &+ 1) == ASCII.lf {
-            at &+= 2
-            return true
-        }
-        switch byte(at) {
-        case ASCII.lf: throw .bareLF
-        case ASCII.cr: throw .bareCR
-        default: throw .startLine
+        at &+= 2
+        return true
+    }
+
+    /// What is wrong with a line that should end at `index` and does not; nil when its end may still arrive.
+    @inline(never)
+    func lineEndFlaw(_ index: Int) -> Flaw? {
+        guard index < end else { return nil }
+        switch byte(index) {
+        case ASCII.lf: return .bareLF
+        case ASCII.cr: return index &+ 1 < end ? .bareCR : nil
+        default: return .startLine
         }
     }
 
-    /// One field line. Nil when its end has not arrived; a flaw counts only if `lineIsWhole`.
+    /// The field line at `start`, and where the next line begins. Nil when its end has not arrived.
     @inline(__always)
-    mutating func fieldLine() throws(Flaw) -> Field? {
-        let start = at
-        let colon = WordScan.first(0x3A, base, start, end)
-        guard colon < end else {
-            if lineIsWhole(start) { throw nameFlaw(start, end) }
+    func fieldLine(_ start: Int) throws(Flaw) -> (field: Field, next: Int)? {
+        let colon = WordScan.colon(base, start, end)
+        guard colon < end, byte(colon) == 0x3A, colon > start else {
+            if let flaw = nameFlaw(start) { throw flaw }
             return nil
         }
-        guard colon > start else { throw .fieldName }
         var id = FieldName.known(base + start, colon &- start)
         if id == .other || id == .xTenant || id == .xForwardedOther { id = try unknownName(start, colon, id) }
 
         var first = colon &+ 1
+        if first < end, byte(first) == ASCII.space { first &+= 1 }
         while first < end, isWhitespace(byte(first)) { first &+= 1 }
-        let stop = WordScan.valueEnd(base, first, end)
-        guard end &- stop >= 2 else {
-            if stop < end, byte(stop) != ASCII.cr { throw byte(stop) == ASCII.lf ? .bareLF : .fieldValue }
-            return nil
+        var stop = WordScan.valueEnd(base, first, end)
+        if !isLineEnd(stop) {
+            stop = WordScan.valueEndByBytes(base, stop, end)
+            guard isLineEnd(stop) else {
+                guard let flaw = lineEndFlaw(stop) else { return nil }
+                throw flaw == .startLine ? .fieldValue : flaw
+            }
         }
-        guard byte(stop) == ASCII.cr else { throw byte(stop) == ASCII.lf ? .bareLF : .fieldValue }
-        guard byte(stop &+ 1) == ASCII.lf else { throw .bareCR }
-        at = stop &+ 2
         var last = stop
         while last > first, isWhitespace(byte(last &- 1)) { last &-= 1 }
-        return Field(id: id, name: ByteRange(start, colon), value: ByteRange(first, last))
+        return (Field(id: id, name: ByteRange(start, colon), value: ByteRange(first, last)), stop &+ 2)
     }
 
     @inline(__always)
-    private func isWhitespace(_ byte: UInt8) -> Bool { byte == ASCII.space || byte == ASCII.tab }
+    private func isWhitespace(_ byte: UInt8) -> Bool { byte <= ASCII.space && (byte == ASCII.space || byte == ASCII.tab) }
 
-    /// A name that is not known in full: each of its bytes is looked at.
+    /// A name that is not known in full: each of its bytes is looked at. Eight at a time will nearly always do.
+    @inline(never)
     private func unknownName(_ start: Int, _ colon: Int, _ id: FieldName) throws(Flaw) -> FieldName {
+        if start >= 8, WordScan.plainEnd(base, start, colon) == colon { return id }
         var plain = true
         for i in start..<colon where !FieldName.isPlain(byte(i)) {
-            guard ASCII.isToken(byte(i)) else { throw nameFlaw(start, colon) }
+            guard ASCII.isToken(byte(i)) else { throw nameFlaw(start) ?? .fieldName }
             plain = false
         }
-        if plain || id != .other { return id }
-        return FieldName.folded(bytes(start, colon))
+        return plain || id != .other ? id : FieldName.folded(bytes(start, colon))
     }
 
-    /// What is wrong with a name that is no token.
-    private func nameFlaw(_ start: Int, _ end: Int) -> Flaw {
-        if isWhitespace(byte(start)) { return .lineFolding }
-        for i in start..<end {
-            switch byte(i) {
-            case ASCII.lf: return .bareLF
-            case ASCII.cr: return i &+ 1 < self.end && byte(i &+ 1) == ASCII.lf ? .missingColon : .bareCR
-            case ASCII.space, ASCII.tab: return i &+ 1 == end ? .spaceBeforeColon : .fieldName
-            case let other where ASCII.isToken(other): continue
-            default: return .fieldName
-            }
+    /// What is wrong with the name of the field line at `start`; nil when it may still become right.
+    @inline(never)
+    private func nameFlaw(_ start: Int) -> Flaw? {
+        var at = start
+        while at < end, ASCII.isToken(byte(at)) { at &+= 1 }
+        guard at < end else { return nil }
+        let next = at &+ 1 < end ? byte(at &+ 1) : nil
+        switch byte(at) {
+        case ASCII.lf: return .bareLF
+        case ASCII.cr: return next.map { $0 == ASCII.lf ? .missingColon : .bareCR }
+        case ASCII.space, ASCII.tab: return at == start ? .lineFolding : next == 0x3A ? .spaceBeforeColon : .fieldName
+        default: return .fieldName
         }
-        return .fieldName
     }
 
     /// Field lines up to and including the empty line. False when it has not arrived.
     @inline(__always)
     mutating func fields(into list: inout FieldList, limit: Int) throws(Flaw) -> Bool {
-        var surplus = false
-        while true {
-            guard at < end else { return false }
-            if byte(at) == ASCII.cr || byte(at) == ASCII.lf {
-                guard try lineEnd() else { return false }
-                if surplus { throw .tooManyFields }
-                return true
-            }
-            guard let field = try fieldLine() else { return false }
-            // The rest is read all the same: which flaw is reported must not depend on how the bytes arrived.
-            if list.count >= limit || !list.append(field) { surplus = true }
+        // Copies, which the optimiser keeps in registers.
+        let scanner = self
+        var line = at
+        var writer = list.writer(limit: limit)
+        while !scanner.isLineEnd(line) {
+            at = line
+            guard let (field, next) = try scanner.fieldLine(line) else { return false }
+            writer.append(field)
+            line = next
         }
+        list.take(writer)
+        at = line
+        // Only now: which flaw is reported must not depend on how the bytes arrived.
+        if writer.surplus { throw .tooManyFields }
+        at &+= 2
+        return true
     }
 }

@@ -56,9 +56,18 @@ enum HeadSearch {
         return true
     }
 
-    /// The outcome while the head's end is not among the bytes.
+    /// The outcome of a parse that did not reach the head's end: it ran out of bytes, or into `flaw`.
+    static func unfinished(
+        _ kind: MessageKind, _ scanner: HeadScanner, _ flaw: Flaw?, _ limits: ParseLimits
+    ) -> ParseOutcome {
+        do throws(Flaw) { try checkStart(kind, scanner.base, scanner.end) } catch { return .refused(kind.fault(error)) }
+        if let flaw, scanner.lineIsWhole(scanner.at) { return .refused(kind.fault(flaw)) }
+        return pending(kind, scanner.base, scanner.end, limits)
+    }
+
+    /// The outcome while the head's end is not among the bytes and nothing is wrong with them.
     static func pending(
-        _ kind: MessageKind, _ base: UnsafeRawPointer, _ end: Int, limits: ParseLimits
+        _ kind: MessageKind, _ base: UnsafeRawPointer, _ end: Int, _ limits: ParseLimits
     ) -> ParseOutcome {
         guard end >= limits.maxHeadSize else { return .incomplete }
         let start = end >= 2 && base.load(as: UInt8.self) == ASCII.cr ? 2 : 0
@@ -86,7 +95,7 @@ enum HeadSearch {
             return false
         }
         if isEmpty { return try scanner.lineEnd() }
-        _ = try scanner.fieldLine()
+        _ = try scanner.fieldLine(line)
         return false
     }
 }

@@ -14,7 +14,7 @@ extension RequestHead {
     @inline(__always)
     private mutating func setTarget(_ base: UnsafeRawPointer, _ range: ByteRange) {
         target = range
-        path = ByteRange(range.first, WordScan.first(0x3F, base, range.first, range.end))
+        path = ByteRange(range.first, WordScan.query(base, range.first, range.end))
     }
 
     private mutating func readOtherForm(_ base: UnsafeRawPointer, _ sent: ByteRange) throws(Flaw) {

@@ -41,28 +41,25 @@ public struct RequestHead: ~Copyable {
         do throws(Flaw) {
             if scanned > 0, try HeadSearch.resume(.request, base, min(scanned, end), end) == nil {
                 scanned = end
-                return HeadSearch.pending(.request, base, end, limits: limits)
+                return HeadSearch.pending(.request, base, end, limits)
             }
         } catch { return .refused(.request(error)) }
 
         var scanner = HeadScanner(base, 0, end)
+        var flaw: Flaw?
         do throws(Flaw) {
             if try read(&scanner, limits.maxFields) {
                 scanned = length
                 return .complete
             }
-        } catch {
-            if scanner.lineIsWhole(scanner.at) { return .refused(.request(error)) }
-        }
-        do throws(Flaw) { try HeadSearch.checkStart(.request, base, end) } catch { return .refused(.request(error)) }
+        } catch { flaw = error }
         scanned = end
-        return HeadSearch.pending(.request, base, end, limits: limits)
+        return HeadSearch.unfinished(.request, scanner, flaw, limits)
     }
 
     /// False when the end of the head has not arrived.
     @inline(__always)
     private mutating func read(_ scanner: inout HeadScanner, _ maxFields: Int) throws(Flaw) -> Bool {
-        fields.removeAll()
         guard try HeadSearch.skipEmptyLine(&scanner), let line = try RequestLine.parse(&scanner),
             try scanner.fields(into: &fields, limit: maxFields)
         else { return false }

@@ -28,29 +28,26 @@ public struct ResponseHead: ~Copyable {
         do throws(Flaw) {
             if scanned > 0, try HeadSearch.resume(.response, base, min(scanned, end), end) == nil {
                 scanned = end
-                return HeadSearch.pending(.response, base, end, limits: limits)
+                return HeadSearch.pending(.response, base, end, limits)
             }
         } catch { return .refused(.response(error)) }
 
         var scanner = HeadScanner(base, 0, end)
+        var flaw: Flaw?
         do throws(Flaw) {
             if try read(&scanner, requestMethod, limits.maxFields) {
                 scanned = length
                 return .complete
             }
-        } catch {
-            if scanner.lineIsWhole(scanner.at) { return .refused(.response(error)) }
-        }
-        do throws(Flaw) { try HeadSearch.checkStart(.response, base, end) } catch { return .refused(.response(error)) }
+        } catch { flaw = error }
         scanned = end
-        return HeadSearch.pending(.response, base, end, limits: limits)
+        return HeadSearch.unfinished(.response, scanner, flaw, limits)
     }
 
     @inline(__always)
     private mutating func read(
         _ scanner: inout HeadScanner, _ method: Method, _ maxFields: Int
     ) throws(Flaw) -> Bool {
-        fields.removeAll()
         guard let line = try StatusLine.parse(&scanner), try scanner.fields(into: &fields, limit: maxFields) else {
             return false
         }

@@ -17,8 +17,14 @@ struct RequestLine {
     static func parse(_ scanner: inout HeadScanner) throws(Flaw) -> RequestLine? {
         let start = scanner.at
         let end = scanner.end
-        guard let space = try methodEnd(scanner) else { return nil }
-        let method = Method(scanner.bytes(start, space))
+        let space: Int
+        let method: Method
+        if scanner.isGET(start) {
+            (space, method) = (start &+ 3, .get)
+        } else {
+            guard let found = try methodEnd(scanner) else { return nil }
+            (space, method) = (found, Method(scanner.bytes(start, found)))
+        }
         let target = space &+ 1
         let targetEnd = WordScan.targetEnd(scanner.base, target, end)
         guard targetEnd < end else { return nil }
@@ -59,6 +65,17 @@ struct RequestLine {
     }
 }
 
+extension HeadScanner {
+    /// `GET ` at `index`, the start of most requests.
+    @inline(__always)
+    fileprivate func isGET(_ index: Int) -> Bool {
+        let get: StaticString = "GET "
+        return end &- index >= 4
+            && (base + index).loadUnaligned(as: UInt32.self)
+                == UnsafeRawPointer(get.utf8Start).loadUnaligned(as: UInt32.self)
+    }
+}
+
 /// `HTTP-version SP 3DIGIT [ SP [ reason-phrase ] ] CRLF` (RFC 9112 section 4). The space before an absent reason is
 /// demanded by the RFC and left out by many servers.
 struct StatusLine {
@@ -82,7 +99,8 @@ struct StatusLine {
         var reason = ByteRange.empty
         if scanner.byte(scanner.at) == ASCII.space {
             let first = scanner.at &+ 1
-            let stop = WordScan.valueEnd(scanner.base, first, scanner.end)
+            var stop = WordScan.valueEnd(scanner.base, first, scanner.end)
+            if !scanner.isLineEnd(stop) { stop = WordScan.valueEndByBytes(scanner.base, stop, scanner.end) }
             reason = ByteRange(first, stop)
             scanner.at = stop
             if stop < scanner.end, scanner.byte(stop) != ASCII.cr, scanner.byte(stop) != ASCII.lf { throw .reasonPhrase }

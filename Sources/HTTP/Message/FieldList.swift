@@ -44,23 +44,43 @@ public struct FieldList: ~Copyable {
         return nil
     }
 
+    /// Forgets the fields of the message before, and takes up to `limit` new ones from the writer.
     @inline(__always)
-    mutating func removeAll() {
-        count = 0
-        present = FieldSet()
-        repeated = FieldSet()
+    mutating func writer(limit: Int) -> Writer {
+        (count, present, repeated) = (0, FieldSet(), FieldSet())
+        return Writer(base: base, capacity: min(capacity, limit))
     }
 
-    /// False when there is no room.
     @inline(__always)
-    mutating func append(_ field: Field) -> Bool {
-        guard count < capacity else { return false }
-        (base + count).initialize(to: field)
-        count &+= 1
-        let bit = UInt64(1) &<< UInt64(field.id.rawValue)
-        repeated.bits |= present.bits & bit
-        present.bits |= bit
-        return true
+    mutating func take(_ writer: Writer) {
+        (count, present, repeated) = (writer.count, writer.present, writer.repeated)
+    }
+
+    /// The list while it is being filled: a value of its own, so that it lives in registers.
+    struct Writer {
+        let base: UnsafeMutablePointer<Field>
+        let capacity: Int
+        var count = 0
+        var present = FieldSet()
+        var repeated = FieldSet()
+        /// A field found no room.
+        var surplus = false
+
+        @inline(__always)
+        init(base: UnsafeMutablePointer<Field>, capacity: Int) { (self.base, self.capacity) = (base, capacity) }
+
+        @inline(__always)
+        mutating func append(_ field: Field) {
+            guard count < capacity else {
+                surplus = true
+                return
+            }
+            (base + count).initialize(to: field)
+            count &+= 1
+            let bit = FieldSet(field.id)
+            repeated.bits |= present.bits & bit.bits
+            present.bits |= bit.bits
+        }
     }
 
     mutating func drop(_ index: Int) {
