@@ -64,6 +64,7 @@ final class DiagnosticCollector {
 
 /// A piece of the file in a message: in back quotes, without control characters, never long.
 func quoted(_ text: String) -> String {
+    if text.isEmpty { return "`\"\"`" }
     var shown = "`"
     for scalar in text.unicodeScalars.prefix(60) { shown.unicodeScalars.append(printable(scalar)) }
     if text.unicodeScalars.count > 60 { shown += "..." }

@@ -153,7 +153,7 @@ struct Builder {
         if checker.faulty.contains(word.text) { return }
         diagnostics.error(
             at: word, "there is no \(kind) \(quoted(word.text))",
-            suggestion: suggester.suggestion(for: word.text, among: names.sorted()))
+            suggestion: suggester.suggestion(for: word.text, among: names))
     }
 
     /// Takes a host for `owner`, or says who has it.

@@ -186,7 +186,7 @@ struct DirectiveIndex: Sendable {
     func isKnown(_ name: String) -> Bool { rows[name] != nil }
     func names(in place: Directive.Place) -> [String] { names[place] ?? [] }
     func required(in place: Directive.Place) -> [Int] { required[place] ?? [] }
-    var allNames: some Sequence<String> { rows.keys.sorted() }
+    var allNames: some Sequence<String> { rows.keys }
 
     /// Every place that takes this name.
     func places(of name: String) -> [Directive.Place] {

@@ -94,20 +94,26 @@ struct Parser {
         chain.removeLast()
     }
 
-    /// A line that begins no further to the right than the open block's own name, with a name that can't stand in that
-    /// block but around it: the block's `}` was forgotten.
+    /// A line that begins no further to the right than an open block's own name, with a name that can't stand where it
+    /// does but could around that block: its `}` was forgotten, and those of the blocks in it.
     private mutating func closeForgotten(before name: Word, _ open: inout [OpenBlock], _ forgiven: inout Int) {
-        guard name.isFirstOnLine, !name.isQuoted else { return }
-        while let block = open.last, let place = block.place, index.row(name.text, in: place) == nil {
-            let opener = tree.statements[block.statement].name
-            guard name.location.column <= opener.location.column, opener.isFirstOnLine else { return }
-            let outer = open.count > 1 ? open[open.count - 2].place : .top
-            guard let outer, index.row(name.text, in: outer) != nil else { return }
+        guard name.isFirstOnLine, !name.isQuoted, let innermost = open.last, let place = innermost.place,
+            index.row(name.text, in: place) == nil
+        else { return }
+        for depth in open.indices.reversed() {
+            let opener = tree.statements[open[depth].statement].name
+            let outer = depth > 0 ? open[depth - 1].place : .top
+            guard opener.isFirstOnLine, name.location.column <= opener.location.column, let outer,
+                index.row(name.text, in: outer) != nil
+            else { continue }
+            let unclosed = tree.statements[innermost.statement].name
             diagnostics.error(
-                at: name, "a `}` is missing before \(quoted(name.text)): the block of \(quoted(opener.text)) in line \(opener.location.line) is open")
-            tree.statements[block.statement].end = tree.statements.count
-            open.removeLast()
-            forgiven += 1
+                at: name,
+                "a `}` is missing before \(quoted(name.text)): the block of \(quoted(unclosed.text)) in line \(unclosed.location.line) is open")
+            for block in open[depth...] { tree.statements[block.statement].end = tree.statements.count }
+            forgiven += open.count - depth
+            open.removeSubrange(depth...)
+            return
         }
     }
 
@@ -135,6 +141,8 @@ struct Parser {
                         diagnostics.error(at: last.end, "a `{` is missing behind \(quoted(last.text))")
                         tree.statements[this].hasBlock = true
                         open.append(OpenBlock(statement: this, place: block, brace: name))
+                    } else if directive?.block != nil, directive?.isBlockOptional == false {
+                        missingBlock(name, at: last.end, &isBroken)
                     } else {
                         missingSemicolon(last, &isBroken)
                     }
@@ -147,8 +155,7 @@ struct Parser {
                 last = token.word
             case .semicolon:
                 if directive?.block != nil, directive?.isBlockOptional == false {
-                    if !isBroken { diagnostics.error(at: token.word, "\(quoted(name.text)) needs a block: `{ ... }`") }
-                    isBroken = true
+                    missingBlock(name, at: token.word.location, &isBroken)
                 }
                 break reading
             case .open:
@@ -179,6 +186,11 @@ struct Parser {
         if !isBroken { diagnostics.error(at: last.end, "a `;` is missing behind \(quoted(last.text))") }
     }
 
+    private func missingBlock(_ name: Word, at location: Location, _ isBroken: inout Bool) {
+        if !isBroken { diagnostics.error(at: location, "\(quoted(name.text)) needs a block: `{ ... }`") }
+        isBroken = true
+    }
+
     /// Whether a word that begins a line begins a statement too, so that the one before has lost its `;`.
     private func endsBefore(_ word: Word, _ directive: Directive?, _ values: Int, _ place: Directive.Place?) -> Bool {
         if let directive {
@@ -201,8 +213,10 @@ struct Parser {
         let places = name.isQuoted ? [] : index.places(of: name.text)
         guard places.isEmpty else {
             let here = place == .top ? "at the top level" : "in `\(place.rawValue)`"
-            let there = places.map { $0 == .top ? "the top level" : $0.rawValue }.joined(separator: ", ")
-            diagnostics.error(at: name, "\(quoted(name.text)) can't stand \(here); it belongs in \(there)")
+            let blocks = places.filter { $0 != .top }.map(\.rawValue).joined(separator: ", ")
+            let top = places.contains(.top) ? "at the top level" : nil
+            let there = [top, blocks.isEmpty ? nil : "in " + blocks].compactMap { $0 }.joined(separator: " or ")
+            diagnostics.error(at: name, "\(quoted(name.text)) can't stand \(here); it belongs \(there)")
             return
         }
         diagnostics.error(
@@ -213,12 +227,8 @@ struct Parser {
 
     /// Reads the files that `pattern` names as if they stood here.
     private mutating func include(_ pattern: Word) {
-        do {
-            _ = try Texts.text(pattern.text)
-        } catch {
-            diagnostics.error(at: pattern, error.message)
-            return
-        }
+        // What can't be a path is the checker's to say.
+        guard (try? Texts.text(pattern.text)) != nil else { return }
         let folder = tree.files[pattern.fileIndex].folder
         guard Path.isPattern(pattern.text) else {
             include(Path.resolve(pattern.text, from: folder), at: pattern)

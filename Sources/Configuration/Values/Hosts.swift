@@ -62,6 +62,9 @@ enum Hosts {
 
     static func endpoint(_ text: String) throws(ValueFault) -> Value {
         if text.utf8.allSatisfy(ASCII.isDigit) { return .endpoint(Endpoint(host: nil, port: try port(text))) }
+        if !text.utf8.contains(UInt8(ascii: ":")), IPAddress(text) == nil {
+            throw .refused("\(quoted(text)) is neither a port nor an address with one", suggestion: "write it as 127.0.0.1:8080")
+        }
         let (host, portText) = try split(text, example: "127.0.0.1:8080")
         let number = try port(portText)
         if host == "*" { return .endpoint(Endpoint(host: nil, port: number)) }

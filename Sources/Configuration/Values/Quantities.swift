@@ -6,7 +6,8 @@ enum Quantities {
         if let word, text == word { return .text(word) }
         let alternative = word.map { " or `\($0)`" } ?? ""
         guard let (number, unit) = split(text), unit.isEmpty else {
-            throw .refused("\(quoted(text)) is not a number\(alternative)")
+            let near = word.flatMap { Suggester().suggestion(for: text, among: [$0]) }
+            throw .refused("\(quoted(text)) is not a number\(alternative)", suggestion: near)
         }
         guard let number, range.contains(number) else {
             throw .refused("\(quoted(text)) is not within \(range.lowerBound) and \(range.upperBound)")
