@@ -13,17 +13,22 @@ import Testing
         private static let mutationRounds = 1500
     #endif
 
-    @Test("large and senseless files are refused quickly", arguments: [
-        ("open braces", "{"), ("close braces", "}"), ("blocks", "a{"), ("placeholders", "{a}"), ("half placeholders", "{a"),
-        ("quotes", "\""), ("quoted words", "\"a\" "), ("backslashes", "\"\\"), ("semicolons", ";"), ("words", "a "),
-        ("one word", "a"), ("NUL", "\0"), ("escape codes", "\u{1B}[31m"), ("two-byte characters", "é"),
-        ("no-break spaces", "\u{A0}"), ("line ends", "\n"), ("comments", "#\n"), ("statements", "listen 80;"),
-        ("broken lines", "set \"a;\n"), ("includes", "include x;"), ("equals signs", "access_log a=b=c=d;"),
-    ])
+    @Test(
+        "large and senseless files are refused quickly",
+        arguments: [
+            ("open braces", "{"), ("close braces", "}"), ("blocks", "a{"), ("placeholders", "{a}"),
+            ("half placeholders", "{a"),
+            ("quotes", "\""), ("quoted words", "\"a\" "), ("backslashes", "\"\\"), ("semicolons", ";"), ("words", "a "),
+            ("one word", "a"), ("NUL", "\0"), ("escape codes", "\u{1B}[31m"), ("two-byte characters", "é"),
+            ("no-break spaces", "\u{A0}"), ("line ends", "\n"), ("comments", "#\n"), ("statements", "listen 80;"),
+            ("broken lines", "set \"a;\n"), ("includes", "include x;"), ("equals signs", "access_log a=b=c=d;"),
+        ])
     func floods(_ name: String, _ piece: String) {
         var bytes: [UInt8] = []
         while bytes.count < Self.floodSize { bytes += piece.utf8 }
-        for prefix in ["", "tenant ", "listen 80; upstream a { server ", "trusted_proxies ", "tenant a { host ", "# é\n\""] {
+        for prefix in [
+            "", "tenant ", "listen 80; upstream a { server ", "trusted_proxies ", "tenant a { host ", "# é\n\"",
+        ] {
             let loaded = load(Array(prefix.utf8) + bytes)
             #expect(loaded.diagnostics.count <= 1000)
             #expect(loaded.renderAll().utf8.count < 4 << 20)

@@ -1,7 +1,7 @@
 import Configuration
 import Testing
 
-/// Tenants by the ten thousand. The bounds are those of an optimised build; an unoptimised one only shows that it works.
+/// Tenants by the ten thousand. The bounds are those of an optimised build; an unoptimised one only shows that it can.
 @Suite(.serialized) struct ScaleTests {
     static func configuration(tenants: Int) -> [UInt8] {
         var text = """
@@ -54,7 +54,8 @@ import Testing
         // Every plan is unknown, with as many names to suggest from as there are tenants.
         var text = String(decoding: bytes, as: UTF8.self)
         for number in 0..<tenants { text += "plan customer-plan-\(number) { }\n" }
-        text = text.split(separator: "plan          pro;", omittingEmptySubsequences: false).joined(separator: "plan customer-plam-1x;")
+        text = text.split(separator: "plan          pro;", omittingEmptySubsequences: false).joined(
+            separator: "plan customer-plam-1x;")
         let clock = ContinuousClock()
         var loaded: LoadedConfiguration?
         let time = clock.measure { loaded = load(text) }

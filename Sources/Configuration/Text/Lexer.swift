@@ -83,7 +83,9 @@ struct Lexer {
     private func placeholderLength() -> Int? {
         var at = offset + 1
         let last = min(bytes.count, at + Self.placeholderMax)
-        while at < last, ASCII.isAlpha(bytes[at]) || ASCII.isDigit(bytes[at]) || bytes[at] == UInt8(ascii: "_") { at += 1 }
+        while at < last, ASCII.isAlpha(bytes[at]) || ASCII.isDigit(bytes[at]) || bytes[at] == UInt8(ascii: "_") {
+            at += 1
+        }
         guard at > offset + 1, at < last, bytes[at] == UInt8(ascii: "}") else { return nil }
         return at + 1 - offset
     }
@@ -139,7 +141,9 @@ struct Lexer {
         let end = isBinary ? column + 1 : self.column
         var isBroken = isBroken
         let text: String
-        if let valid = String(validating: content, as: UTF8.self) {
+        if content.allSatisfy({ $0 < 0x80 }) {
+            text = String(decoding: content, as: UTF8.self)
+        } else if let valid = String(validating: content, as: UTF8.self) {
             text = valid
         } else {
             text = String(decoding: content, as: UTF8.self)
@@ -168,7 +172,9 @@ struct Lexer {
             case .initialPunctuation, .finalPunctuation:
                 return "\(scalar) is not a quote here: write `\"`"
             case .format, .spaceSeparator, .lineSeparator, .paragraphSeparator, .control:
-                return "an invisible character (U+\(String(scalar.value, radix: 16, uppercase: true))): write a space, or quote the value"
+                return
+                    "an invisible character (U+\(String(scalar.value, radix: 16, uppercase: true))): "
+                    + "write a space, or quote the value"
             default: continue
             }
         }

@@ -1,19 +1,18 @@
 import Base
 
-/// Reads a file and what it includes into a tree. It knows the table of directives, so that a missing `;`, `{` or `}` is
-/// reported where it is missing, and so that one mistake gives one message.
+/// Reads a file and what it includes into a tree. It knows the table of directives, so that a missing `;`, `{` or `}`
+/// is reported where it is missing, and so that one mistake gives one message.
 struct Parser {
     private(set) var tree = Tree()
-    private let source: ConfigurationSource
-    private let diagnostics: DiagnosticCollector
+    let source: ConfigurationSource
+    let diagnostics: DiagnosticCollector
     private let suggester: Suggester
     private let index = DirectiveIndex.shared
     /// Where each file that has been read was included.
-    private var included: [String: Location] = [:]
+    var included: [String: Location] = [:]
     /// Files being read, the outermost first.
-    private var chain: [String] = []
+    private(set) var chain: [String] = []
 
-    private static let includeDepthMax = 16
     /// Nothing needs more than a route in a tenant; past this a file is hostile or broken.
     private static let blockDepthMax = 32
 
@@ -41,7 +40,7 @@ struct Parser {
         var brace: Word
     }
 
-    private mutating func parse(_ bytes: [UInt8], of path: String) {
+    mutating func parse(_ bytes: [UInt8], of path: String) {
         let file = tree.files.count
         tree.files.append(SourceFile(path: path, bytes: bytes))
         chain.append(Path.clean(path))
@@ -109,7 +108,9 @@ struct Parser {
             let unclosed = tree.statements[innermost.statement].name
             diagnostics.error(
                 at: name,
-                "a `}` is missing before \(quoted(name.text)): the block of \(quoted(unclosed.text)) in line \(unclosed.location.line) is open")
+                "a `}` is missing before \(quoted(name.text)): "
+                    + "the block of \(quoted(unclosed.text)) in line \(unclosed.location.line) is open"
+            )
             for block in open[depth...] { tree.statements[block.statement].end = tree.statements.count }
             forgiven += open.count - depth
             open.removeSubrange(depth...)
@@ -137,7 +138,9 @@ struct Parser {
             switch token.kind {
             case .word:
                 if token.word.isFirstOnLine, endsBefore(token.word, directive, values, place) {
-                    if let block = directive?.block, directive?.isBlockOptional == false, index.row(token.word.text, in: block) != nil {
+                    if let block = directive?.block, directive?.isBlockOptional == false,
+                        index.row(token.word.text, in: block) != nil
+                    {
                         diagnostics.error(at: last.end, "a `{` is missing behind \(quoted(last.text))")
                         tree.statements[this].hasBlock = true
                         open.append(OpenBlock(statement: this, place: block, brace: name))
@@ -162,7 +165,8 @@ struct Parser {
                 tree.statements[this].hasBlock = true
                 var inner = directive?.block
                 if let directive, directive.block == nil {
-                    diagnostics.error(at: token.word, "\(quoted(name.text)) takes no block", suggestion: "write `\(directive.usage)`")
+                    diagnostics.error(
+                        at: token.word, "\(quoted(name.text)) takes no block", suggestion: "write `\(directive.usage)`")
                     isBroken = true
                     inner = nil
                 }
@@ -197,7 +201,8 @@ struct Parser {
             if isOption(word, of: directive) { return false }
             guard let argument = directive.argument(at: values) else { return true }
             if word.isQuoted || argument.type.isChoice(word.text) { return false }
-            if let block = directive.block, index.row(word.text, in: block) != nil, values >= directive.minimumArguments {
+            if let block = directive.block, index.row(word.text, in: block) != nil, values >= directive.minimumArguments
+            {
                 return true
             }
         }
@@ -223,51 +228,5 @@ struct Parser {
             at: name, "\(quoted(name.text)) is not a directive",
             suggestion: suggester.suggestion(for: name.text, among: index.names(in: place))
                 ?? suggester.suggestion(for: name.text, among: index.allNames))
-    }
-
-    /// Reads the files that `pattern` names as if they stood here.
-    private mutating func include(_ pattern: Word) {
-        // What can't be a path is the checker's to say.
-        guard (try? Texts.text(pattern.text)) != nil else { return }
-        let folder = tree.files[pattern.fileIndex].folder
-        guard Path.isPattern(pattern.text) else {
-            include(Path.resolve(pattern.text, from: folder), at: pattern)
-            return
-        }
-        for path in source.glob(Path.resolve(pattern.text, from: Path.escapedForPattern(folder))) { include(path, at: pattern) }
-    }
-
-    private mutating func include(_ path: String, at word: Word) {
-        let identity = Path.clean(path)
-        if chain.contains(identity) {
-            diagnostics.error(at: word, "\(quoted(path)) includes itself: \((chain + [identity]).joined(separator: " -> "))")
-        } else if let first = included[identity] {
-            diagnostics.error(
-                at: word, "\(quoted(path)) is included already (\(tree.files[first.file].path):\(first.line))")
-        } else if chain.count >= Self.includeDepthMax {
-            diagnostics.error(at: word, "files include each other deeper than \(Self.includeDepthMax)")
-        } else {
-            switch source.read(path) {
-            case .success(let bytes):
-                included[identity] = word.location
-                parse(bytes, of: path)
-            case .failure(let error):
-                diagnostics.error(at: word, "can't read \(quoted(path)): \(error)")
-            }
-        }
-    }
-}
-
-extension Word {
-    /// What stands before the `=` of an option; nil where this is no option.
-    var optionName: Substring? {
-        guard !isQuoted, let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")), equals > text.utf8.startIndex else { return nil }
-        let name = text.utf8[..<equals]
-        return name.allSatisfy { ASCII.isAlpha($0) || $0 == UInt8(ascii: "_") } ? Substring(name) : nil
-    }
-
-    var optionValue: String {
-        guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else { return text }
-        return String(text.utf8[equals...].dropFirst()) ?? text
     }
 }

@@ -30,8 +30,8 @@ final class Suggester {
     }
 }
 
-/// Insertions, deletions, substitutions and swaps of neighbours between two words (Damerau-Levenshtein, each place edited
-/// once).
+/// Insertions, deletions, substitutions and swaps of neighbours between two words (Damerau-Levenshtein, each place
+/// edited once).
 func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
     if a.isEmpty || b.isEmpty { return max(a.count, b.count) }
     var beforeLast = [Int](repeating: 0, count: b.count + 1)
