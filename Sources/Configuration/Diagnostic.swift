@@ -82,3 +82,7 @@ func printable(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
     default: scalar
     }
 }
+
+func printable(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map(printable)))
+}

@@ -13,7 +13,7 @@ public struct LoadedConfiguration: Sendable {
     /// findings of later phases too, from the locations in `settings`.
     public func render(_ diagnostic: Diagnostic) -> String {
         let location = diagnostic.location
-        let path = files.indices.contains(location.file) ? files[location.file].path : "?"
+        let path = files.indices.contains(location.file) ? printable(files[location.file].path) : "?"
         var text = "\(path):\(location.line):\(location.column): \(diagnostic.severity.rawValue): \(diagnostic.message)"
         let hint = diagnostic.suggestion.map { " " + $0 } ?? ""
         guard files.indices.contains(location.file),

@@ -9,8 +9,8 @@ import Testing
         private static let floodSize = 32 << 10
         private static let mutationRounds = 100
     #else
-        private static let floodSize = 10 << 20
-        private static let mutationRounds = 1500
+        private static let floodSize = 4 << 20
+        private static let mutationRounds = 500
     #endif
 
     @Test(

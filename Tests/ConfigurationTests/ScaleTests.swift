@@ -1,4 +1,5 @@
 import Configuration
+import Glibc
 import Testing
 
 /// Tenants by the ten thousand. The bounds are those of an optimised build; an unoptimised one only shows that it can.
@@ -30,6 +31,18 @@ import Testing
         return Array(text.utf8)
     }
 
+    /// Processor time of this thread: what else runs on the machine does not count.
+    private func measure(_ body: () -> Void) -> Duration {
+        func now() -> Duration {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+        }
+        let start = now()
+        body()
+        return now() - start
+    }
+
     #if DEBUG
         static let sizes = [(1000, Duration.seconds(60))]
     #else
@@ -39,9 +52,8 @@ import Testing
     @Test("many tenants are read and validated in time", arguments: sizes)
     func many(_ tenants: Int, _ bound: Duration) {
         let bytes = Self.configuration(tenants: tenants)
-        let clock = ContinuousClock()
         var loaded: LoadedConfiguration?
-        let time = clock.measure { loaded = load(bytes) }
+        let time = measure { loaded = load(bytes) }
         print("\(tenants) tenants, \(bytes.count >> 10) KiB: \(time)")
         #expect(loaded?.settings?.hot.tenants.count == tenants)
         #expect(loaded?.renderAll() == "")
@@ -56,12 +68,11 @@ import Testing
         for number in 0..<tenants { text += "plan customer-plan-\(number) { }\n" }
         text = text.split(separator: "plan          pro;", omittingEmptySubsequences: false).joined(
             separator: "plan customer-plam-1x;")
-        let clock = ContinuousClock()
         var loaded: LoadedConfiguration?
-        let time = clock.measure { loaded = load(text) }
+        let time = measure { loaded = load(text) }
         print("\(tenants) tenants, a third with a mistake: \(time)")
         #expect(loaded?.diagnostics.count == min(1000, (tenants + 2) / 3))
-        let rendering = clock.measure { _ = loaded?.renderAll() }
+        let rendering = measure { _ = loaded?.renderAll() }
         #expect(time < bound && rendering < .seconds(1))
     }
 }
