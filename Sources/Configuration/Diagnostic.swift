@@ -12,15 +12,16 @@ public struct Diagnostic: Sendable, Equatable {
     public var suggestion: String?
 
     public init(
-        _ severity: Severity = .error, at location: Location, length: Int = 1, _ message: String, suggestion: String? = nil
+        _ severity: Severity = .error, at location: Location, length: Int = 1, _ message: String,
+        suggestion: String? = nil
     ) {
         (self.severity, self.location, self.length) = (severity, location, length)
         (self.message, self.suggestion) = (message, suggestion)
     }
 }
 
-/// Gathers what one load finds. A hostile file could cause millions of findings: past `limit` they are only counted, and
-/// their texts are never built.
+/// Gathers what one load finds. A hostile file could cause millions of findings: past `limit` they are only counted,
+/// and their texts are never built.
 final class DiagnosticCollector {
     static let limit = 1000
     private(set) var found: [Diagnostic] = []
@@ -48,7 +49,10 @@ final class DiagnosticCollector {
         _ suggestion: () -> String?
     ) {
         if severity == .error { errorCount += 1 }
-        guard found.count < Self.limit else { omitted += 1; return }
+        guard found.count < Self.limit else {
+            omitted += 1
+            return
+        }
         found.append(
             Diagnostic(severity, at: location, length: max(1, length), message(), suggestion: suggestion()))
     }
@@ -64,6 +68,7 @@ final class DiagnosticCollector {
 
 /// A piece of the file in a message: in back quotes, without control characters, never long.
 func quoted(_ text: String) -> String {
+    if text.isEmpty { return "`\"\"`" }
     var shown = "`"
     for scalar in text.unicodeScalars.prefix(60) { shown.unicodeScalars.append(printable(scalar)) }
     if text.unicodeScalars.count > 60 { shown += "..." }
@@ -76,4 +81,8 @@ func printable(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
     case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse: "\u{FFFD}"
     default: scalar
     }
+}
+
+func printable(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map(printable)))
 }

@@ -129,7 +129,7 @@ public struct UpstreamSettings: Sendable {
     public var healthCheck: HealthCheckSettings?
     public var location: Location
     /// Whether a server's name has `{namespace}` or `{tenant}` in it, so that each tenant has servers of its own.
-    public var isTemplate: Bool { servers.contains { $0.host.contains("{") } }
+    public var isTemplate: Bool { servers.contains { $0.host.utf8.contains(UInt8(ascii: "{")) } }
     public init(name: String, location: Location) { (self.name, self.location) = (name, location) }
 }
 

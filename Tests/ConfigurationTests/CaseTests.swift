@@ -2,8 +2,8 @@ import Configuration
 import Foundation
 import Testing
 
-/// A golden case: a file, a line `----`, and what is said about it, or the settings where nothing is. `==== PATH` begins
-/// a further file; `#!unsupported` in the first line lets directives stand that nothing acts on yet.
+/// A golden case: a file, a line `----`, and what is said about it, or the settings where nothing is. `==== PATH`
+/// begins a further file; `#!unsupported` in the first line lets directives stand that nothing acts on yet.
 /// `UPDATE_CASES=1 swift test` writes the second part anew: read the difference before it is committed.
 struct GoldenCase: CustomTestStringConvertible {
     let url: URL
@@ -32,7 +32,10 @@ struct GoldenCase: CustomTestStringConvertible {
         var path = "gateway.conf"
         var lines: [Substring] = []
         for line in (input + "\n====").split(separator: "\n", omittingEmptySubsequences: false) {
-            guard line.hasPrefix("====") else { lines.append(line); continue }
+            guard line.hasPrefix("====") else {
+                lines.append(line)
+                continue
+            }
             files[path] = Array((lines.joined(separator: "\n") + "\n").utf8)
             path = line.dropFirst(4).trimmingCharacters(in: .whitespaces)
             lines = []
@@ -42,7 +45,8 @@ struct GoldenCase: CustomTestStringConvertible {
         let loaded = ConfigurationLoader.load(
             "gateway.conf", from: source(files, environment: ["TOKEN": "from-the-environment"]),
             allowUnsupported: input.hasPrefix("#!unsupported"))
-        return [loaded.renderAll(), loaded.settings.map(describe) ?? ""].filter { !$0.isEmpty }.joined(separator: "\n\n")
+        return [loaded.renderAll(), loaded.settings.map(describe) ?? ""].filter { !$0.isEmpty }.joined(
+            separator: "\n\n")
     }
 }
 

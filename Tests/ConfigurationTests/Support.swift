@@ -6,7 +6,9 @@ func source(_ files: [String: [UInt8]], environment: [String: String] = [:]) -> 
     ConfigurationSource(
         read: { path in files[path].map { .success($0) } ?? .failure(.notFound) },
         glob: { pattern in
-            let expression = "^" + pattern.replacingOccurrences(of: ".", with: "\\.").replacingOccurrences(of: "*", with: "[^/]*") + "$"
+            let expression =
+                "^" + pattern.replacingOccurrences(of: ".", with: "\\.").replacingOccurrences(of: "*", with: "[^/]*")
+                + "$"
             return files.keys.filter { $0.range(of: expression, options: .regularExpression) != nil }.sorted()
         },
         environment: { environment[$0] })
@@ -63,7 +65,8 @@ func describe(_ settings: Settings) -> String {
         if let check = upstream.healthCheck {
             add(
                 "  health_check",
-                "\(check.path) \(milliseconds(check.interval)) \(milliseconds(check.timeout)) \(check.fall) \(check.rise)")
+                "\(check.path) \(milliseconds(check.interval)) \(milliseconds(check.timeout)) \(check.fall) \(check.rise)"
+            )
         }
     }
     for tenant in hot.tenants {

@@ -56,6 +56,7 @@ extension Builder {
         // With other mistakes around, the listener may be what was misspelt.
         guard top.lacks(.listen), diagnostics.errorCount == 0 else { return }
         diagnostics.error(
-            at: Location(file: 0, line: 1, column: 1), "there is no listener", suggestion: "add `listen 127.0.0.1:8080;`")
+            at: Location(file: 0, line: 1, column: 1), "there is no listener",
+            suggestion: "add `listen 127.0.0.1:8080;`")
     }
 }

@@ -7,7 +7,6 @@ extension Builder {
         // Metrics count under this name what has no name of its own.
         if tenant.id == "_other" { diagnostics.error(at: word, "`_other` can't be a tenant's id: metrics use it") }
         let block = checker.block(of: item)
-        let owner = "tenant \(quoted(tenant.id))"
         var layer = Layer()
         var routes: [Checked] = []
         tenant.plan = block.has(.plan) ? nil : defaults.plan
@@ -18,12 +17,14 @@ extension Builder {
             case .plan: tenant.plan = plan(said.words[0])
             case .upstream: tenant.upstream = upstream(said.words[0])
             case .host:
-                for case (let word, .text(let host)) in zip(said.words, said.values) where claim(host, at: word, for: owner) {
+                for case (let word, .text(let host)) in zip(said.words, said.values)
+                where claim(host, at: word, for: tenant.id) {
                     tenant.hosts.append(host)
                 }
             case .namespace: (tenant.namespace, namespace) = (said.words[0].text, said.words[0])
             case .suspended: tenant.suspended = said.values[0] == .text("on")
-            case .key: takeKey(said, owner)
+            case .authenticate: checkMethods(said)
+            case .key: takeKey(said, tenant.id)
             case .jwt: for issuer in said.words { use(issuer, by: tenant.id) }
             case .route: routes.append(said)
             default: break
@@ -40,9 +41,10 @@ extension Builder {
         tenant.routes.sort { ($1.path.utf8.count, $0.path) < ($0.path.utf8.count, $1.path) }
         if !hasUpstream, !block.hasUnknown, !tenant.routes.contains(where: { $0.path == "/" }) {
             diagnostics.error(
-                at: word, "\(owner) has no upstream: neither its own, nor one of `defaults`, nor a route `/`")
+                at: word,
+                "tenant \(quoted(tenant.id)) has no upstream: neither its own, nor one of `defaults`, nor a route `/`")
         }
-        checkReachable(word, owner, block)
+        checkReachable(word, block)
         checkTemplates(tenant, namespace, word)
         settings.hot.tenants.append(tenant)
     }
@@ -56,7 +58,9 @@ extension Builder {
         return base
     }
 
-    private mutating func takeRoute(_ item: Checked, _ tenantLayer: Layer, _ hasUpstream: Bool, _ tenant: inout TenantSettings) {
+    private mutating func takeRoute(
+        _ item: Checked, _ tenantLayer: Layer, _ hasUpstream: Bool, _ tenant: inout TenantSettings
+    ) {
         guard case .text(let path) = item.values[0] else { return }
         var route = RouteSettings(path: path, location: item.words[0].location)
         route.upstream = tenant.upstream
@@ -65,6 +69,7 @@ extension Builder {
         for said in block.items where !layer.take(said) {
             switch (said.id, said.values[0]) {
             case (.upstream, _): route.upstream = upstream(said.words[0])
+            case (.authenticate, _): checkMethods(said)
             case (.responseTimeout, .number(let time)): route.responseTimeout = time
             default: break
             }
@@ -80,10 +85,10 @@ extension Builder {
         tenant.routes.append(route)
     }
 
-    private mutating func takeKey(_ item: Checked, _ owner: String) {
+    private mutating func takeKey(_ item: Checked, _ tenant: String) {
         guard case .text(let digest) = item.values[0] else { return }
         let word = item.words[0]
-        if let earlier = keyOwners.updateValue(Claim(owner: owner, location: word.location), forKey: digest) {
+        if let earlier = keyOwners.updateValue(Claim(tenant: tenant, location: word.location), forKey: digest) {
             keyOwners[digest] = earlier
             diagnostics.error(at: word, "this key belongs to \(earlier.owner) already (\(place(earlier.location)))")
         }
@@ -96,19 +101,23 @@ extension Builder {
         if let user = issuer.user, user.id != tenant {
             diagnostics.error(
                 at: word,
-                "tenant \(quoted(user.id)) uses \(quoted(word.text)) too (\(place(user.word.location))): its tokens must say which tenant they are for",
+                "tenant \(quoted(user.id)) uses \(quoted(word.text)) too (\(place(user.word.location))): "
+                    + "its tokens must say which tenant they are for",
                 suggestion: "add `tenant_claim CLAIM;` to `jwt \(word.text)`")
         } else {
             issuers[word.text]?.user = (tenant, word)
         }
     }
 
-    private func checkReachable(_ word: Word, _ owner: String, _ block: Block) {
+    private func checkReachable(_ word: Word, _ block: Block) {
         guard block.lacks(.host) else { return }
         if !block.has(.key) && !block.has(.jwt) {
-            diagnostics.error(at: word, "\(owner) can't be reached: it has no host and no credentials", suggestion: "add `host NAME;`")
+            diagnostics.error(
+                at: word, "tenant \(quoted(word.text)) can't be reached: it has no host and no credentials",
+                suggestion: "add `host NAME;`")
         } else if settings.hot.sharedHosts.isEmpty, diagnostics.errorCount == 0 {
-            diagnostics.error(at: word, "\(owner) can't be reached: it has no host, and there is no `shared_host`")
+            diagnostics.error(
+                at: word, "tenant \(quoted(word.text)) can't be reached: it has no host, and there is no `shared_host`")
         }
     }
 
@@ -120,18 +129,20 @@ extension Builder {
             guard let index, settings.hot.upstreams[index].isTemplate, checked.insert(index).inserted else { continue }
             let upstream = settings.hot.upstreams[index]
             for server in upstream.servers where server.host.utf8.contains(UInt8(ascii: "{")) {
-                let uses = [("{namespace}", tenant.namespace, namespace), ("{tenant}", tenant.id, id)]
-                for (placeholder, value, word) in uses where server.host.contains(placeholder) {
-                    if let fault = Hosts.labelFault(value.utf8) {
-                        diagnostics.error(
-                            at: word,
-                            "\(quoted(value)) can't stand for \(placeholder) in upstream \(quoted(upstream.name)): \(fault)")
-                        return
-                    }
+                for placeholder in Templates.placeholders(of: server.host) {
+                    let word = placeholder == "{tenant}" ? id : namespace
+                    let value = placeholder == "{tenant}" ? tenant.id : tenant.namespace
+                    guard let fault = Hosts.labelFault(value.utf8) else { continue }
+                    diagnostics.error(
+                        at: word,
+                        "\(quoted(value)) can't stand for \(placeholder) in upstream \(quoted(upstream.name)): \(fault)"
+                    )
+                    return
                 }
-                let name = Hosts.expand(server.host, namespace: tenant.namespace, tenant: tenant.id)
+                let name = Templates.expand(server.host, namespace: tenant.namespace, tenant: tenant.id)
                 if let fault = Hosts.nameFault(name) {
-                    diagnostics.error(at: id, "\(quoted(name)) of upstream \(quoted(upstream.name)) is not a host: \(fault)")
+                    diagnostics.error(
+                        at: id, "\(quoted(name)) of upstream \(quoted(upstream.name)) is not a host: \(fault)")
                     return
                 }
             }

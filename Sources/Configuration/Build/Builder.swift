@@ -31,9 +31,10 @@ struct Builder {
 
     /// A first claim on something that only one may have.
     struct Claim {
-        /// `tenant `acme``, or what else it belongs to.
-        var owner: String
+        /// The tenant's id; nil where it is shared.
+        var tenant: String?
         var location: Location
+        var owner: String { tenant.map { "tenant " + quoted($0) } ?? "`shared_host`" }
     }
 
     struct Issuer {
@@ -68,7 +69,7 @@ struct Builder {
         case (.state, .text(let path)): settings.cold.state = path
         case (.shutdownTimeout, .number(let time)): settings.hot.shutdownTimeout = time
         case (.trustedProxies, _):
-            for case .block(let block) in item.values { settings.hot.trustedProxies.append(block) }
+            for case (let word, .block(let block)) in zip(item.words, item.values) { takeProxy(block, word) }
         case (.sharedHost, _): takeSharedHosts(item)
         case (.listen, .endpoint(let endpoint)): takeListener(item, endpoint)
         case (.admin, .endpoint(let endpoint)): takeAdmin(item, endpoint)
@@ -79,14 +80,23 @@ struct Builder {
         case (.limits, _): takeLimits(item)
         case (.upstreamBlock, .text(let name)): takeUpstream(item, name)
         case (.planBlock, .text(let name)): takePlan(item, name)
-        case (.jwtBlock, .text(let name)): issuers[name] = Issuer(hasTenantClaim: checker.block(of: item).has(.tenantClaim))
+        case (.jwtBlock, .text(let name)):
+            issuers[name] = Issuer(hasTenantClaim: checker.block(of: item).has(.tenantClaim))
         default: break
         }
     }
 
+    private mutating func takeProxy(_ block: AddressBlock, _ word: Word) {
+        let isEveryIPv4 = block.prefix == 96 && block.high == 0 && block.low == 0xFFFF_0000_0000
+        if block.prefix == 0 || isEveryIPv4 {
+            diagnostics.warning(at: word, "every client is believed about who it is and where it comes from")
+        }
+        settings.hot.trustedProxies.append(block)
+    }
+
     private mutating func takeSharedHosts(_ item: Checked) {
         for (word, value) in zip(item.words, item.values) {
-            guard case .text(let host) = value, claim(host, at: word, for: "`shared_host`") else { continue }
+            guard case .text(let host) = value, claim(host, at: word, for: nil) else { continue }
             settings.hot.sharedHosts.append(host)
         }
     }
@@ -130,9 +140,16 @@ struct Builder {
             switch said.id {
             case .plan: defaults.plan = plan(said.words[0])
             case .upstream: defaults.upstream = upstream(said.words[0])
+            case .authenticate: checkMethods(said)
             default: break
             }
         }
+    }
+
+    /// `none` beside a method would let in everyone, or no one: readers differ.
+    func checkMethods(_ item: Checked) {
+        guard item.words.count > 1, let none = item.words.first(where: { $0.text == "none" }) else { return }
+        diagnostics.error(at: none, "`none` stands alone, or not at all")
     }
 
     // Names that refer to others
@@ -153,14 +170,14 @@ struct Builder {
         if checker.faulty.contains(word.text) { return }
         diagnostics.error(
             at: word, "there is no \(kind) \(quoted(word.text))",
-            suggestion: suggester.suggestion(for: word.text, among: names.sorted()))
+            suggestion: suggester.suggestion(for: word.text, among: names))
     }
 
-    /// Takes a host for `owner`, or says who has it.
-    mutating func claim(_ host: String, at word: Word, for owner: String) -> Bool {
-        if let earlier = hostOwners.updateValue(Claim(owner: owner, location: word.location), forKey: host) {
+    /// Takes a host for a tenant, or says who has it.
+    mutating func claim(_ host: String, at word: Word, for tenant: String?) -> Bool {
+        if let earlier = hostOwners.updateValue(Claim(tenant: tenant, location: word.location), forKey: host) {
             hostOwners[host] = earlier
-            let again = earlier.owner == owner ? "stands twice" : "belongs to \(earlier.owner) already"
+            let again = earlier.tenant == tenant ? "stands twice" : "belongs to \(earlier.owner) already"
             diagnostics.error(at: word, "host \(quoted(host)) \(again) (\(place(earlier.location)))")
             return false
         }

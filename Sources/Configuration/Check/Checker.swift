@@ -109,7 +109,7 @@ struct Checker {
     }
 
     private func refuseSecond(_ item: Checked, _ directive: Directive, _ earlier: Word) {
-        let place = where_(earlier.location, from: item)
+        let place = line(earlier.location, from: item)
         if case .oncePerFirstArgument = directive.repetition, let word = item.words.first {
             diagnostics.error(at: word, "a second `\(directive.name)` \(quoted(word.text)): the first is in \(place)")
         } else {
@@ -120,7 +120,7 @@ struct Checker {
     }
 
     /// `line 12`, or `FILE:12` where that is another file.
-    private func where_(_ location: Location, from item: Checked) -> String {
+    private func line(_ location: Location, from item: Checked) -> String {
         location.file == tree.statements[item.statement].name.fileIndex
             ? "line \(location.line)" : "\(tree.files[location.file].path):\(location.line)"
     }
@@ -140,23 +140,31 @@ struct Checker {
         var isValid = true
         let surroundings = ValueType.Surroundings(
             folder: tree.files[statement.name.fileIndex].folder, source: source)
-        for word in tree.arguments(of: statement) {
-            if !directive.options.isEmpty, let name = word.optionName {
+        let words = tree.arguments(of: statement)
+        let hasOptions = !directive.options.isEmpty
+        if words.count > directive.arguments.count, directive.maximumArguments < Int.max {
+            let values = words.lazy.filter { !hasOptions || $0.optionName == nil }.dropFirst(directive.maximumArguments)
+            if let excess = values.first {
+                diagnostics.error(
+                    at: excess, "too many values for \(quoted(directive.name))",
+                    suggestion: "write `\(directive.usage)`")
+                return nil
+            }
+        }
+        for word in words {
+            if hasOptions, let name = word.optionName {
                 isValid = option(String(name), word, directive, surroundings, &item) && isValid
                 continue
             }
-            guard let argument = directive.argument(at: item.words.count) else {
-                diagnostics.error(
-                    at: word, "too many values for \(quoted(directive.name))", suggestion: "write `\(directive.usage)`")
-                return nil
-            }
+            guard let argument = directive.argument(at: item.words.count) else { break }
             item.words.append(word)
             guard let value = read(word, word.text, argument.type, surroundings) else {
                 isValid = false
                 continue
             }
             item.values.append(value)
-            if case .choice(_, let later) = argument.type, later.contains(word.text), isSupported, directive.isSupported,
+            if case .choice(_, let later) = argument.type, later.contains(word.text), isSupported,
+                directive.isSupported,
                 !allowUnsupported
             {
                 diagnostics.error(at: word, "`\(directive.name) \(word.text)` is not supported yet")
@@ -167,14 +175,16 @@ struct Checker {
         if item.words.count < directive.minimumArguments, isValid {
             let missing = directive.arguments[item.words.count].name
             diagnostics.error(
-                at: statement.name, "\(quoted(directive.name)) needs \(missing)", suggestion: "write `\(directive.usage)`")
+                at: statement.name, "\(quoted(directive.name)) needs \(missing)",
+                suggestion: "write `\(directive.usage)`")
             return nil
         }
         return isValid ? item : nil
     }
 
     private func option(
-        _ name: String, _ word: Word, _ directive: Directive, _ surroundings: ValueType.Surroundings, _ item: inout Checked
+        _ name: String, _ word: Word, _ directive: Directive, _ surroundings: ValueType.Surroundings,
+        _ item: inout Checked
     ) -> Bool {
         guard let option = directive.options.first(where: { $0.name == name }) else {
             diagnostics.error(
@@ -191,7 +201,8 @@ struct Checker {
         return true
     }
 
-    private func read(_ word: Word, _ text: String, _ type: ValueType, _ surroundings: ValueType.Surroundings) -> Value? {
+    private func read(_ word: Word, _ text: String, _ type: ValueType, _ surroundings: ValueType.Surroundings) -> Value?
+    {
         do {
             return try type.read(text, isQuoted: word.isQuoted, in: surroundings)
         } catch {

@@ -5,140 +5,200 @@ extension Directive {
     /// manual are all driven by these rows.
     public static let all: [Directive] = [
         // The file itself
-        Directive(.workers, "workers", in: [.top], [.one("COUNT|auto", .count(1...1024, or: "auto"))],
+        Directive(
+            .workers, "workers", in: [.top], [.one("COUNT|auto", .count(1...1024, or: "auto"))],
             default: "auto", cold: true, "Event loops; auto is one a core."),
-        Directive(.state, "state", in: [.top], [.one(.path)], default: "./state", cold: true,
+        Directive(
+            .state, "state", in: [.top], [.one(.path)], default: "./state", cold: true,
             "Folder of the meters, the usage ledger and the admin token."),
-        Directive(.shutdownTimeout, "shutdown_timeout", in: [.top], [.one(.time(.upToADay))], default: "30s",
+        Directive(
+            .shutdownTimeout, "shutdown_timeout", in: [.top], [.one(.time(.upToADay))], default: "30s",
             "How long a shutdown waits for requests in flight."),
-        Directive(.trustedProxies, "trusted_proxies", in: [.top], [.many("ADDRESS[/PREFIX]", .addressBlock)],
+        Directive(
+            .trustedProxies, "trusted_proxies", in: [.top], [.many("ADDRESS[/PREFIX]", .addressBlock)],
             repeats: .many, "Peers whose Forwarded and X-Forwarded-* are believed."),
-        Directive(.sharedHost, "shared_host", in: [.top], [.many("HOST", .host)], repeats: .many, supported: false,
+        Directive(
+            .sharedHost, "shared_host", in: [.top], [.many("HOST", .host)], repeats: .many, supported: false,
             "A host of many tenants: the key or the token names the tenant."),
-        Directive(.listen, "listen", in: [.top], [.one(.endpoint), .optional(.choice(["tls"]))],
+        Directive(
+            .listen, "listen", in: [.top], [.one(.endpoint), .optional(.choice(["tls"]))],
             block: .listen, blockOptional: true, repeats: .many, "An address to take requests on."),
-        Directive(.admin, "admin", in: [.top], [.one(.endpoint)],
+        Directive(
+            .admin, "admin", in: [.top], [.one(.endpoint)],
             "An address for metrics, health and the admin API."),
-        Directive(.accessLog, "access_log", in: [.top], [.one("PATH|stdout|off", .path)],
+        Directive(
+            .accessLog, "access_log", in: [.top], [.one("PATH|stdout|off", .path)],
             options: [.init("query", .onOff)], default: "off",
             "One JSON line a request; query=on logs query values too."),
-        Directive(.problemBase, "problem_base", in: [.top], [.one(.url(["https", "http"]))],
+        Directive(
+            .problemBase, "problem_base", in: [.top], [.one(.url(["https", "http"]))],
             default: "https://gateway.invalid/problems/", "What the `type` of a refusal starts with."),
-        Directive(.metricsTenants, "metrics_tenants", in: [.top], [.one(.count(0...1_000_000))], default: "1000",
+        Directive(
+            .metricsTenants, "metrics_tenants", in: [.top], [.one(.count(0...1_000_000))], default: "1000",
             "Tenants that metrics name; the rest are counted as _other."),
         Directive(.limits, "limits", in: [.top], block: .limits, "Bounds on every connection and request head."),
-        Directive(.upstreamBlock, "upstream", in: [.top], [.one(.identifier)], block: .upstream,
+        Directive(
+            .upstreamBlock, "upstream", in: [.top], [.one(.identifier)], block: .upstream,
             repeats: .oncePerFirstArgument, "Servers that requests are forwarded to."),
-        Directive(.planBlock, "plan", in: [.top], [.one(.identifier)], block: .plan, repeats: .oncePerFirstArgument,
+        Directive(
+            .planBlock, "plan", in: [.top], [.one(.identifier)], block: .plan, repeats: .oncePerFirstArgument,
             "Limits and settings that tenants share by name."),
-        Directive(.jwtBlock, "jwt", in: [.top], [.one(.identifier)], block: .jwt, repeats: .oncePerFirstArgument,
+        Directive(
+            .jwtBlock, "jwt", in: [.top], [.one(.identifier)], block: .jwt, repeats: .oncePerFirstArgument,
             supported: false, "An issuer of tokens and how its tokens are verified."),
-        Directive(.defaults, "defaults", in: [.top], block: .defaults, "What holds for a tenant that says nothing else."),
-        Directive(.tenant, "tenant", in: [.top], [.one("ID", .identifier)], block: .tenant,
+        Directive(
+            .defaults, "defaults", in: [.top], block: .defaults, "What holds for a tenant that says nothing else."),
+        Directive(
+            .tenant, "tenant", in: [.top], [.one("ID", .identifier)], block: .tenant,
             repeats: .oncePerFirstArgument, "A tenant: its hosts, limits and upstream."),
-        Directive(.include, "include", in: [.top], [.one("PATTERN", .text)], repeats: .many,
+        Directive(
+            .include, "include", in: [.top], [.one("PATTERN", .text)], repeats: .many,
             "Reads other files as if they stood here; no match of a pattern is no error."),
 
         // listen
-        Directive(.certificate, "certificate", in: [.listen],
+        Directive(
+            .certificate, "certificate", in: [.listen],
             [.one("CHAIN", .path), .one("KEY", .keyPath)], repeats: .many,
             "A certificate chain and its private key (PEM); the first is the default, the others are chosen by SNI."),
-        Directive(.protocols, "protocols", in: [.listen],
+        Directive(
+            .protocols, "protocols", in: [.listen],
             [.many("PROTOCOL", .choice(["http/1.1"], notYet: ["h2"]))], default: "http/1.1",
             "What ALPN offers, in order of preference."),
-        Directive(.minVersion, "min_version", in: [.listen], [.one(.choice(["1.2", "1.3"]))], default: "1.2",
+        Directive(
+            .minVersion, "min_version", in: [.listen], [.one(.choice(["1.2", "1.3"]))], default: "1.2",
             "The lowest TLS version that is spoken."),
 
         // limits
-        Directive(.headerTimeout, "header_timeout", in: [.limits], [.one(.time(.upToADay))], default: "10s",
+        Directive(
+            .headerTimeout, "header_timeout", in: [.limits], [.one(.time(.upToADay))], default: "10s",
             "For a whole request head, from its first byte."),
-        Directive(.bodyTimeout, "body_timeout", in: [.limits], [.one(.time(.upToADay))], default: "30s",
+        Directive(
+            .bodyTimeout, "body_timeout", in: [.limits], [.one(.time(.upToADay))], default: "30s",
             "Between two reads of a request body."),
-        Directive(.idleTimeout, "idle_timeout", in: [.limits], [.one(.time(.upToADay))], default: "75s",
+        Directive(
+            .idleTimeout, "idle_timeout", in: [.limits], [.one(.time(.upToADay))], default: "75s",
             "How long a connection may wait for its next request."),
-        Directive(.maxHeaderSize, "max_header_size", in: [.limits], [.one(.size(1 << 10...UInt64(Limits.headSizeMax)))], default: "32k",
+        Directive(
+            .maxHeaderSize, "max_header_size", in: [.limits], [.one(.size(1 << 10...UInt64(Limits.headSizeMax)))],
+            default: "32k",
             "Bytes of a request head."),
-        Directive(.maxHeaders, "max_headers", in: [.limits], [.one(.count(1...1000))], default: "100",
+        Directive(
+            .maxHeaders, "max_headers", in: [.limits], [.one(.count(1...1000))], default: "100",
             "Fields of a request head."),
-        Directive(.maxConnections, "max_connections", in: [.limits], [.one(.count(1...10_000_000))], default: "20000",
+        Directive(
+            .maxConnections, "max_connections", in: [.limits], [.one(.count(1...10_000_000))], default: "20000",
             "Client connections at once."),
 
         // upstream
-        Directive(.server, "server", in: [.upstream], [.one("HOST:PORT", .server)],
+        Directive(
+            .server, "server", in: [.upstream], [.one("HOST:PORT", .server)],
             options: [.init("weight", .count(1...1000))], repeats: .oncePerFirstArgument, required: true,
             "A server; {namespace} and {tenant} in its name are those of the request's tenant."),
-        Directive(.balance, "balance", in: [.upstream], [.one(.choice(["least_requests", "round_robin"]))],
+        Directive(
+            .balance, "balance", in: [.upstream], [.one(.choice(["least_requests", "round_robin"]))],
             default: "least_requests", "How a server is chosen."),
-        Directive(.connectTimeout, "connect_timeout", in: [.upstream], [.one(.time(.upToADay))], default: "1s",
+        Directive(
+            .connectTimeout, "connect_timeout", in: [.upstream], [.one(.time(.upToADay))], default: "1s",
             "For a connection to a server."),
-        Directive(.responseTimeout, "response_timeout", in: [.upstream, .route], [.one(.time(.upToADay))], default: "30s",
+        Directive(
+            .responseTimeout, "response_timeout", in: [.upstream, .route], [.one(.time(.upToADay))], default: "30s",
             "Until the head of an answer, and between two reads of its body. A route's overrides its upstream's."),
-        Directive(.serverConnections, "max_connections", in: [.upstream], [.one(.count(1...1_000_000))], default: "256",
+        Directive(
+            .serverConnections, "max_connections", in: [.upstream], [.one(.count(1...1_000_000))], default: "256",
             "Connections to each server."),
-        Directive(.healthCheck, "health_check", in: [.upstream], [.one("PATH", .urlPath)],
+        Directive(
+            .healthCheck, "health_check", in: [.upstream], [.one("PATH", .urlPath)],
             options: [
-                .init("interval", .time(.upToADay)), .init("timeout", .time(.upToADay)), .init("fall", .count(1...1000)),
+                .init("interval", .time(.upToADay)), .init("timeout", .time(.upToADay)),
+                .init("fall", .count(1...1000)),
                 .init("rise", .count(1...1000)),
             ], "Asks each server for this path and leaves out those that fail."),
 
         // Limits and settings of tenants
-        Directive(.rate, "rate", in: limited, [.one(.rate)], options: [.init("burst", .count(1...1_000_000_000))],
+        Directive(
+            .rate, "rate", in: limited, [.one(.rate)], options: [.init("burst", .count(1...1_000_000_000))],
             repeats: .many, supported: false, "Requests in a time, and how many may come at once."),
-        Directive(.concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))], supported: false,
+        Directive(
+            .concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))], supported: false,
             "Requests in flight at once."),
-        Directive(.quota, "quota", in: limited, [.one(.quota)], repeats: .oncePerFirstArgument, supported: false,
+        Directive(
+            .quota, "quota", in: limited, [.one(.quota)], repeats: .oncePerFirstArgument, supported: false,
             "Requests in a calendar hour, day or month (UTC)."),
-        Directive(.bandwidth, "bandwidth", in: limited, [.one(.bandwidth)], supported: false,
+        Directive(
+            .bandwidth, "bandwidth", in: limited, [.one(.bandwidth)], supported: false,
             "Bytes a second of responses; they are paced, not refused."),
         Directive(.maxBody, "max_body", in: limited, [.one(.size(0...1 << 50))], "Bytes of a request body."),
-        Directive(.weight, "weight", in: [.plan, .defaults, .tenant], [.one(.count(1...1000))], default: "1",
+        Directive(
+            .weight, "weight", in: [.plan, .defaults, .tenant], [.one(.count(1...1000))], default: "1",
             "Share of the turns when tenants compete."),
-        Directive(.feature, "feature", in: [.plan, .defaults, .tenant], [.one("NAME", .identifier), .one(.onOff)],
+        Directive(
+            .feature, "feature", in: [.plan, .defaults, .tenant], [.one("NAME", .identifier), .one(.onOff)],
             repeats: .oncePerFirstArgument, "A feature, told to the upstream in X-Tenant-Features while it is on."),
-        Directive(.set, "set", in: [.plan, .defaults, .tenant], [.one("NAME", .identifier), .one("VALUE", .text)],
+        Directive(
+            .set, "set", in: [.plan, .defaults, .tenant], [.one("NAME", .identifier), .one("VALUE", .text)],
             repeats: .oncePerFirstArgument, "A setting of the tenant's own."),
-        Directive(.requestHeader, "request_header", in: limited,
+        Directive(
+            .requestHeader, "request_header", in: limited,
             [.one("NAME", .headerName), .one("VALUE|off", .headerValue(mayBeSecret: true))],
             repeats: .oncePerFirstArgument, "A field set towards the upstream, or removed by `off`."),
-        Directive(.responseHeader, "response_header", in: limited,
+        Directive(
+            .responseHeader, "response_header", in: limited,
             [.one("NAME", .headerName), .one("VALUE|off", .headerValue(mayBeSecret: false))],
             repeats: .oncePerFirstArgument, "A field set towards the client, or removed by `off`."),
         Directive(.plan, "plan", in: [.defaults, .tenant], [.one("NAME", .reference)], "The tenant's plan."),
-        Directive(.upstream, "upstream", in: [.defaults, .tenant, .route], [.one("NAME", .reference)],
+        Directive(
+            .upstream, "upstream", in: [.defaults, .tenant, .route], [.one("NAME", .reference)],
             "Where requests go."),
-        Directive(.authenticate, "authenticate", in: [.defaults, .tenant, .route],
+        Directive(
+            .authenticate, "authenticate", in: [.defaults, .tenant, .route],
             [.many("METHOD", .choice(["none"], notYet: ["api_key", "jwt"]))], default: "none",
             "What a request presents one of; none: the host is enough."),
 
         // tenant
-        Directive(.host, "host", in: [.tenant], [.many("HOST", .hostOrWildcard)], repeats: .many,
+        Directive(
+            .host, "host", in: [.tenant], [.many("HOST", .hostOrWildcard)], repeats: .many,
             "Hosts of the tenant: names, *. wildcards, addresses. A host belongs to one tenant."),
-        Directive(.namespace, "namespace", in: [.tenant], [.one("NAME", .identifier)],
+        Directive(
+            .namespace, "namespace", in: [.tenant], [.one("NAME", .identifier)],
             "What {namespace} stands for; the tenant's id unless set."),
-        Directive(.suspended, "suspended", in: [.tenant], [.one(.onOff)], default: "off",
+        Directive(
+            .suspended, "suspended", in: [.tenant], [.one(.onOff)], default: "off",
             "Refuses every request of the tenant."),
-        Directive(.key, "key", in: [.tenant], [.one("sha256:DIGEST", .keyDigest)],
+        Directive(
+            .key, "key", in: [.tenant], [.one("sha256:DIGEST", .keyDigest)],
             options: [.init("name", .identifier), .init("expires", .date)], repeats: .many, supported: false,
             "An API key by its digest."),
-        Directive(.jwt, "jwt", in: [.tenant], [.many("NAME", .reference)], repeats: .many, supported: false,
+        Directive(
+            .jwt, "jwt", in: [.tenant], [.many("NAME", .reference)], repeats: .many, supported: false,
             "Issuers whose tokens name this tenant."),
-        Directive(.route, "route", in: [.tenant], [.one("PATH", .urlPath)], block: .route,
+        Directive(
+            .route, "route", in: [.tenant], [.one("PATH", .urlPath)], block: .route,
             repeats: .oncePerFirstArgument, "What is different below a path; the longest path wins."),
 
         // jwt
         Directive(.issuer, "issuer", in: [.jwt], [.one("ISSUER", .text)], required: true, "The `iss` of its tokens."),
-        Directive(.audience, "audience", in: [.jwt], [.many("AUDIENCE", .text)], repeats: .many,
+        Directive(
+            .audience, "audience", in: [.jwt], [.many("AUDIENCE", .text)], repeats: .many,
             "One of these must be in a token's `aud`."),
-        Directive(.keys, "keys", in: [.jwt], [.one("PATH|URL", .keySet)], required: true,
+        Directive(
+            .keys, "keys", in: [.jwt], [.one("PATH|URL", .keySet)], required: true,
             "The issuer's public keys: a JWKS file, or an https URL."),
-        Directive(.algorithms, "algorithms", in: [.jwt],
-            [.many("ALGORITHM", .choice([
-                "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256",
-                "HS384", "HS512",
-            ]))], required: true, "The only signature algorithms that are accepted."),
-        Directive(.tenantClaim, "tenant_claim", in: [.jwt], [.one("CLAIM", .text)],
+        Directive(
+            .algorithms, "algorithms", in: [.jwt],
+            [
+                .many(
+                    "ALGORITHM",
+                    .choice([
+                        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+                        "HS256",
+                        "HS384", "HS512",
+                    ]))
+            ], required: true, "The only signature algorithms that are accepted."),
+        Directive(
+            .tenantClaim, "tenant_claim", in: [.jwt], [.one("CLAIM", .text)],
             "The claim that holds the tenant's id; may be left out while a single tenant uses this issuer."),
-        Directive(.leeway, "leeway", in: [.jwt], [.one(.time(0...600_000_000_000))], default: "30s",
+        Directive(
+            .leeway, "leeway", in: [.jwt], [.one(.time(0...600_000_000_000))], default: "30s",
             "Allowed difference of clocks."),
     ]
 
@@ -186,7 +246,7 @@ struct DirectiveIndex: Sendable {
     func isKnown(_ name: String) -> Bool { rows[name] != nil }
     func names(in place: Directive.Place) -> [String] { names[place] ?? [] }
     func required(in place: Directive.Place) -> [Int] { required[place] ?? [] }
-    var allNames: some Sequence<String> { rows.keys.sorted() }
+    var allNames: some Sequence<String> { rows.keys }
 
     /// Every place that takes this name.
     func places(of name: String) -> [Directive.Place] {

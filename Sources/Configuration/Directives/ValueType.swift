@@ -92,7 +92,8 @@ enum Value: Sendable, Equatable {
         case .text(let text):
             switch type {
             case .headerName: return text.asciiLowercased
-            case .urlPath: return text.utf8.count > 1 && text.utf8.last == UInt8(ascii: "/") ? String(text.dropLast()) : text
+            case .urlPath:
+                return text.utf8.count > 1 && text.utf8.last == UInt8(ascii: "/") ? String(text.dropLast()) : text
             default: return text
             }
         }
@@ -103,6 +104,14 @@ enum Value: Sendable, Equatable {
 enum ValueFault: Error, Equatable {
     case refused(String, suggestion: String? = nil)
 
-    var message: String { switch self { case .refused(let message, _): message } }
-    var suggestion: String? { switch self { case .refused(_, let suggestion): suggestion } }
+    var message: String {
+        switch self {
+        case .refused(let message, _): message
+        }
+    }
+    var suggestion: String? {
+        switch self {
+        case .refused(_, let suggestion): suggestion
+        }
+    }
 }

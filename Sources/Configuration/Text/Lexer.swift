@@ -83,7 +83,9 @@ struct Lexer {
     private func placeholderLength() -> Int? {
         var at = offset + 1
         let last = min(bytes.count, at + Self.placeholderMax)
-        while at < last, ASCII.isAlpha(bytes[at]) || ASCII.isDigit(bytes[at]) || bytes[at] == UInt8(ascii: "_") { at += 1 }
+        while at < last, ASCII.isAlpha(bytes[at]) || ASCII.isDigit(bytes[at]) || bytes[at] == UInt8(ascii: "_") {
+            at += 1
+        }
         guard at > offset + 1, at < last, bytes[at] == UInt8(ascii: "}") else { return nil }
         return at + 1 - offset
     }
@@ -139,7 +141,9 @@ struct Lexer {
         let end = isBinary ? column + 1 : self.column
         var isBroken = isBroken
         let text: String
-        if let valid = String(validating: content, as: UTF8.self) {
+        if content.allSatisfy({ $0 < 0x80 }) {
+            text = String(decoding: content, as: UTF8.self)
+        } else if let valid = String(validating: content, as: UTF8.self) {
             text = valid
         } else {
             text = String(decoding: content, as: UTF8.self)
@@ -150,9 +154,31 @@ struct Lexer {
             }
             isBroken = true
         }
+        if !isQuoted, !isBroken, let fault = invisible(text) {
+            diagnostics.error(
+                at: Location(file: Int(file), line: line, column: column), length: end - column, fault)
+            isBroken = true
+        }
         var word = Word(text, file: file, line: line, column: column, length: max(1, end - column))
         (word.isQuoted, word.isFirstOnLine, word.isBroken) = (isQuoted, first, isBroken)
         return Token(kind: .word, word: word)
+    }
+
+    /// What looks like a space or a quote and is none: text that was copied from a page or a letter.
+    private func invisible(_ text: String) -> String? {
+        if text.utf8.allSatisfy({ $0 < 0x80 }) { return nil }
+        for scalar in text.unicodeScalars where scalar.value >= 0x80 {
+            switch scalar.properties.generalCategory {
+            case .initialPunctuation, .finalPunctuation:
+                return "\(scalar) is not a quote here: write `\"`"
+            case .format, .spaceSeparator, .lineSeparator, .paragraphSeparator, .control:
+                return
+                    "an invisible character (U+\(String(scalar.value, radix: 16, uppercase: true))): "
+                    + "write a space, or quote the value"
+            default: continue
+            }
+        }
+        return nil
     }
 
     /// From an opening quote to the closing one. A quote that is not closed on its line ends at the first `;`, so that

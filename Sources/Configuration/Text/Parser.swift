@@ -1,19 +1,18 @@
 import Base
 
-/// Reads a file and what it includes into a tree. It knows the table of directives, so that a missing `;`, `{` or `}` is
-/// reported where it is missing, and so that one mistake gives one message.
+/// Reads a file and what it includes into a tree. It knows the table of directives, so that a missing `;`, `{` or `}`
+/// is reported where it is missing, and so that one mistake gives one message.
 struct Parser {
     private(set) var tree = Tree()
-    private let source: ConfigurationSource
-    private let diagnostics: DiagnosticCollector
+    let source: ConfigurationSource
+    let diagnostics: DiagnosticCollector
     private let suggester: Suggester
     private let index = DirectiveIndex.shared
     /// Where each file that has been read was included.
-    private var included: [String: Location] = [:]
+    var included: [String: Location] = [:]
     /// Files being read, the outermost first.
-    private var chain: [String] = []
+    private(set) var chain: [String] = []
 
-    private static let includeDepthMax = 16
     /// Nothing needs more than a route in a tenant; past this a file is hostile or broken.
     private static let blockDepthMax = 32
 
@@ -41,7 +40,7 @@ struct Parser {
         var brace: Word
     }
 
-    private mutating func parse(_ bytes: [UInt8], of path: String) {
+    mutating func parse(_ bytes: [UInt8], of path: String) {
         let file = tree.files.count
         tree.files.append(SourceFile(path: path, bytes: bytes))
         chain.append(Path.clean(path))
@@ -94,20 +93,28 @@ struct Parser {
         chain.removeLast()
     }
 
-    /// A line that begins no further to the right than the open block's own name, with a name that can't stand in that
-    /// block but around it: the block's `}` was forgotten.
+    /// A line that begins no further to the right than an open block's own name, with a name that can't stand where it
+    /// does but could around that block: its `}` was forgotten, and those of the blocks in it.
     private mutating func closeForgotten(before name: Word, _ open: inout [OpenBlock], _ forgiven: inout Int) {
-        guard name.isFirstOnLine, !name.isQuoted else { return }
-        while let block = open.last, let place = block.place, index.row(name.text, in: place) == nil {
-            let opener = tree.statements[block.statement].name
-            guard name.location.column <= opener.location.column, opener.isFirstOnLine else { return }
-            let outer = open.count > 1 ? open[open.count - 2].place : .top
-            guard let outer, index.row(name.text, in: outer) != nil else { return }
+        guard name.isFirstOnLine, !name.isQuoted, let innermost = open.last, let place = innermost.place,
+            index.row(name.text, in: place) == nil
+        else { return }
+        for depth in open.indices.reversed() {
+            let opener = tree.statements[open[depth].statement].name
+            let outer = depth > 0 ? open[depth - 1].place : .top
+            guard opener.isFirstOnLine, name.location.column <= opener.location.column, let outer,
+                index.row(name.text, in: outer) != nil
+            else { continue }
+            let unclosed = tree.statements[innermost.statement].name
             diagnostics.error(
-                at: name, "a `}` is missing before \(quoted(name.text)): the block of \(quoted(opener.text)) in line \(opener.location.line) is open")
-            tree.statements[block.statement].end = tree.statements.count
-            open.removeLast()
-            forgiven += 1
+                at: name,
+                "a `}` is missing before \(quoted(name.text)): "
+                    + "the block of \(quoted(unclosed.text)) in line \(unclosed.location.line) is open"
+            )
+            for block in open[depth...] { tree.statements[block.statement].end = tree.statements.count }
+            forgiven += open.count - depth
+            open.removeSubrange(depth...)
+            return
         }
     }
 
@@ -131,10 +138,14 @@ struct Parser {
             switch token.kind {
             case .word:
                 if token.word.isFirstOnLine, endsBefore(token.word, directive, values, place) {
-                    if let block = directive?.block, directive?.isBlockOptional == false, index.row(token.word.text, in: block) != nil {
+                    if let block = directive?.block, directive?.isBlockOptional == false,
+                        index.row(token.word.text, in: block) != nil
+                    {
                         diagnostics.error(at: last.end, "a `{` is missing behind \(quoted(last.text))")
                         tree.statements[this].hasBlock = true
                         open.append(OpenBlock(statement: this, place: block, brace: name))
+                    } else if directive?.block != nil, directive?.isBlockOptional == false {
+                        missingBlock(name, at: last.end, &isBroken)
                     } else {
                         missingSemicolon(last, &isBroken)
                     }
@@ -147,15 +158,15 @@ struct Parser {
                 last = token.word
             case .semicolon:
                 if directive?.block != nil, directive?.isBlockOptional == false {
-                    if !isBroken { diagnostics.error(at: token.word, "\(quoted(name.text)) needs a block: `{ ... }`") }
-                    isBroken = true
+                    missingBlock(name, at: token.word.location, &isBroken)
                 }
                 break reading
             case .open:
                 tree.statements[this].hasBlock = true
                 var inner = directive?.block
                 if let directive, directive.block == nil {
-                    diagnostics.error(at: token.word, "\(quoted(name.text)) takes no block", suggestion: "write `\(directive.usage)`")
+                    diagnostics.error(
+                        at: token.word, "\(quoted(name.text)) takes no block", suggestion: "write `\(directive.usage)`")
                     isBroken = true
                     inner = nil
                 }
@@ -179,13 +190,19 @@ struct Parser {
         if !isBroken { diagnostics.error(at: last.end, "a `;` is missing behind \(quoted(last.text))") }
     }
 
+    private func missingBlock(_ name: Word, at location: Location, _ isBroken: inout Bool) {
+        if !isBroken { diagnostics.error(at: location, "\(quoted(name.text)) needs a block: `{ ... }`") }
+        isBroken = true
+    }
+
     /// Whether a word that begins a line begins a statement too, so that the one before has lost its `;`.
     private func endsBefore(_ word: Word, _ directive: Directive?, _ values: Int, _ place: Directive.Place?) -> Bool {
         if let directive {
             if isOption(word, of: directive) { return false }
             guard let argument = directive.argument(at: values) else { return true }
             if word.isQuoted || argument.type.isChoice(word.text) { return false }
-            if let block = directive.block, index.row(word.text, in: block) != nil, values >= directive.minimumArguments {
+            if let block = directive.block, index.row(word.text, in: block) != nil, values >= directive.minimumArguments
+            {
                 return true
             }
         }
@@ -201,63 +218,15 @@ struct Parser {
         let places = name.isQuoted ? [] : index.places(of: name.text)
         guard places.isEmpty else {
             let here = place == .top ? "at the top level" : "in `\(place.rawValue)`"
-            let there = places.map { $0 == .top ? "the top level" : $0.rawValue }.joined(separator: ", ")
-            diagnostics.error(at: name, "\(quoted(name.text)) can't stand \(here); it belongs in \(there)")
+            let blocks = places.filter { $0 != .top }.map(\.rawValue).joined(separator: ", ")
+            let top = places.contains(.top) ? "at the top level" : nil
+            let there = [top, blocks.isEmpty ? nil : "in " + blocks].compactMap { $0 }.joined(separator: " or ")
+            diagnostics.error(at: name, "\(quoted(name.text)) can't stand \(here); it belongs \(there)")
             return
         }
         diagnostics.error(
             at: name, "\(quoted(name.text)) is not a directive",
             suggestion: suggester.suggestion(for: name.text, among: index.names(in: place))
                 ?? suggester.suggestion(for: name.text, among: index.allNames))
-    }
-
-    /// Reads the files that `pattern` names as if they stood here.
-    private mutating func include(_ pattern: Word) {
-        do {
-            _ = try Texts.text(pattern.text)
-        } catch {
-            diagnostics.error(at: pattern, error.message)
-            return
-        }
-        let folder = tree.files[pattern.fileIndex].folder
-        guard Path.isPattern(pattern.text) else {
-            include(Path.resolve(pattern.text, from: folder), at: pattern)
-            return
-        }
-        for path in source.glob(Path.resolve(pattern.text, from: Path.escapedForPattern(folder))) { include(path, at: pattern) }
-    }
-
-    private mutating func include(_ path: String, at word: Word) {
-        let identity = Path.clean(path)
-        if chain.contains(identity) {
-            diagnostics.error(at: word, "\(quoted(path)) includes itself: \((chain + [identity]).joined(separator: " -> "))")
-        } else if let first = included[identity] {
-            diagnostics.error(
-                at: word, "\(quoted(path)) is included already (\(tree.files[first.file].path):\(first.line))")
-        } else if chain.count >= Self.includeDepthMax {
-            diagnostics.error(at: word, "files include each other deeper than \(Self.includeDepthMax)")
-        } else {
-            switch source.read(path) {
-            case .success(let bytes):
-                included[identity] = word.location
-                parse(bytes, of: path)
-            case .failure(let error):
-                diagnostics.error(at: word, "can't read \(quoted(path)): \(error)")
-            }
-        }
-    }
-}
-
-extension Word {
-    /// What stands before the `=` of an option; nil where this is no option.
-    var optionName: Substring? {
-        guard !isQuoted, let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")), equals > text.utf8.startIndex else { return nil }
-        let name = text.utf8[..<equals]
-        return name.allSatisfy { ASCII.isAlpha($0) || $0 == UInt8(ascii: "_") } ? Substring(name) : nil
-    }
-
-    var optionValue: String {
-        guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else { return text }
-        return String(text.utf8[equals...].dropFirst()) ?? text
     }
 }

@@ -8,8 +8,8 @@ enum Path {
         return slash == path.utf8.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// `path` as seen from `folder`. `.` segments and doubled slashes go; `..` stays, for behind a symbolic link it can't
-    /// be resolved by text.
+    /// `path` as seen from `folder`. `.` segments and doubled slashes go; `..` stays, for behind a symbolic link it
+    /// can't be resolved by text.
     static func resolve(_ path: String, from folder: String) -> String {
         path.utf8.first == UInt8(ascii: "/") || folder.isEmpty ? clean(path) : clean(folder + "/" + path)
     }

@@ -1,3 +1,5 @@
+import Base
+
 /// A name or a value as it stands in a file. Packed: a large configuration has millions of them.
 struct Word {
     /// Without quotes and escapes.
@@ -26,4 +28,20 @@ struct Word {
     /// The first column behind it.
     var end: Location { Location(file: Int(file), line: Int(line), column: Int(column) + Int(columns)) }
     var fileIndex: Int { Int(file) }
+}
+
+extension Word {
+    /// What stands before the `=` of an option; nil where this is no option.
+    var optionName: Substring? {
+        guard !isQuoted, let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")), equals > text.utf8.startIndex else {
+            return nil
+        }
+        let name = text.utf8[..<equals]
+        return name.allSatisfy { ASCII.isAlpha($0) || $0 == UInt8(ascii: "_") } ? Substring(name) : nil
+    }
+
+    var optionValue: String {
+        guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else { return text }
+        return String(text.utf8[equals...].dropFirst()) ?? text
+    }
 }

@@ -75,7 +75,8 @@ struct IPAddress: Equatable {
     /// Canonical text (RFC 5952): lower case, the longest run of zeros as `::`.
     var text: String {
         if isIPv4 { return [24, 16, 8, 0].map { String(low >> UInt64($0) & 0xFF) }.joined(separator: ".") }
-        let groups = [48, 32, 16, 0].map { high >> UInt64($0) & 0xFFFF } + [48, 32, 16, 0].map { low >> UInt64($0) & 0xFFFF }
+        let groups =
+            [48, 32, 16, 0].map { high >> UInt64($0) & 0xFFFF } + [48, 32, 16, 0].map { low >> UInt64($0) & 0xFFFF }
         var zeros = 0..<0
         var at = 0
         while at < 8 {

@@ -6,16 +6,18 @@ enum Quantities {
         if let word, text == word { return .text(word) }
         let alternative = word.map { " or `\($0)`" } ?? ""
         guard let (number, unit) = split(text), unit.isEmpty else {
-            throw .refused("\(quoted(text)) is not a number\(alternative)")
+            let near = word.flatMap { Suggester().suggestion(for: text, among: [$0]) }
+            throw .refused("\(quoted(text)) is not a number\(alternative)", suggestion: near)
         }
         guard let number, range.contains(number) else {
-            throw .refused("\(quoted(text)) is not within \(range.lowerBound) and \(range.upperBound)")
+            throw .refused("\(quoted(text)) is not between \(range.lowerBound) and \(range.upperBound)")
         }
         return .number(number)
     }
 
     private static let timeUnits: [(name: String, nanoseconds: UInt64)] = [
-        ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000), ("d", 86_400_000_000_000),
+        ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000),
+        ("d", 86_400_000_000_000),
     ]
 
     static func time(_ text: String, in range: ClosedRange<UInt64>) throws(ValueFault) -> Value {
@@ -37,7 +39,8 @@ enum Quantities {
     static func size(_ text: String, in range: ClosedRange<UInt64>) throws(ValueFault) -> Value {
         let value = try bytes(text, of: text)
         guard let value, range.contains(value) else {
-            throw .refused("\(quoted(text)) is not within \(show(size: range.lowerBound)) and \(show(size: range.upperBound))")
+            throw .refused(
+                "\(quoted(text)) is not between \(show(size: range.lowerBound)) and \(show(size: range.upperBound))")
         }
         return .number(value)
     }
@@ -77,7 +80,7 @@ enum Quantities {
             throw .refused("\(quoted(text)) is not a bandwidth", suggestion: "write 20m/s")
         }
         guard let value = try bytes(String(text.dropLast(2)), of: text), value > 0, value <= 1 << 50 else {
-            throw .refused("\(quoted(text)) is not within 1/s and \(show(size: 1 << 50))/s")
+            throw .refused("\(quoted(text)) is not between 1/s and \(show(size: 1 << 50))/s")
         }
         return .amount(value, per: "s")
     }
@@ -87,7 +90,7 @@ enum Quantities {
             periods.contains(String(unit.dropFirst()))
         else { throw .refused("\(quoted(text)) is not a count in a time", suggestion: hint) }
         guard let number, (1...1_000_000_000_000).contains(number) else {
-            throw .refused("\(quoted(text)) is not within 1 and 1000000000000")
+            throw .refused("\(quoted(text)) is not between 1 and 1000000000000")
         }
         return .amount(number, per: String(unit.dropFirst()))
     }
@@ -121,7 +124,8 @@ enum Quantities {
     }
 
     private static func show(size bytes: UInt64) -> String {
-        for (name, scale) in [("g", UInt64(1) << 30), ("m", 1 << 20), ("k", 1 << 10)] where bytes >= scale && bytes % scale == 0 {
+        for (name, scale) in [("g", UInt64(1) << 30), ("m", 1 << 20), ("k", 1 << 10)]
+        where bytes >= scale && bytes % scale == 0 {
             return "\(bytes / scale)\(name)"
         }
         return "\(bytes)"

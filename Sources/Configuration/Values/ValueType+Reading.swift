@@ -27,26 +27,27 @@ extension ValueType {
             let path = !isQuoted && text.hasPrefix("file:") ? String(text.dropFirst(5)) : text
             return try Texts.path(path, from: surroundings.folder)
         case .keySet:
-            if text.contains("://") { return try Texts.url(text, schemes: ["https"]) }
-            if !isQuoted, Texts.isSecretReference(text) {
-                return .text(try Texts.secret(text, from: surroundings.folder, in: surroundings.source))
+            if text.contains("://") { return try URLs.url(text, schemes: ["https"]) }
+            if !isQuoted, Secrets.isReference(text) {
+                return .text(try Secrets.secret(text, from: surroundings.folder, in: surroundings.source))
             }
             return try Texts.path(text, from: surroundings.folder)
-        case .url(let schemes): return try Texts.url(text, schemes: schemes)
-        case .urlPath: return try Texts.urlPath(text)
-        case .endpoint: return try Hosts.endpoint(text)
-        case .server: return try Hosts.server(text)
-        case .addressBlock: return try Hosts.addressBlock(text)
+        case .url(let schemes): return try URLs.url(text, schemes: schemes)
+        case .urlPath: return try URLs.path(text)
+        case .endpoint: return try Endpoints.endpoint(text)
+        case .server: return try Endpoints.server(text)
+        case .addressBlock: return try Endpoints.addressBlock(text)
         case .host: return try Hosts.host(text, wildcard: false)
         case .hostOrWildcard: return try Hosts.host(text, wildcard: true)
-        case .headerName: return try Texts.headerName(text)
+        case .headerName: return try HeaderFields.name(text)
         case .headerValue(let mayBeSecret):
-            if mayBeSecret, !isQuoted, Texts.isSecretReference(text) {
-                return try Texts.headerValue(try Texts.secret(text, from: surroundings.folder, in: surroundings.source))
+            if mayBeSecret, !isQuoted, Secrets.isReference(text) {
+                return try HeaderFields.value(
+                    try Secrets.secret(text, from: surroundings.folder, in: surroundings.source))
             }
-            return try Texts.headerValue(text)
-        case .keyDigest: return try Texts.keyDigest(text)
-        case .date: return try Texts.date(text)
+            return try HeaderFields.value(text)
+        case .keyDigest: return try Secrets.keyDigest(text)
+        case .date: return try Dates.date(text)
         }
     }
 
