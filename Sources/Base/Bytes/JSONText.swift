@@ -54,16 +54,17 @@ public enum JSONText {
         return word | 0x2020_2020_2020_2020 &<< bits
     }
 
-    /// The high bit of each byte that is a control, a quote, a backslash, DEL or not ASCII. A borrow may also flag bytes
-    /// after the first, never before it: the first is exact.
+    /// The high bit of each byte that is a control, a quote, a backslash, DEL or not ASCII. A borrow or a carry may also
+    /// flag bytes after the first, never before it: the first is exact.
     @inline(__always)
     private static func special(_ word: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let quotes = (word ^ (ones &* 0x22)) &- ones
         let backslashes = (word ^ (ones &* 0x5C)) &- ones
-        let deletes = (word ^ (ones &* 0x7F)) &- ones
-        // What a difference flags beside what it looks for has its own high bit set, and so is special too.
-        return (quotes | backslashes | deletes | (word &- ones &* 0x20) | word) & (ones &* 0x80)
+        let controls = word &- ones &* 0x20
+        let deletes = word &+ ones
+        // What one of these flags beside what it looks for has its own high bit set, and so is special too.
+        return (quotes | backslashes | controls | deletes | word) & (ones &* 0x80)
     }
 
     /// Writes what stands at `from` in a form that JSON allows; returns the places after it.
