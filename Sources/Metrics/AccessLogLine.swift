@@ -1,7 +1,7 @@
 import Base
 
-/// One request as the access log tells it. The texts are ranges of memory that others own: valid while the line is being
-/// written. An absent one is written as null.
+/// One request as the access log tells it. The texts are ranges of memory that others own: valid while the line is
+/// being written. An absent one is written as null.
 public struct AccessLogLine {
     /// Wall time in nanoseconds at which the request began.
     public var time: UInt64

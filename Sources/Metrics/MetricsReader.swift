@@ -42,11 +42,12 @@ struct MetricsReader {
         }
     }
 
-    /// Decides, once and for all, under which label a tenant counts. A counter may never fall and never jump, so a tenant
-    /// cannot move between its name and `_other`: what was counted on one side would have to be taken back there, or would
-    /// be in the sum twice. So the places go to the busiest of those that came since the last rendering, as long as there
-    /// are places, and everyone who comes later is one of the others until the process ends. An id that would be taken for
-    /// one of our own labels never gets a name: two series of the same labels make a scraper refuse the whole text.
+    /// Decides, once and for all, under which label a tenant counts. A counter may never fall and never jump, so a
+    /// tenant cannot move between its name and `_other`: what was counted on one side would have to be taken back
+    /// there, or would be in the sum twice. So the places go to the busiest of those that came since the last
+    /// rendering, as long as there are places, and everyone who comes later is one of the others until the process
+    /// ends. An id that would be taken for one of our own labels never gets a name: two series of the same labels make
+    /// a scraper refuse the whole text.
     private mutating func name(_ fresh: [TenantMetrics]) {
         guard !fresh.isEmpty else { return }
         let known = places.count

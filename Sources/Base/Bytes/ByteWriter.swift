@@ -46,8 +46,8 @@ public struct ByteWriter {
         if let start = bytes.baseAddress { append(start, bytes.count) }
     }
 
-    /// For the edges only: names from the configuration, error texts. Disfavoured, or every literal would be a `String`:
-    /// that is the type a literal takes where both fit, and it costs four times as much.
+    /// For the edges only: names from the configuration, error texts. Disfavoured, or every literal would be a
+    /// `String`: that is the type a literal takes where both fit, and it costs four times as much.
     @_disfavoredOverload
     public mutating func append(_ text: String) {
         var text = text

@@ -1,12 +1,13 @@
-/// The text of JSON strings (RFC 8259 section 7). Quotes, backslashes and control characters (DEL and U+0080 to U+009F too:
-/// a terminal obeys them) are escaped, and what is not UTF-8 becomes U+FFFD, so that the result is valid whatever a stranger
-/// sent.
+/// The text of JSON strings (RFC 8259 section 7). Quotes, backslashes and control characters (DEL and U+0080 to U+009F
+/// too: a terminal obeys them) are escaped, and what is not UTF-8 becomes U+FFFD, so that the result is valid whatever
+/// a stranger sent.
 public enum JSONText {
     /// What `write` may touch: the longest escape is six bytes for one, and the last store is a whole word.
     @inline(__always)
     public static func room(for count: Int) -> Int { 6 * count + 8 }
 
-    /// Writes `bytes` to `target`, which has `room(for: bytes.count)`, without quotes, and returns the place after them.
+    /// Writes `bytes` to `target`, which has `room(for: bytes.count)`, without quotes, and returns the place after
+    /// them.
     ///
     /// Eight bytes at a time are copied and looked at on the way: nearly all are as they should be.
     @inline(__always)
@@ -33,8 +34,8 @@ public enum JSONText {
         return to
     }
 
-    /// The last `rest` bytes, one to seven, as the lowest of a word that is filled up with spaces. Never reads outside the
-    /// `count` bytes that end at `end`.
+    /// The last `rest` bytes, one to seven, as the lowest of a word that is filled up with spaces. Never reads outside
+    /// the `count` bytes that end at `end`.
     @inline(__always)
     private static func last(_ rest: Int, before end: UnsafeRawPointer, of count: Int) -> UInt64 {
         let bits = UInt64(truncatingIfNeeded: 8 &* rest)
@@ -54,8 +55,8 @@ public enum JSONText {
         return word | 0x2020_2020_2020_2020 &<< bits
     }
 
-    /// The high bit of each byte that is a control, a quote, a backslash, DEL or not ASCII. A borrow or a carry may also
-    /// flag bytes after the first, never before it: the first is exact.
+    /// The high bit of each byte that is a control, a quote, a backslash, DEL or not ASCII. A borrow or a carry may
+    /// also flag bytes after the first, never before it: the first is exact.
     @inline(__always)
     private static func special(_ word: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
@@ -106,8 +107,8 @@ public enum JSONText {
         return to + 6
     }
 
-    /// The length of the UTF-8 sequence at the front (Unicode 16.0, table 3-7), or of the longest start of one, which is
-    /// then replaced as a whole.
+    /// The length of the UTF-8 sequence at the front (Unicode 16.0, table 3-7), or of the longest start of one, which
+    /// is then replaced as a whole.
     private static func utf8Sequence(_ bytes: UnsafeRawBufferPointer) -> (length: Int, valid: Bool) {
         let lead = bytes[0]
         let length: Int

@@ -1,5 +1,5 @@
-/// Writes JSON (RFC 8259) piece by piece, for the edges: answers of the admin API, output of commands. Commas and colons
-/// come by themselves; objects and arrays are closed by the end of the closure that fills them.
+/// Writes JSON (RFC 8259) piece by piece, for the edges: answers of the admin API, output of commands. Commas and
+/// colons come by themselves; objects and arrays are closed by the end of the closure that fills them.
 ///
 ///     var json = JSONWriter()
 ///     json.object { json in
@@ -49,7 +49,7 @@ public struct JSONWriter {
             withUnsafeTemporaryAllocation(byteCount: JSONText.room(for: text.count), alignment: 8) { region in
                 guard let start = region.baseAddress else { return }
                 let end = JSONText.write(UnsafeRawBufferPointer(text), to: start)
-                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[..<(end - start)]))
+                bytes.append(contentsOf: UnsafeRawBufferPointer(start: start, count: end - start))
             }
         }
         bytes.append(0x22)

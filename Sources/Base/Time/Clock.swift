@@ -23,8 +23,9 @@ public struct CivilTime: Sendable, Equatable {
     /// 0 is Sunday.
     public var weekday: Int
 
-    /// Howard Hinnant's days-to-civil, on integers. In unsigned arithmetic, moved by whole eras of 400 years so that what
-    /// came before 1970 is positive too: divisions by constants are cheaper there. Right for the years 0 to 200,000.
+    /// Howard Hinnant's days-to-civil, on integers. In unsigned arithmetic, moved by whole eras of 400 years so that
+    /// what came before 1970 is positive too: divisions by constants are cheaper there. Right for the years 0 to
+    /// 200,000.
     public init(secondsSince1970 seconds: Int) {
         let erasAhead: UInt64 = 10
         let shifted = UInt64(bitPattern: Int64(seconds)) &+ erasAhead &* 146_097 &* 86400
