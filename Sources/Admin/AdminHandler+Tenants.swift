@@ -10,7 +10,9 @@ extension AdminHandler {
         var limit = Self.pageSize
         var after: String?
         if let query = request.query, !query.isEmpty {
-            guard let parameters = QueryParameters(query) else { return problem(.badRequest, detail: "The query is malformed.") }
+            guard let parameters = QueryParameters(query) else {
+                return problem(.badRequest, detail: "The query is malformed.")
+            }
             for (name, value) in parameters.pairs {
                 switch name {
                 case "limit":

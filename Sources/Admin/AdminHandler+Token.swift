@@ -26,8 +26,8 @@ extension AdminHandler {
         return token.isEmpty || token.contains(ASCII.space) ? nil : Array(token)
     }
 
-    /// Takes as long for a token that is wrong at its first byte as for one that is wrong at its last. Only the length of
-    /// what the client sent can be read off the time.
+    /// Takes as long for a token that is wrong at its first byte as for one that is wrong at its last. Only the length
+    /// of what the client sent can be read off the time.
     private static func isEqual(_ token: [UInt8], _ expected: [UInt8]) -> Bool {
         var difference: UInt8 = token.count == expected.count ? 0 : 1
         for i in 0..<token.count { difference |= token[i] ^ expected[i % expected.count] }

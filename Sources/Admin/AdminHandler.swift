@@ -42,7 +42,9 @@ public struct AdminHandler {
         default: break
         }
         let prefix = "/v1/tenants/"
-        if request.path.hasPrefix(prefix), let id = percentDecoded(request.path.dropFirst(prefix.count), isPathSegment: true) {
+        if request.path.hasPrefix(prefix),
+            let id = percentDecoded(request.path.dropFirst(prefix.count), isPathSegment: true)
+        {
             return .now(get(request) { tenant(id) })
         }
         return .now(problem(.notFound))

@@ -1,7 +1,7 @@
 import Base
 
-/// What the admin API tells and does, given to it by whoever puts the gateway together. All of it is called on the thread
-/// that calls the handler.
+/// What the admin API tells and does, given to it by whoever puts the gateway together. All of it is called on the
+/// thread that calls the handler.
 public struct AdminServices {
     /// Whether the gateway takes traffic: false while starting and while draining.
     public var isReady: () -> Bool

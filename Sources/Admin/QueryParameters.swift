@@ -29,9 +29,8 @@ func percentDecoded(_ text: Substring, isPathSegment: Bool = false) -> String? {
             bytes.append(byte)
             continue
         }
-        guard let high = rest.popFirst().flatMap(ASCII.hexValue), let low = rest.popFirst().flatMap(ASCII.hexValue) else {
-            return nil
-        }
+        guard let high = rest.popFirst().flatMap(ASCII.hexValue), let low = rest.popFirst().flatMap(ASCII.hexValue)
+        else { return nil }
         bytes.append(high << 4 | low)
     }
     return String(validating: bytes, as: UTF8.self)

@@ -14,8 +14,10 @@ struct MetricsReader {
     private(set) var servers: [Group<ServerMetrics>] = []
     private(set) var listeners: [Group<ListenerMetrics>] = []
 
-    /// Index into `named`, or nil inside for one of the others.
-    private var tenantPlaces: [String: Int?] = [:]
+    /// Tenants are numbered as they are first seen.
+    private var numbers: [String: Int] = [:]
+    /// By a tenant's number: its index in `named`, or nil for one of the others.
+    private var places: [Int?] = []
     private var upstreamPlaces: [String: Int] = [:]
     private var serverPlaces: [ServerMetrics.Key: Int] = [:]
     private var listenerPlaces: [String: Int] = [:]
@@ -40,31 +42,57 @@ struct MetricsReader {
         }
     }
 
-    /// Decides, once and for all, under which label a tenant counts. A counter may never fall and never jump, so a tenant
-    /// cannot move between its name and `_other`: what was counted on one side would have to be taken back there, or would
-    /// be in the sum twice. So the places go to the busiest of those that came since the last rendering, as long as there
-    /// are places, and everyone who comes later is one of the others until the process ends. An id that would be taken for
-    /// one of our own labels never gets a name: two series of the same labels make a scraper refuse the whole text.
+    /// Decides, once and for all, under which label a tenant counts. A counter may never fall and never jump, so a
+    /// tenant cannot move between its name and `_other`: what was counted on one side would have to be taken back
+    /// there, or would be in the sum twice. So the places go to the busiest of those that came since the last
+    /// rendering, as long as there are places, and everyone who comes later is one of the others until the process
+    /// ends. An id that would be taken for one of our own labels never gets a name: two series of the same labels make
+    /// a scraper refuse the whole text.
     private mutating func name(_ fresh: [TenantMetrics]) {
-        var strangers: [String: [TenantMetrics]] = [:]
+        guard !fresh.isEmpty else { return }
+        let known = places.count
+        numbers.reserveCapacity(known + fresh.count)
+        var numbered: [Int] = []
+        numbered.reserveCapacity(fresh.count)
+        // By number, without those known before.
+        var strangers: [(id: String, requests: UInt64)] = []
         for metrics in fresh {
-            switch tenantPlaces[metrics.tenant] {
-            case .some(.some(let place)): named[place].members.append(metrics)
-            case .some(.none): others.append(metrics)
-            case .none: strangers[metrics.tenant, default: []].append(metrics)
+            let number = numbers[metrics.tenant] ?? known + strangers.count
+            if number == known + strangers.count {
+                numbers[metrics.tenant] = number
+                strangers.append((metrics.tenant, 0))
             }
+            if number >= known { strangers[number - known].requests &+= metrics.requests }
+            numbered.append(number)
         }
-        guard !strangers.isEmpty else { return }
-        let ranked = strangers.map { id, members in
-            (id: id, members: members, requests: members.reduce(UInt64(0)) { $0 &+ $1.requests })
-        }.sorted { a, b in a.requests != b.requests ? a.requests > b.requests : a.id < b.id }
-        for tenant in ranked {
-            if named.count < tenantBudget, tenant.id != "", tenant.id != "_other" {
-                tenantPlaces.updateValue(named.count, forKey: tenant.id)
-                named.append(Group(labels: Labels("tenant", tenant.id), members: tenant.members))
+        decide(strangers)
+        for (metrics, number) in zip(fresh, numbered) {
+            if let place = places[number] { named[place].members.append(metrics) } else { others.append(metrics) }
+        }
+    }
+
+    /// Gives each of the strangers, in their order, a place in `named` or none.
+    private mutating func decide(_ strangers: [(id: String, requests: UInt64)]) {
+        let free = max(0, tenantBudget - named.count)
+        var threshold: UInt64 = 0
+        // Of those that are as busy as the last one chosen, the first are taken.
+        var ties = strangers.count
+        if strangers.count > free {
+            let ranked = strangers.map(\.requests).sorted(by: >)
+            threshold = free > 0 ? ranked[free - 1] : .max
+            ties = free - ranked.prefix(free).count { $0 > threshold }
+        }
+        for stranger in strangers {
+            var chosen = stranger.requests > threshold
+            if stranger.requests == threshold, ties > 0 {
+                ties -= 1
+                chosen = true
+            }
+            if chosen, stranger.id != "", stranger.id != "_other" {
+                places.append(named.count)
+                named.append(Group(labels: Labels("tenant", stranger.id)))
             } else {
-                tenantPlaces.updateValue(.none, forKey: tenant.id)
-                others.append(contentsOf: tenant.members)
+                places.append(nil)
             }
         }
     }

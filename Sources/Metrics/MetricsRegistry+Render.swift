@@ -1,6 +1,7 @@
 extension MetricsRegistry {
-    /// Everything, as text for a scraper. To be called by one thread that may take its time; the workers go on meanwhile,
-    /// so figures of one rendering may be a request apart from each other, but none is ever less than it was.
+    /// Everything, as text for a scraper. To be called by one thread that may take its time; the workers go on
+    /// meanwhile, so figures of one rendering may be a request apart from each other, but none is ever less than it
+    /// was.
     public func render(_ format: TextFormat) -> [UInt8] {
         let statistics = process()
         let state = self.state.withLock { $0 }
@@ -63,7 +64,7 @@ extension MetricsRegistry {
             for member in upstream.members { totals.add(member.duration) }
             text.histogram(upstream.labels, totals, RequestScale.self)
         }
-        text.family("gateway_upstream_requests", .counter, "Requests sent to a server, by its status code (0: no answer).")
+        text.family("gateway_upstream_requests", .counter, "Requests sent to a server, by status code (0: no answer).")
         for server in reader.servers {
             var codes = KeyedTotals()
             for member in server.members { codes.add(member.codes) }

@@ -34,7 +34,8 @@ public final class MetricsRegistry: Sendable {
 
     public func worker(_ index: Int) -> WorkerMetrics { workers[index] }
 
-    /// To be asked on the worker's own thread, as the other three: what a thread allocates stays in its own cache lines.
+    /// To be asked on the worker's own thread, as the other three: what a thread allocates stays in its own cache
+    /// lines.
     public func tenant(_ id: String, worker: Int) -> TenantMetrics {
         tenants[worker].metrics(id, make: TenantMetrics.init)
     }

@@ -2,8 +2,8 @@ import Synchronization
 
 /// The metrics objects of one kind on one worker, by key, made as they are first asked for.
 ///
-/// A worker takes the lock once for each object in its life and shares it only with a reader that holds it for the time of
-/// two pointer moves. The dictionary is split, so that the growth of one part never stops a loop for milliseconds.
+/// A worker takes the lock once for each object in its life and shares it only with a reader that holds it for the time
+/// of two pointer moves. The dictionary is split, so that the growth of one part never stops a loop for milliseconds.
 final class MetricsTable<Key: Hashable & Sendable, Metrics: AnyObject & Sendable>: Sendable {
     private struct State {
         var parts = [[Key: Metrics]](repeating: [:], count: 64)

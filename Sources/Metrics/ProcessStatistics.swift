@@ -56,8 +56,8 @@ public struct ProcessStatistics: Sendable, Equatable {
         openDescriptors = source.openDescriptors().flatMap { UInt64(exactly: $0) }
     }
 
-    /// The numbers after the command's name, from the state (which is none) on. The name may hold spaces and parentheses:
-    /// its end is the last parenthesis of the line.
+    /// The numbers after the command's name, from the state (which is none) on. The name may hold spaces and
+    /// parentheses: its end is the last parenthesis of the line.
     private static func fieldsAfterCommand(_ stat: [UInt8]) -> [UInt64?] {
         guard let end = stat.lastIndex(of: 0x29) else { return [] }
         return words(stat[(end + 1)...]).map(decimal)

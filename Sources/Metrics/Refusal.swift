@@ -1,5 +1,5 @@
-/// Why the gateway answered a request itself. The name is the end of the problem type, the `reason` label and the access
-/// log's `refused`.
+/// Why the gateway answered a request itself. The name is the end of the problem type, the `reason` label and the
+/// access log's `refused`.
 public enum Refusal: UInt8, CaseIterable, Sendable {
     case badRequest
     case credentialsRequired

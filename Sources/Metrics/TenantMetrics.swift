@@ -11,8 +11,9 @@ public final class TenantMetrics: Sendable {
 
     init(tenant: String) { self.tenant = tenant }
 
-    /// A request has ended: counts it under the status sent and records its duration, from the first byte of the request
-    /// to the last of the answer. `code` is 100 to 599; anything else stands for "no status was sent" and counts as 0.
+    /// A request has ended: counts it under the status sent and records its duration, from the first byte of the
+    /// request to the last of the answer. `code` is 100 to 599; anything else stands for "no status was sent" and
+    /// counts as 0.
     public func finished(code: Int, nanoseconds: UInt64) {
         codes.add(code >= 100 && code < 600 ? UInt16(truncatingIfNeeded: code) : 0)
         duration.record(nanoseconds)

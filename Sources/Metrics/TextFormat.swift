@@ -31,11 +31,11 @@ public enum TextFormat: Sendable, Equatable {
                 return
             case .range(let range):
                 if range.names("application", "openmetrics-text") {
-                    if range.version == nil || range.version == "1.0.0" { openMetrics = max(openMetrics, range.quality) }
+                    if range.version ?? "1.0.0" == "1.0.0" { openMetrics = max(openMetrics, range.quality) }
                     continue
                 }
-                let match = range.names("text", "plain") ? 3 : range.names("text", "*") ? 2 : range.names("*", "*") ? 1 : 0
-                if match == 3, let version = range.version, version != "0.0.4" { continue }
+                let match = range.exactnessForText
+                if match == 3, range.version ?? "0.0.4" != "0.0.4" { continue }
                 if match > exactness || match == exactness && match > 0 && range.quality > text {
                     (exactness, text) = (match, range.quality)
                 }
@@ -54,6 +54,13 @@ struct MediaRange: Equatable {
     var quality = 1000
 
     func names(_ type: String, _ subtype: String) -> Bool { self.type == type && self.subtype == subtype }
+
+    /// 3 names `text/plain`, 2 any text, 1 anything, 0 something else.
+    var exactnessForText: Int {
+        if names("text", "plain") { return 3 }
+        if names("text", "*") { return 2 }
+        return names("*", "*") ? 1 : 0
+    }
 }
 
 /// Takes an `Accept` field apart, and refuses the whole of it at the first thing that is not in the grammar.
@@ -76,7 +83,9 @@ struct AcceptParser {
         while take(0x3B) {
             skipSpace()
             guard at < bytes.count, bytes[at] != 0x3B, bytes[at] != 0x2C else { continue }
-            guard let name = token()?.asciiLowercased, take(0x3D), let value = token() ?? quoted() else { return .malformed }
+            guard let name = token()?.asciiLowercased, take(0x3D), let value = token() ?? quoted() else {
+                return .malformed
+            }
             if name == "q" {
                 guard !weighed, let quality = Self.quality(value) else { return .malformed }
                 (range.quality, weighed) = (quality, true)

@@ -24,7 +24,8 @@ struct Labels {
 }
 
 /// Writes metric families in one of the two text forms. The differences between them are all in this file: OpenMetrics
-/// leaves `_total` and `_info` out of a family's name, has a line for the unit, writes bounds as `1.0`, and ends in `# EOF`.
+/// leaves `_total` and `_info` out of a family's name, has a line for the unit, writes bounds as `1.0`, and ends in `#
+/// EOF`.
 struct TextWriter {
     enum Kind { case counter, gauge, histogram, info }
 

@@ -15,7 +15,8 @@ public final class ServerMetrics: Sendable {
     /// A server and the upstream it stands in.
     public struct Key: Hashable, Sendable {
         public let upstream: String
-        /// As written in the configuration, with the port: of a template the template, or a label would grow with tenants.
+        /// As written in the configuration, with the port: of a template the template, or a label would grow with
+        /// tenants.
         public let server: String
 
         public init(upstream: String, server: String) { (self.upstream, self.server) = (upstream, server) }

@@ -1,5 +1,6 @@
 extension RegistryTests {
-    /// What `fill` gives in Prometheus text 0.0.4; accepted by `promtool check metrics` and by the parsers of the Python client.
+    /// What `fill` gives in Prometheus text 0.0.4; accepted by `promtool check metrics` and by the parsers of the
+    /// Python client.
     static let prometheusText = """
         # HELP gateway_requests_total Requests finished, by status code (0: none was sent).
         # TYPE gateway_requests_total counter
@@ -73,7 +74,7 @@ extension RegistryTests {
         gateway_upstream_duration_seconds_bucket{upstream="api",le="+Inf"} 1
         gateway_upstream_duration_seconds_sum{upstream="api"} 0.03
         gateway_upstream_duration_seconds_count{upstream="api"} 1
-        # HELP gateway_upstream_requests_total Requests sent to a server, by its status code (0: no answer).
+        # HELP gateway_upstream_requests_total Requests sent to a server, by status code (0: no answer).
         # TYPE gateway_upstream_requests_total counter
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="200"} 1
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="502"} 1
@@ -235,7 +236,7 @@ extension RegistryTests {
         gateway_upstream_duration_seconds_bucket{upstream="api",le="+Inf"} 1
         gateway_upstream_duration_seconds_sum{upstream="api"} 0.03
         gateway_upstream_duration_seconds_count{upstream="api"} 1
-        # HELP gateway_upstream_requests Requests sent to a server, by its status code (0: no answer).
+        # HELP gateway_upstream_requests Requests sent to a server, by status code (0: no answer).
         # TYPE gateway_upstream_requests counter
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="200"} 1
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="502"} 1

@@ -46,7 +46,9 @@ public struct ByteWriter {
         if let start = bytes.baseAddress { append(start, bytes.count) }
     }
 
-    /// For the edges only: names from the configuration, error texts.
+    /// For the edges only: names from the configuration, error texts. Disfavoured, or every literal would be a
+    /// `String`: that is the type a literal takes where both fit, and it costs four times as much.
+    @_disfavoredOverload
     public mutating func append(_ text: String) {
         var text = text
         text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
@@ -56,12 +58,15 @@ public struct ByteWriter {
         bytes.withUnsafeBytes { append($0) }
     }
 
+    /// Inlined, so that a literal becomes a few stores of constants.
+    @inline(__always)
     public mutating func append(_ start: UnsafeRawPointer, _ length: Int) {
         guard capacity - count >= length else { overflowed = true; return }
         memcpy(base + count, start, length)
         count += length
     }
 
+    @inline(__always)
     public mutating func append(byte: UInt8) {
         guard count < capacity else { overflowed = true; return }
         base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
@@ -69,17 +74,23 @@ public struct ByteWriter {
     }
 
     public mutating func append(decimal value: UInt64) {
-        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
-        var value = value
-        withUnsafeMutableBytes(of: &digits) { room in
-            var at = 24
-            repeat {
-                at -= 1
-                room[at] = 0x30 + UInt8(truncatingIfNeeded: value % 10)
-                value /= 10
-            } while value > 0
-            append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[at..<24]))
+        if value < 10 { return append(byte: 0x30 + UInt8(truncatingIfNeeded: value)) }
+        var length = 2
+        var power: UInt64 = 100
+        // 10^19 is the last that fits.
+        while length < 20, value >= power {
+            length += 1
+            power = power &* 10
         }
+        guard capacity - count >= length else { overflowed = true; return }
+        var rest = value
+        var at = count + length
+        repeat {
+            at &-= 1
+            base.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: rest % 10), toByteOffset: at, as: UInt8.self)
+            rest /= 10
+        } while rest > 0
+        count += length
     }
 
     public mutating func append(decimal value: Int) {

@@ -1,5 +1,5 @@
-/// Writes JSON (RFC 8259) piece by piece, for the edges: answers of the admin API, output of commands. Commas and colons
-/// come by themselves; objects and arrays are closed by the end of the closure that fills them.
+/// Writes JSON (RFC 8259) piece by piece, for the edges: answers of the admin API, output of commands. Commas and
+/// colons come by themselves; objects and arrays are closed by the end of the closure that fills them.
 ///
 ///     var json = JSONWriter()
 ///     json.object { json in
@@ -44,15 +44,15 @@ public struct JSONWriter {
     public mutating func value(_ text: String?) {
         guard var text else { return null() }
         separate()
+        bytes.append(0x22)
         text.withUTF8 { text in
-            // The longest escape is six bytes for one.
-            let room = 6 * text.count + 2
-            withUnsafeTemporaryAllocation(byteCount: room, alignment: 1) { region in
-                var writer = ByteWriter(region)
-                writer.append(jsonString: UnsafeRawBufferPointer(text))
-                bytes.append(contentsOf: writer.written)
+            withUnsafeTemporaryAllocation(byteCount: JSONText.room(for: text.count), alignment: 8) { region in
+                guard let start = region.baseAddress else { return }
+                let end = JSONText.write(UnsafeRawBufferPointer(text), to: start)
+                bytes.append(contentsOf: UnsafeRawBufferPointer(start: start, count: end - start))
             }
         }
+        bytes.append(0x22)
     }
 
     public mutating func value(_ number: Int?) {
