@@ -6,6 +6,11 @@ import Metrics
 extension Exchange {
     /// Answers in the upstream's place. Always false, for `return refuse(...)`.
     func refuse(_ problem: Refusal, _ detail: StaticString, status code: UInt16? = nil) -> Bool {
+        // Too late for an answer of our own: the upstream's has begun.
+        if answerHasBegun {
+            breakAnswer()
+            return false
+        }
         // The rest of a request that is not wanted is not read either: the connection ends with the answer.
         if !requestIsDone || problem == .badRequest {
             keepAlive = false

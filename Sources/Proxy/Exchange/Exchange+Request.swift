@@ -145,7 +145,7 @@ extension Exchange {
     }
 
     /// The rightmost address of `X-Forwarded-For` that no trusted proxy has; the leftmost when all are trusted.
-    private func realClient(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+    func realClient(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         var found: UnsafeRawBufferPointer?
         var i = worker.requestHead.fields.count
         while i > 0 {
@@ -176,7 +176,7 @@ extension Exchange {
     var wantsBody: Bool {
         guard let upstream, !answerIsDone else { return false }
         if isTunnel { return !upstream.isCongested }
-        return !requestIsDone && !answerHasBegun && upstream.state == .busy && !upstream.isCongested
+        return !requestIsDone && upstream.state == .busy && !upstream.isCongested && !upstream.isBroken
     }
 
     /// The next part of the body, as it was read.
