@@ -1,7 +1,7 @@
 import Base
 
-/// The path as routes are compared with it; the target is forwarded as it was sent. Paths that the gateway and an upstream
-/// could read as two different ones are refused, or a route's rules could be walked around.
+/// The path as routes are compared with it; the target is forwarded as it was sent. Paths that the gateway and an
+/// upstream could read as two different ones are refused, or a route's rules could be walked around.
 public enum PathNormalizer {
     /// Nothing to do: no escape, no backslash, no empty segment, no segment that starts with a dot.
     public static func isNormal(_ path: UnsafeRawBufferPointer) -> Bool {
@@ -16,9 +16,9 @@ public enum PathNormalizer {
         return true
     }
 
-    /// Writes the normal form of `path` (a target up to its `?`) into `out`, which must have room for as many bytes, and
-    /// gives its length. Unreserved characters are decoded, the digits of other escapes are made upper case, slashes
-    /// merged, dot segments removed (RFC 3986 section 6.2.2). Nil: refuse with 400.
+    /// Writes the normal form of `path` (a target up to its `?`) into `out`, which must have room for as many bytes,
+    /// and gives its length. Unreserved characters are decoded, the digits of other escapes are made upper case,
+    /// slashes merged, dot segments removed (RFC 3986 section 6.2.2). Nil: refuse with 400.
     public static func normalize(_ path: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer) -> Int? {
         if path.count == 1, path[0] == 0x2A, out.count >= 1 {
             out[0] = 0x2A
@@ -49,7 +49,8 @@ public enum PathNormalizer {
                 written += 1
                 continue
             }
-            guard read + 2 < path.count, let high = ASCII.hexValue(path[read + 1]), let low = ASCII.hexValue(path[read + 2])
+            guard read + 2 < path.count, let high = ASCII.hexValue(path[read + 1]),
+                let low = ASCII.hexValue(path[read + 2])
             else { return nil }
             let value = high << 4 | low
             guard value != 0 else { return nil }
@@ -69,9 +70,9 @@ public enum PathNormalizer {
 
     private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
 
-    /// Whether every reader sees the same dot segments: those that take `%2F`, `%5C` or `\` for a slash, those that cut a
-    /// segment at its `;` (Java's path parameters), those that merge slashes and those that do not. A `..` is ambiguous as
-    /// soon as readers disagree about any segment, for it removes one.
+    /// Whether every reader sees the same dot segments: those that take `%2F`, `%5C` or `\` for a slash, those that cut
+    /// a segment at its `;` (Java's path parameters), those that merge slashes and those that do not. A `..` is
+    /// ambiguous as soon as readers disagree about any segment, for it removes one.
     private static func isUnambiguous(_ path: UnsafeRawBufferPointer) -> Bool {
         var disputed = false
         var hasParent = false

@@ -2,9 +2,9 @@ import Base
 
 /// Looks at eight bytes at a time for the first byte of a kind.
 ///
-/// The tests are sums and differences whose top bits tell: `byte - 0x20` has it for bytes below 0x20 (and from 0xA0 on),
-/// `byte + 1` for 0x7F (and from 0x80 on). A borrow or a carry goes upwards only, out of a byte that is a hit itself, so
-/// the first hit is always exact and what is above it is not looked at.
+/// The tests are sums and differences whose top bits tell: `byte - 0x20` has it for bytes below 0x20 (and from 0xA0
+/// on), `byte + 1` for 0x7F (and from 0x80 on). A borrow or a carry goes upwards only, out of a byte that is a hit
+/// itself, so the first hit is always exact and what is above it is not looked at.
 enum WordScan {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let tops: UInt64 = 0x8080_8080_8080_8080
@@ -17,8 +17,8 @@ enum WordScan {
     @inline(__always)
     private static func firstByte(_ hits: UInt64) -> Int { hits.trailingZeroBitCount &>> 3 }
 
-    /// The first byte from `at` that ends a field value, or may have to: CR nearly always; otherwise a control character,
-    /// DEL, a tab, a byte above ASCII, or one of the last seven. `end` when there is none.
+    /// The first byte from `at` that ends a field value, or may have to: CR nearly always; otherwise a control
+    /// character, DEL, a tab, a byte above ASCII, or one of the last seven. `end` when there is none.
     @inline(__always)
     static func valueEnd(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
@@ -96,8 +96,8 @@ enum WordScan {
         return at
     }
 
-    /// The first byte from `at` that is no letter, digit or hyphen; `end` when there is none. At least eight bytes must be
-    /// readable in front of `end`.
+    /// The first byte from `at` that is no letter, digit or hyphen; `end` when there is none. At least eight bytes must
+    /// be readable in front of `end`.
     @inline(__always)
     static func plainEnd(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
@@ -110,8 +110,8 @@ enum WordScan {
         return end
     }
 
-    /// Eight bytes from `at`, zeros from `end` on: the last bytes are read with those in front of them, which are shifted
-    /// out again.
+    /// Eight bytes from `at`, zeros from `end` on: the last bytes are read with those in front of them, which are
+    /// shifted out again.
     @inline(__always)
     private static func tail(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> UInt64 {
         let count = end &- at
