@@ -63,6 +63,28 @@ struct PathNormalizerTests {
         ])
     func unusual(_ path: String) { #expect(!Array(path.utf8).withUnsafeBytes { PathNormalizer.isNormal($0) }) }
 
+    @Test("what is unusual is seen wherever it stands, and nothing else is")
+    func everywhere() {
+        for length in [1, 2, 6, 7, 8, 9, 14, 15, 16, 17, 22, 30] {
+            for at in 1..<max(length, 2) where at < length {
+                for byte in UInt8.min...UInt8.max {
+                    var path = [UInt8](repeating: 0x61, count: length)
+                    (path[0], path[at]) = (0x2F, byte)
+                    let isOdd = byte <= 0x20 || byte >= 0x7F || "%\\?#".utf8.contains(byte)
+                    let isPair = at == 1 && (byte == 0x2F || byte == 0x2E)
+                    let isNormal = path.withUnsafeBytes { PathNormalizer.isNormal($0) }
+                    #expect(isNormal == !(isOdd || isPair), "\(byte) at \(at) of \(length)")
+                }
+                for pair in ["//", "/."] where at + 1 < length {
+                    var path = [UInt8](repeating: 0x61, count: length)
+                    path[0] = 0x2F
+                    path.replaceSubrange(at...(at + 1), with: pair.utf8)
+                    #expect(!path.withUnsafeBytes { PathNormalizer.isNormal($0) }, "\(pair) at \(at) of \(length)")
+                }
+            }
+        }
+    }
+
     @Test("a region without room is not overrun")
     func room() {
         let path = Array("/abc".utf8)

@@ -3,17 +3,11 @@ import Base
 /// The path as routes are compared with it; the target is forwarded as it was sent. Paths that the gateway and an
 /// upstream could read as two different ones are refused, or a route's rules could be walked around.
 public enum PathNormalizer {
-    /// Nothing to do: no escape, no backslash, no empty segment, no segment that starts with a dot.
+    /// Nothing to do: no escape, no backslash, no empty segment, no segment that starts with a dot. Asked of each request.
     public static func isNormal(_ path: UnsafeRawBufferPointer) -> Bool {
-        if path.count == 1, path[0] == 0x2A { return true }
-        var previous: UInt8 = 0
-        guard path.first == 0x2F else { return false }
-        for byte in path {
-            if byte == 0x25 || byte == 0x5C || !isVisible(byte) { return false }
-            if previous == 0x2F, byte == 0x2F || byte == 0x2E { return false }
-            previous = byte
-        }
-        return true
+        guard let base = path.baseAddress, path.count > 0 else { return false }
+        if path[0] != 0x2F { return path.count == 1 && path[0] == 0x2A }
+        return WordScan.isNormalPath(base, path.count)
     }
 
     /// Writes the normal form of `path` (a target up to its `?`) into `out`, which must have room for as many bytes,

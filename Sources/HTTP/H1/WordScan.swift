@@ -110,6 +110,39 @@ enum WordScan {
         return end
     }
 
+    /// Whether all bytes are visible ASCII without `%`, `\\`, `?` and `#`, and no slash is followed by a slash or a dot.
+    @inline(__always)
+    static func isNormalPath(_ base: UnsafeRawPointer, _ count: Int) -> Bool {
+        guard count >= 8 else {
+            var previous: UInt8 = 0
+            for at in 0..<count {
+                let byte = base.load(fromByteOffset: at, as: UInt8.self)
+                if byte &- 0x21 >= 0x5E || byte == 0x25 || byte == 0x5C || byte == 0x3F || byte == 0x23 { return false }
+                if previous == 0x2F, byte | 1 == 0x2F { return false }
+                previous = byte
+            }
+            return true
+        }
+        // Seven bytes further each time, so that every two neighbours are in one word.
+        var at = 0
+        while count &- at > 8 {
+            if oddInPath(word(base, at)) != 0 { return false }
+            at &+= 7
+        }
+        return oddInPath(word(base, count &- 8)) == 0
+    }
+
+    @inline(__always)
+    private static func oddInPath(_ word: UInt64) -> UInt64 {
+        let range = (word &- ones &* 0x21) | (word &+ ones)
+        let escapes = ((word ^ ones &* 0x25) &- ones) | ((word ^ ones &* 0x5C) &- ones)
+        let ends = ((word ^ ones &* 0x3F) &- ones) | ((word ^ ones &* 0x23) &- ones)
+        // Exact for ASCII, and a byte above it is a hit already. `.` and `/` differ in their lowest bit.
+        let isSlash = ~((word ^ ones &* 0x2F) &+ ones &* 0x7F)
+        let isSlashOrDot = ~(((word | ones) ^ ones &* 0x2F) &+ ones &* 0x7F)
+        return (range | escapes | ends | ((isSlash & tops) &<< 8 & isSlashOrDot)) & tops
+    }
+
     /// Eight bytes from `at`, zeros from `end` on: the last bytes are read with those in front of them, which are
     /// shifted out again.
     @inline(__always)
