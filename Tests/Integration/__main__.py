@@ -87,7 +87,7 @@ def main():
     faulthandler.dump_traceback_later(15 * 60, exit=True)
     suite = unittest.defaultTestLoader.discover(HERE, pattern="test_*.py", top_level_dir=HERE)
     tests = [test for test in flatten(suite)
-             if not options.only or any(name in name_of(test) for name in options.only)]
+             if not options.only or any(name in test.id() for name in options.only)]
     if options.list:
         print("\n".join(name_of(test) for test in tests))
         return 0

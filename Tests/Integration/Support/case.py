@@ -13,7 +13,7 @@ from .gateway import Gateway, command
 from .upstream import ScriptedUpstream
 
 PROBLEMS = "https://gateway.invalid/problems/"
-TITLE_MEMBERS = ("type", "title", "status", "detail", "instance")
+MEMBERS = ("type", "title", "status", "detail", "instance")
 
 _root = tempfile.mkdtemp(prefix="gateway-tests-")
 _authority = None
@@ -98,6 +98,13 @@ class Case(unittest.TestCase):
         lines = "".join(f"certificate {certificate} {key};\n" for certificate, key in leaves)
         return f"listen 127.0.0.1:$tls tls {{\n{lines}{more}\n}}\n"
 
+    @property
+    def authority(self):
+        return authority()
+
+    def leaf(self, *names, **options):
+        return authority().leaf(*names, **options)
+
     # --- what is expected
 
     def assert_problem(self, response, status, kind=None, closes=None):
@@ -105,7 +112,7 @@ class Case(unittest.TestCase):
         self.assertEqual(response.status, status, response)
         self.assertEqual((response["content-type"] or "").split(";")[0], "application/problem+json", response)
         problem = json.loads(response.body)
-        for member in TITLE_MEMBERS:
+        for member in MEMBERS:
             self.assertIn(member, problem)
         self.assertEqual(problem["status"], status)
         self.assertTrue(problem["type"].startswith(PROBLEMS), problem)
