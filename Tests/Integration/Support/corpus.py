@@ -1,0 +1,42 @@
+"""The corpora of malformed messages that the parser's own tests use: `name | status or ok | reason | bytes`, a case a line."""
+
+import os
+import re
+
+from .gateway import REPOSITORY
+
+FOLDER = os.path.join(REPOSITORY, "Tests", "HTTPTests", "Corpus")
+ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([rnt0\\{}|]))|\{([0-9]+)\*((?:\\.|[^}])*)\}", re.DOTALL)
+PLAIN = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\", b"{": b"{", b"}": b"}", b"|": b"|"}
+
+
+class Line:
+    def __init__(self, name, expected, reason, data):
+        self.name, self.expected, self.reason, self.data = name, expected, reason, data
+        self.status = int(expected) if expected.isdigit() else None
+
+    def __repr__(self):
+        return f"{self.name} ({self.reason})"
+
+
+def unescape(text):
+    def one(found):
+        if found.group(1):
+            return bytes([int(found.group(1), 16)])
+        if found.group(2):
+            return PLAIN[found.group(2)]
+        return unescape(found.group(4)) * int(found.group(3))
+
+    return ESCAPE.sub(one, text)
+
+
+def read(name):
+    cases = []
+    with open(os.path.join(FOLDER, name), "rb") as file:
+        for line in file.read().split(b"\n"):
+            if not line.strip() or line.startswith(b"#"):
+                continue
+            name, expected, reason, data = line.split(b"|", 3)
+            cases.append(Line(name.strip().decode(), expected.strip().decode(), reason.strip().decode(),
+                              unescape(data.removeprefix(b" "))))
+    return cases
