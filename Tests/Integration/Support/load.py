@@ -7,12 +7,13 @@ from .client import RawClient
 
 
 class Load:
-    """Sends GETs over `connections` kept connections until stopped. A connection that the gateway closed in the orderly
+    """Sends GETs over `connections` kept connections (each over a new one when `fresh`) until stopped. A connection that the gateway closed in the orderly
     way, saying so in the answer before, is opened again; everything else that is not a 200 is a failure."""
 
-    def __init__(self, port, host="acme.test", connections=4, target="/", pause=0.0, expect=200, **options):
+    def __init__(self, port, host="acme.test", connections=4, target="/", pause=0.0, expect=200,
+                 fresh=False, **options):
         self.port, self.host, self.target, self.pause, self.expect = port, host, target, pause, expect
-        self.options = options
+        self.options, self.fresh = options, fresh
         self.failures, self.latencies = [], []
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -50,7 +51,7 @@ class Load:
                     self.latencies.append(took)
                     if response.status != self.expect:
                         self.failures.append(repr(response))
-                if not response.keeps_alive:
+                if self.fresh or not response.keeps_alive:
                     client.close()
                     client = None
             except Exception as error:
