@@ -3,7 +3,6 @@
 import argparse
 import faulthandler
 import os
-import shutil
 import sys
 import time
 import unittest
@@ -79,15 +78,19 @@ def flatten(suite):
 
 def main():
     parser = argparse.ArgumentParser(prog="Tests/Integration")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME",
-                        help="only tests whose name contains NAME; may be given again")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only tests whose name contains NAME; may be given again",
+    )
     parser.add_argument("--list", action="store_true", help="name the tests and run none")
     options = parser.parse_args()
     faulthandler.enable()
     faulthandler.dump_traceback_later(15 * 60, exit=True)
     suite = unittest.defaultTestLoader.discover(HERE, pattern="test_*.py", top_level_dir=HERE)
-    tests = [test for test in flatten(suite)
-             if not options.only or any(name in test.id() for name in options.only)]
+    tests = [test for test in flatten(suite) if not options.only or any(name in test.id() for name in options.only)]
     if options.list:
         print("\n".join(name_of(test) for test in tests))
         return 0

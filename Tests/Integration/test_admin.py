@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import stat
 import subprocess
@@ -21,13 +20,17 @@ upstream app { server 127.0.0.1:$app; health_check /healthz interval=1s; }
 tenant acme { host acme.test; authenticate none; upstream app; }
 tenant globex { host globex.test; authenticate none; upstream app; max_body 10; }
 """
-FIELDS = ("time request_id tenant key client method host path protocol status refused request_bytes response_bytes duration_ms "
-          "upstream upstream_ms attempts tls trace_id").split()
+FIELDS = (
+    "time request_id tenant key client method host path protocol status refused request_bytes response_bytes "
+    "duration_ms upstream upstream_ms attempts tls trace_id"
+).split()
 
 
 class Admin(Case):
     def two(self, **options):
-        return self.gateway(options.pop("top", "") + TWO, app=options.pop("upstream", None) or self.upstream(), **options)
+        return self.gateway(
+            options.pop("top", "") + TWO, app=options.pop("upstream", None) or self.upstream(), **options
+        )
 
     def test_healthz_and_readyz(self):
         gateway = self.two()
@@ -50,9 +53,19 @@ class Admin(Case):
         gateway = self.two()
         token = gateway.token
         for path, method in (("/v1/tenants", "GET"), ("/v1/tenants/acme", "GET"), ("/v1/reload", "POST")):
-            for value in (None, "Bearer ", "Bearer wrong", "Basic " + token, token, "Bearer " + token[:-1], "Bearer " + token + "x"):
+            for value in (
+                None,
+                "Bearer ",
+                "Bearer wrong",
+                "Basic " + token,
+                token,
+                "Bearer " + token[:-1],
+                "Bearer " + token + "x",
+            ):
                 with self.subTest(path=path, value=value and value.replace(token, "T")):
-                    status, headers, body = gateway.call(method, path, {"Authorization": value} if value else {}, token=False)
+                    status, headers, body = gateway.call(
+                        method, path, {"Authorization": value} if value else {}, token=False
+                    )
                     self.assertEqual(status, 401)
                     self.assertIn("Bearer", headers["WWW-Authenticate"])
                     self.assertNotIn(token.encode(), body)
@@ -71,8 +84,13 @@ class Admin(Case):
         self.assertEqual(gateway.token, token)
 
     def test_tenants_are_listed_page_by_page(self):
-        gateway = self.gateway("upstream app { server 127.0.0.1:$app; }\n" + "".join(
-            f"tenant t{n:03} {{ host t{n:03}.test; authenticate none; upstream app; }}\n" for n in range(250)), app=self.upstream())
+        gateway = self.gateway(
+            "upstream app { server 127.0.0.1:$app; }\n"
+            + "".join(
+                f"tenant t{n:03} {{ host t{n:03}.test; authenticate none; upstream app; }}\n" for n in range(250)
+            ),
+            app=self.upstream(),
+        )
 
         def ids(answer):
             items = answer if isinstance(answer, list) else next(v for v in answer.values() if isinstance(v, list))
@@ -94,8 +112,14 @@ class Admin(Case):
 
     def test_garbage_at_the_admin_listener_harms_nobody(self):
         gateway = self.two()
-        for data in (b"\0" * 5000, b"GET", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-                     b"GET /" + b"a" * 100_000, b"\x16\x03\x01\x02\x00", b"POST /v1/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999\r\n\r\n"):
+        for data in (
+            b"\0" * 5000,
+            b"GET",
+            b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"GET /" + b"a" * 100_000,
+            b"\x16\x03\x01\x02\x00",
+            b"POST /v1/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999\r\n\r\n",
+        ):
             with RawClient(gateway.admin) as client:
                 client.send_as_taken(data)
                 client.socket.settimeout(0.3)
@@ -111,14 +135,20 @@ class Admin(Case):
 
 
 class Metrics(Case):
-    NAMES = """gateway_requests_total gateway_request_duration_seconds gateway_upstream_duration_seconds gateway_overhead_seconds
-        gateway_request_bytes_total gateway_response_bytes_total gateway_refused_total gateway_connections gateway_upstream_requests_total
-        gateway_upstream_healthy gateway_config_reloads_total gateway_config_last_reload_successful gateway_tls_handshakes_total
-        gateway_config_last_reload_success_timestamp_seconds gateway_build_info gateway_log_dropped_total process_cpu_seconds_total
-        process_resident_memory_bytes process_virtual_memory_bytes process_open_fds process_max_fds process_start_time_seconds""".split()
+    NAMES = """
+        gateway_requests_total gateway_request_duration_seconds gateway_upstream_duration_seconds
+        gateway_overhead_seconds gateway_request_bytes_total gateway_response_bytes_total
+        gateway_refused_total gateway_connections gateway_upstream_requests_total gateway_upstream_healthy
+        gateway_config_reloads_total gateway_config_last_reload_successful gateway_tls_handshakes_total
+        gateway_config_last_reload_success_timestamp_seconds gateway_build_info gateway_log_dropped_total
+        process_cpu_seconds_total process_resident_memory_bytes process_virtual_memory_bytes process_open_fds
+        process_max_fds process_start_time_seconds
+    """.split()
 
     def busy(self, top=""):
-        upstream = self.upstream(answer(lambda r: text("x" * 100, status="404 No" if r.target == "/none" else "200 OK")))
+        upstream = self.upstream(
+            answer(lambda r: text("x" * 100, status="404 No" if r.target == "/none" else "200 OK"))
+        )
         gateway = self.gateway(top + self.tls_listener(self.leaf("acme.test")) + TWO, app=upstream)
         with RawClient(gateway.plain) as client:
             for _ in range(10):
@@ -140,8 +170,12 @@ class Metrics(Case):
 
     def settled(self, gateway):
         """The figures, once the last request is among them: it is counted after its answer was sent."""
-        return self.until(lambda: (m := gateway.metrics()).sum("gateway_requests_total", tenant="acme") >= 15
-                          and m.sum("gateway_requests_total", tenant="globex") >= 3 and m, "the requests counted")
+        return self.until(
+            lambda: (m := gateway.metrics()).sum("gateway_requests_total", tenant="acme") >= 15
+            and m.sum("gateway_requests_total", tenant="globex") >= 3
+            and m,
+            "the requests counted",
+        )
 
     def test_every_name_of_the_contract_that_has_a_meaning_is_there(self):
         gateway, _ = self.busy()
@@ -151,7 +185,11 @@ class Metrics(Case):
         for name, kind in metrics.types.items():
             self.assertTrue(name.startswith(("gateway_", "process_")), name)
             self.assertTrue(metrics.help.get(name), f"{name} without HELP")
-        for name in ("gateway_request_duration_seconds", "gateway_upstream_duration_seconds", "gateway_overhead_seconds"):
+        for name in (
+            "gateway_request_duration_seconds",
+            "gateway_upstream_duration_seconds",
+            "gateway_overhead_seconds",
+        ):
             self.assertEqual(metrics.types[name], "histogram")
 
     def test_counts_are_what_was_sent(self):
@@ -166,7 +204,12 @@ class Metrics(Case):
         self.assertEqual(metrics.sum("gateway_request_bytes_total", tenant="globex"), 10)
         self.assertEqual(metrics.sum("gateway_response_bytes_total", tenant="acme"), 1500)
         self.assertEqual(metrics.sum("gateway_request_duration_seconds_count", tenant="acme"), 15)
-        self.assertEqual(metrics.sum("gateway_upstream_requests_total", upstream="app", server=f"127.0.0.1:{upstream.port}", code="404"), 3)
+        self.assertEqual(
+            metrics.sum(
+                "gateway_upstream_requests_total", upstream="app", server=f"127.0.0.1:{upstream.port}", code="404"
+            ),
+            3,
+        )
         self.assertEqual(metrics.sum("gateway_upstream_requests_total", upstream="app"), 17)
         self.assertEqual(metrics.sum("gateway_upstream_duration_seconds_count", upstream="app"), 17)
         self.assertEqual(metrics.sum("gateway_upstream_healthy", upstream="app"), 1)
@@ -182,8 +225,10 @@ class Metrics(Case):
             gateway.reload()
         after = gateway.metrics()
         for name in ("gateway_requests_total", "gateway_request_duration_seconds_count", "gateway_refused_total"):
-            self.assertEqual(dict((tuple(sorted(k.items())), v) for k, v in before.samples(name)),
-                             dict((tuple(sorted(k.items())), v) for k, v in after.samples(name)))
+            self.assertEqual(
+                dict((tuple(sorted(k.items())), v) for k, v in before.samples(name)),
+                dict((tuple(sorted(k.items())), v) for k, v in after.samples(name)),
+            )
         self.assertEqual(after.sum("gateway_config_reloads_total") - before.sum("gateway_config_reloads_total"), 3)
 
     def test_connections_are_counted_by_state(self):
@@ -199,12 +244,16 @@ class Metrics(Case):
 
     def test_the_budget_of_tenants_keeps_the_sum_exact(self):
         tenants = "".join(f"tenant t{n} {{ host t{n}.test; authenticate none; upstream app; }}\n" for n in range(20))
-        gateway = self.gateway("metrics_tenants 5;\nupstream app { server 127.0.0.1:$app; }\n" + tenants, app=self.upstream())
+        gateway = self.gateway(
+            "metrics_tenants 5;\nupstream app { server 127.0.0.1:$app; }\n" + tenants, app=self.upstream()
+        )
         with RawClient(gateway.plain) as client:
             for n in range(20):
                 for _ in range(3):
                     self.assertEqual(client.request("GET", "/", f"t{n}.test").status, 200)
-        metrics = self.until(lambda: (m := gateway.metrics()).sum("gateway_requests_total") >= 60 and m, "60 requests counted")
+        metrics = self.until(
+            lambda: (m := gateway.metrics()).sum("gateway_requests_total") >= 60 and m, "60 requests counted"
+        )
         self.assertEqual(metrics.sum("gateway_requests_total"), 60)
         names = {labels["tenant"] for labels, _ in metrics.samples("gateway_requests_total")}
         self.assertLessEqual(len(names - {"_other", ""}), 5)
@@ -213,10 +262,17 @@ class Metrics(Case):
     def test_openmetrics_by_accept(self):
         gateway, _ = self.busy()
         self.settled(gateway)
-        for accept, kind in (("application/openmetrics-text; version=1.0.0; charset=utf-8", "application/openmetrics-text"),
-                             ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "application/openmetrics-text"),
-                             ("text/plain", "text/plain"), ("*/*", "text/plain"), (None, "text/plain"),
-                             ("application/openmetrics-text;q=0.1, text/plain;q=0.9", "text/plain")):
+        for accept, kind in (
+            ("application/openmetrics-text; version=1.0.0; charset=utf-8", "application/openmetrics-text"),
+            (
+                "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                "application/openmetrics-text",
+            ),
+            ("text/plain", "text/plain"),
+            ("*/*", "text/plain"),
+            (None, "text/plain"),
+            ("application/openmetrics-text;q=0.1, text/plain;q=0.9", "text/plain"),
+        ):
             with self.subTest(accept=accept):
                 status, headers, body = gateway.call("GET", "/metrics", {"Accept": accept} if accept else {})
                 self.assertEqual((status, headers["Content-Type"].split(";")[0]), (200, kind))
@@ -235,12 +291,24 @@ class Metrics(Case):
         port, folder = free_port(), os.path.join(self.folder, "prometheus")
         os.mkdir(folder)
         with open(os.path.join(folder, "prometheus.yml"), "w") as out:
-            out.write("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- job_name: gateway\n  static_configs:\n"
-                      f"  - targets: ['127.0.0.1:{gateway.admin}']\n")
+            out.write(
+                "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+                "scrape_configs:\n- job_name: gateway\n  static_configs:\n"
+                f"  - targets: ['127.0.0.1:{gateway.admin}']\n"
+            )
         with open(os.path.join(folder, "log"), "wb") as log:
-            process = subprocess.Popen(["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-                                        f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                       preexec_fn=end_with_parent)
+            process = subprocess.Popen(
+                [
+                    "prometheus",
+                    f"--config.file={folder}/prometheus.yml",
+                    f"--storage.tsdb.path={folder}/data",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=end_with_parent,
+            )
         self.addCleanup(process.wait, 10)
         self.addCleanup(process.kill)
 
@@ -269,13 +337,32 @@ class AccessLog(Case):
         gateway = self.gateway(TWO, app=upstream)
         trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         with RawClient(gateway.plain) as client:
-            response = client.request("POST", "/a/b?token=s3cret", "acme.test", [("traceparent", f"00-{trace}-00f067aa0ba902b7-01")], body=b"hello")
+            response = client.request(
+                "POST",
+                "/a/b?token=s3cret",
+                "acme.test",
+                [("traceparent", f"00-{trace}-00f067aa0ba902b7-01")],
+                body=b"hello",
+            )
         line = gateway.log_line(lambda line: line["request_id"] == response["x-request-id"])
         self.assertEqual(list(line), FIELDS)
         self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$")
-        wanted = {"tenant": "acme", "key": None, "client": "127.0.0.1", "method": "POST", "host": "acme.test", "path": "/a/b",
-                  "protocol": "HTTP/1.1", "status": 200, "refused": None, "request_bytes": 5, "response_bytes": 2, "attempts": 1,
-                  "tls": None, "trace_id": trace}
+        wanted = {
+            "tenant": "acme",
+            "key": None,
+            "client": "127.0.0.1",
+            "method": "POST",
+            "host": "acme.test",
+            "path": "/a/b",
+            "protocol": "HTTP/1.1",
+            "status": 200,
+            "refused": None,
+            "request_bytes": 5,
+            "response_bytes": 2,
+            "attempts": 1,
+            "tls": None,
+            "trace_id": trace,
+        }
         self.assertEqual({name: line[name] for name in wanted}, wanted)
         self.assertIn(str(upstream.port), line["upstream"])
         self.assertGreater(line["duration_ms"], 0)
@@ -283,7 +370,10 @@ class AccessLog(Case):
 
     def test_a_refusal_is_logged_with_its_reason(self):
         gateway = self.gateway(TWO, app=self.upstream())
-        for host, kind, tenant in (("nobody.test", "misdirected", None), ("globex.test", "content-too-large", "globex")):
+        for host, kind, tenant in (
+            ("nobody.test", "misdirected", None),
+            ("globex.test", "content-too-large", "globex"),
+        ):
             with RawClient(gateway.plain) as client:
                 response = client.request("POST", "/", host, body=b"x" * 11)
             line = gateway.log_line(lambda line: line["request_id"] == response["x-request-id"])
@@ -299,7 +389,9 @@ class AccessLog(Case):
         self.assertEqual(line["refused"], "bad-request")
 
     def test_tls_and_a_trusted_client_are_in_it(self):
-        gateway = self.gateway("trusted_proxies 127.0.0.1;\n" + self.tls_listener(self.leaf("acme.test")) + TWO, app=self.upstream())
+        gateway = self.gateway(
+            "trusted_proxies 127.0.0.1;\n" + self.tls_listener(self.leaf("acme.test")) + TWO, app=self.upstream()
+        )
         with RawClient(gateway.tls, tls=self.authority.context(), sni="acme.test") as client:
             client.request("GET", "/", "acme.test", [("X-Forwarded-For", "203.0.113.7"), ("X-Request-Id", "edge-1")])
         line = gateway.log_line(lambda line: line["request_id"] == "edge-1")
@@ -318,8 +410,12 @@ class AccessLog(Case):
     def test_the_query_is_logged_only_when_asked_for(self):
         for option, there in (("", False), ("query=on", True)):
             with self.subTest(option):
-                gateway = self.gateway(f"""workers 1; state ./state; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;
-                    access_log ./access.log {option};""" + TWO, app=self.upstream(), preamble=False)
+                gateway = self.gateway(
+                    f"""workers 1; state ./state; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;
+                    access_log ./access.log {option};""" + TWO,
+                    app=self.upstream(),
+                    preamble=False,
+                )
                 response = self.get(gateway, "/p?token=s3cret")
                 gateway.log_line(lambda line: line["request_id"] == response["x-request-id"])
                 self.assertEqual("s3cret" in gateway._read("access.log"), there)
@@ -327,7 +423,9 @@ class AccessLog(Case):
 
     def test_secrets_are_in_no_line(self):
         gateway = self.gateway(TWO, app=self.upstream())
-        self.get(gateway, fields=[("X-API-Key", "gw_s3cret"), ("Authorization", "Bearer s3cret.b.c"), ("Cookie", "s3cret")])
+        self.get(
+            gateway, fields=[("X-API-Key", "gw_s3cret"), ("Authorization", "Bearer s3cret.b.c"), ("Cookie", "s3cret")]
+        )
         gateway.log_line(lambda line: line["tenant"] == "acme")
         for name in ("access.log", "stdout", "stderr"):
             self.assertNotIn("s3cret", gateway._read(name))
@@ -335,8 +433,12 @@ class AccessLog(Case):
     def test_stdout_and_off(self):
         for target in ("stdout", "off"):
             with self.subTest(target):
-                gateway = self.gateway(f"""workers 1; state ./state; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;
-                    access_log {target};""" + TWO, app=self.upstream(), preamble=False)
+                gateway = self.gateway(
+                    f"""workers 1; state ./state; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;
+                    access_log {target};""" + TWO,
+                    app=self.upstream(),
+                    preamble=False,
+                )
                 self.get(gateway)
                 if target == "stdout":
                     self.until(lambda: '"tenant":"acme"' in gateway.stdout.replace(" ", ""), "a line on stdout")
@@ -379,8 +481,12 @@ class AccessLog(Case):
         os.mkfifo(fifo)
         reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
-        gateway = self.gateway(f"""workers 1; state ./state; shutdown_timeout 3s; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;
-            access_log {fifo};""" + TWO, app=self.upstream(record=False), preamble=False)
+        gateway = self.gateway(
+            f"""workers 1; state ./state; shutdown_timeout 3s; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;
+            access_log {fifo};""" + TWO,
+            app=self.upstream(record=False),
+            preamble=False,
+        )
         with RawClient(gateway.plain) as client:
             for _ in range(40):
                 client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n" * 200)

@@ -3,7 +3,6 @@
 import os
 import re
 import resource
-import shutil
 import tempfile
 
 from Support.case import Case
@@ -37,8 +36,12 @@ class Check(Case):
         done = self.check(text, **options)
         said = done.stdout + done.stderr
         self.assertEqual(done.returncode, 1, said)
-        found = [(int(line), int(column), message) for line, column, message in
-                 re.findall(r"^(?:.*/)?[\w.-]+\.conf:(\d+):(\d+): error: (.*)$", said, re.MULTILINE)]
+        found = [
+            (int(line), int(column), message)
+            for line, column, message in re.findall(
+                r"^(?:.*/)?[\w.-]+\.conf:(\d+):(\d+): error: (.*)$", said, re.MULTILINE
+            )
+        ]
         self.assertTrue(found, said)
         return found, said
 
@@ -59,14 +62,20 @@ class Check(Case):
             problem_base https://errors.example.test/; metrics_tenants 10;
             listen 127.0.0.1:8443 tls {{ certificate {certificate} {key}; protocols http/1.1; min_version 1.3; }}
             listen [::1]:8080; listen *:8081; admin 127.0.0.1:9901; access_log stdout query=on;
-            limits {{ header_timeout 10s; body_timeout 30s; idle_timeout 75s; max_header_size 32k; max_headers 100; max_connections 20000; }}
-            upstream app {{ server 127.0.0.1:9101 weight=2; server [::1]:9102; server app.internal:80; balance round_robin;
-                connect_timeout 250ms; response_timeout 2m; max_connections 256; health_check /healthz interval=5s timeout=1s fall=3 rise=2; }}
-            upstream spaces {{ server app.{{namespace}}.svc.cluster.local:80; server {{tenant}}.internal:80; balance least_requests; }}
+            limits {{ header_timeout 10s; body_timeout 30s; idle_timeout 75s; max_header_size 32k; max_headers 100;
+                max_connections 20000; }}
+            upstream app {{ server 127.0.0.1:9101 weight=2; server [::1]:9102; server app.internal:80;
+                balance round_robin;
+                connect_timeout 250ms; response_timeout 2m; max_connections 256;
+                health_check /healthz interval=5s timeout=1s fall=3 rise=2; }}
+            upstream spaces {{ server app.{{namespace}}.svc.cluster.local:80; server {{tenant}}.internal:80;
+                balance least_requests; }}
             plan free {{ max_body 1m; weight 4; }}
             defaults {{ plan free; upstream spaces; set theme light; response_header Server off; }}
-            tenant acme {{ host acme.test *.acme.test 192.0.2.1 [2001:db8::1]; upstream app; authenticate none; namespace team; max_body 1g;
-                weight 2; suspended off; feature a on; feature b off; set theme dark; request_header X-Region eu; response_header X "a; b # c";
+            tenant acme {{ host acme.test *.acme.test 192.0.2.1 [2001:db8::1]; upstream app; authenticate none;
+                namespace team; max_body 1g; weight 2; suspended off; feature a on; feature b off; set theme dark;
+                request_header X-Region eu;
+                response_header X "a; b # c";
                 route /reports/ {{ upstream app; response_timeout 120s; max_body 512; }} }}
             include more/*.conf;""")
 
@@ -83,22 +92,41 @@ class Check(Case):
 
     def test_mistakes_and_where_they_are(self):
         for line, wanted in (
-            ("lisen 127.0.0.1:81;", "listen"), ("listen 127.0.0.1:99999;", ""), ("listen 127.0.0.1:8080;", ""), ("listen nonsense;", ""),
-            ("workers many;", ""), ("workers 0;", ""), ("shutdown_timeout 5;", ""), ("shutdown_timeout 5 s;", ""), ("trusted_proxies 1.2.3.4/33;", ""),
-            ("upstream other { }", ""), ("upstream app { server 127.0.0.1:1; }", ""), ("upstream o { server 127.0.0.1; }", ""),
-            ("upstream o { server 127.0.0.1:1 weight=0; }", ""), ("upstream o { server 127.0.0.1:1; balance round_robbin; }", "round_robin"),
-            ("upstream o { server {nothing}.x:1; }", ""), ("tenant acme { host b.test; authenticate none; upstream app; }", ""),
-            ("tenant b { host acme.test; authenticate none; upstream app; }", ""), ("tenant b { host ACME.test.; authenticate none; upstream app; }", ""),
-            ("tenant b { host b.test; authenticate none; upstream ap; }", "app"), ("tenant b { host b.test; authenticate none; }", ""),
-            ("tenant b { authenticate none; upstream app; }", ""), ("tenant b { host b.test:80; authenticate none; upstream app; }", ""),
-            ("tenant b { host a.*.test; authenticate none; upstream app; }", ""), ("tenant b { host b.test; authenticate none; upstream app; plan gold; }", ""),
+            ("lisen 127.0.0.1:81;", "listen"),
+            ("listen 127.0.0.1:99999;", ""),
+            ("listen 127.0.0.1:8080;", ""),
+            ("listen nonsense;", ""),
+            ("workers many;", ""),
+            ("workers 0;", ""),
+            ("shutdown_timeout 5;", ""),
+            ("shutdown_timeout 5 s;", ""),
+            ("trusted_proxies 1.2.3.4/33;", ""),
+            ("upstream other { }", ""),
+            ("upstream app { server 127.0.0.1:1; }", ""),
+            ("upstream o { server 127.0.0.1; }", ""),
+            ("upstream o { server 127.0.0.1:1 weight=0; }", ""),
+            ("upstream o { server 127.0.0.1:1; balance round_robbin; }", "round_robin"),
+            ("upstream o { server {nothing}.x:1; }", ""),
+            ("tenant acme { host b.test; authenticate none; upstream app; }", ""),
+            ("tenant b { host acme.test; authenticate none; upstream app; }", ""),
+            ("tenant b { host ACME.test.; authenticate none; upstream app; }", ""),
+            ("tenant b { host b.test; authenticate none; upstream ap; }", "app"),
+            ("tenant b { host b.test; authenticate none; }", ""),
+            ("tenant b { authenticate none; upstream app; }", ""),
+            ("tenant b { host b.test:80; authenticate none; upstream app; }", ""),
+            ("tenant b { host a.*.test; authenticate none; upstream app; }", ""),
+            ("tenant b { host b.test; authenticate none; upstream app; plan gold; }", ""),
             ("tenant b { host b.test; authenticate none; upstream app; max_body 1x; }", ""),
             ("tenant b { host b.test; authenticate none; upstream app; max_body 99999999999999999999; }", ""),
             ("tenant b { host b.test; authenticate none; upstream app; request_header Content-Length 5; }", ""),
             ("tenant b { host b.test; authenticate none; upstream app; request_header X-Tenant-Id x; }", ""),
             ("tenant b { host b.test; authenticate none; upstream app; route reports { } }", ""),
-            ("tenant b { host b.test; authenticate none; upstream app; weight 0; }", ""), ("limits { max_headers none; }", ""),
-            ("limits { max_header_size 100g; }", ""), ("include nothere.conf;", ""), ("listen 127.0.0.1:82 tls { }", ""), ("state;", ""),
+            ("tenant b { host b.test; authenticate none; upstream app; weight 0; }", ""),
+            ("limits { max_headers none; }", ""),
+            ("limits { max_header_size 100g; }", ""),
+            ("include nothere.conf;", ""),
+            ("listen 127.0.0.1:82 tls { }", ""),
+            ("state;", ""),
             ("rate 5/s;", "rate"),
         ):
             with self.subTest(line=line):
@@ -118,16 +146,22 @@ class Check(Case):
         self.errors(GOOD + '"unterminated\n')
 
     def test_did_you_mean(self):
-        for line, wanted in (("tennant b { }", "tenant"), ("limits { header_timout 1s; }", "header_timeout"),
-                             ("upstream o { server 127.0.0.1:1 wieght=2; }", "weight"), ("acces_log off;", "access_log")):
+        for line, wanted in (
+            ("tennant b { }", "tenant"),
+            ("limits { header_timout 1s; }", "header_timeout"),
+            ("upstream o { server 127.0.0.1:1 wieght=2; }", "weight"),
+            ("acces_log off;", "access_log"),
+        ):
             with self.subTest(line):
                 _, said = self.errors(GOOD + line + "\n")
                 self.assertIn("did you mean", said)
                 self.assertIn(f"`{wanted}`", said)
 
     def test_all_errors_in_one_run(self):
-        found, _ = self.errors("workers x;\n" + GOOD.replace("workers 1;", "") + "lisen 1;\nupstream o { }\n"
-                               "tenant b { host acme.test; authenticate none; upstream nope; }\n")
+        found, _ = self.errors(
+            "workers x;\n" + GOOD.replace("workers 1;", "") + "lisen 1;\nupstream o { }\n"
+            "tenant b { host acme.test; authenticate none; upstream nope; }\n"
+        )
         self.assertGreaterEqual({line for line, _, _ in found}, {1, 8, 9, 10})
         self.assertEqual([line for line, _, _ in found], sorted(line for line, _, _ in found))
 
@@ -136,9 +170,15 @@ class Check(Case):
         self.assertEqual(found[0][:2], (7, 4))
 
     def test_what_is_not_supported_yet_says_so(self):
-        for line in ("plan p { rate 10/s burst=20; }", "plan p { quota 100/month; }", "plan p { concurrency 10; }", "plan p { bandwidth 1m/s; }",
-                     "shared_host api.test;", "tenant b { host b.test; upstream app; authenticate api_key; key sha256:" + "ab" * 32 + "; }",
-                     "jwt idp { issuer https://id.test; audience a; keys keys.json; algorithms RS256; }"):
+        for line in (
+            "plan p { rate 10/s burst=20; }",
+            "plan p { quota 100/month; }",
+            "plan p { concurrency 10; }",
+            "plan p { bandwidth 1m/s; }",
+            "shared_host api.test;",
+            "tenant b { host b.test; upstream app; authenticate api_key; key sha256:" + "ab" * 32 + "; }",
+            "jwt idp { issuer https://id.test; audience a; keys keys.json; algorithms RS256; }",
+        ):
             with self.subTest(line):
                 done = self.check(GOOD + line + "\n", files=[("keys.json", '{"keys":[]}')])
                 if done.returncode == 0:
@@ -149,16 +189,23 @@ class Check(Case):
         part = "tenant b { host b.test; authenticate none; upstream app; }\n"
         self.assert_good(GOOD + "include tenants/*.conf;\n", files=[("tenants/b.conf", part)])
         self.assert_good(GOOD + "include none/*.conf;\n")
-        _, said = self.errors(GOOD + "include tenants/*.conf;\n", files=[("tenants/b.conf", part.replace("upstream", "upstrem"))])
+        _, said = self.errors(
+            GOOD + "include tenants/*.conf;\n", files=[("tenants/b.conf", part.replace("upstream", "upstrem"))]
+        )
         self.assertRegex(said, r"tenants/b\.conf:1:\d+: error: ")
-        _, said = self.errors(GOOD + "include tenants/*.conf;\n", files=[("tenants/b.conf", part.replace("b.test", "acme.test"))])
+        _, said = self.errors(
+            GOOD + "include tenants/*.conf;\n", files=[("tenants/b.conf", part.replace("b.test", "acme.test"))]
+        )
         self.assertRegex(said, r"gateway\.conf:6")
         self.errors(GOOD + "include gateway.conf;\n")
 
     def test_relative_paths_start_at_their_own_file(self):
         certificate, key = self.leaf("acme.test")
-        files = [("edge/listen.conf", "listen 127.0.0.1:8443 tls { certificate certs/a.crt certs/a.key; }\n"),
-                 ("edge/certs/a.crt", open(certificate).read()), ("edge/certs/a.key", open(key).read())]
+        files = [
+            ("edge/listen.conf", "listen 127.0.0.1:8443 tls { certificate certs/a.crt certs/a.key; }\n"),
+            ("edge/certs/a.crt", open(certificate).read()),
+            ("edge/certs/a.key", open(key).read()),
+        ]
         self.assert_good(GOOD + "include edge/listen.conf;\n", files=files)
 
     def test_certificates_are_read(self):
@@ -169,17 +216,33 @@ class Check(Case):
             out.write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         empty = os.path.join(self.folder, "empty.crt")
         open(empty, "w").close()
-        for chain, private in (("/nonexistent/a.crt", key), (certificate, "/nonexistent/a.key"), (certificate, other), (broken, key),
-                               (empty, key), (certificate, certificate), (key, key), (self.folder, key)):
+        for chain, private in (
+            ("/nonexistent/a.crt", key),
+            (certificate, "/nonexistent/a.key"),
+            (certificate, other),
+            (broken, key),
+            (empty, key),
+            (certificate, certificate),
+            (key, key),
+            (self.folder, key),
+        ):
             with self.subTest(chain=chain, private=private):
                 found, said = self.errors(GOOD + f"listen 127.0.0.1:8443 tls {{\n certificate {chain} {private};\n}}\n")
                 self.assertEqual([line for line, _, _ in found], [8], said)
                 self.assertNotIn("PRIVATE", said)
 
     def test_hostile_files(self):
-        for name, data in (("nul", b"\0" * 1000), ("binary", bytes(range(256)) * 100), ("one long line", b"a" * 10_000_000),
-                           ("deep", b"a { " * 100_000), ("braces", b"}" * 100_000), ("quotes", b'"' * 99_999), ("latin", b"tenant \xff\xfe { }"),
-                           ("empty", b""), ("semicolons", b";" * 100_000)):
+        for name, data in (
+            ("nul", b"\0" * 1000),
+            ("binary", bytes(range(256)) * 100),
+            ("one long line", b"a" * 10_000_000),
+            ("deep", b"a { " * 100_000),
+            ("braces", b"}" * 100_000),
+            ("quotes", b'"' * 99_999),
+            ("latin", b"tenant \xff\xfe { }"),
+            ("empty", b""),
+            ("semicolons", b";" * 100_000),
+        ):
             with self.subTest(name):
                 self.assertEqual(self.check(data).returncode, 1)
 
@@ -220,7 +283,14 @@ class Check(Case):
 
 class CommandLine(Case):
     def test_help(self):
-        for arguments in (["--help"], ["help"], ["run", "--help"], ["check", "--help"], ["reload", "--help"], ["version", "--help"]):
+        for arguments in (
+            ["--help"],
+            ["help"],
+            ["run", "--help"],
+            ["check", "--help"],
+            ["reload", "--help"],
+            ["version", "--help"],
+        ):
             with self.subTest(arguments=arguments):
                 done = command(*arguments)
                 if arguments == ["help"] and done.returncode:
@@ -255,7 +325,9 @@ class CommandLine(Case):
 
     def test_a_start_on_a_taken_port_says_why(self):
         taken = self.upstream()
-        gateway = self.gateway(GOOD.replace("8080", str(taken.port)).replace("9901", str(free_port())), preamble=False, start=False)
+        gateway = self.gateway(
+            GOOD.replace("8080", str(taken.port)).replace("9901", str(free_port())), preamble=False, start=False
+        )
         gateway.start(wait=False)
         self.assertEqual(gateway.wait(), 1)
         self.assertIn(str(taken.port), gateway.stderr)

@@ -8,7 +8,7 @@ import unittest
 from Support import corpus
 from Support.case import Case
 from Support.client import Malformed, RawClient, Truncated
-from Support.upstream import answer, drained
+from Support.upstream import drained
 
 MARK = "passed-on"
 
@@ -22,7 +22,9 @@ class Corpus(Case):
         found = set()
         for case in cases:
             if case.status is None:
-                for host in re.findall(rb"\r\nhost:[ \t]*(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)", case.data, re.IGNORECASE):
+                for host in re.findall(
+                    rb"\r\nhost:[ \t]*(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)", case.data, re.IGNORECASE
+                ):
                     found.add(host.decode().lower().removesuffix("."))
         return sorted(found)
 
@@ -30,10 +32,13 @@ class Corpus(Case):
         cases = corpus.read("requests.txt")
         self.assertGreaterEqual(len([case for case in cases if case.status]), 200)
         upstream = self.upstream()
-        gateway = self.gateway("limits { header_timeout 700ms; body_timeout 700ms; }\nupstream app { server 127.0.0.1:$app; }\n"
-                               "tenant acme { host acme.test example.test " + " ".join(
-                                   host for host in self.hosts(cases) if host not in ("acme.test", "example.test")) +
-                               "; authenticate none; upstream app; }", app=upstream)
+        gateway = self.gateway(
+            "limits { header_timeout 700ms; body_timeout 700ms; }\nupstream app { server 127.0.0.1:$app; }\n"
+            "tenant acme { host acme.test example.test "
+            + " ".join(host for host in self.hosts(cases) if host not in ("acme.test", "example.test"))
+            + "; authenticate none; upstream app; }",
+            app=upstream,
+        )
         for case in cases:
             if case.status is None:
                 continue
@@ -53,8 +58,12 @@ class Corpus(Case):
     def test_good_requests(self):
         cases = [case for case in corpus.read("requests.txt") if case.status is None]
         upstream = self.upstream()
-        gateway = self.gateway("upstream app { server 127.0.0.1:$app; }\ntenant acme { host " + " ".join(self.hosts(cases)) +
-                               "; authenticate none; upstream app; }", app=upstream)
+        gateway = self.gateway(
+            "upstream app { server 127.0.0.1:$app; }\ntenant acme { host "
+            + " ".join(self.hosts(cases))
+            + "; authenticate none; upstream app; }",
+            app=upstream,
+        )
         for case in cases:
             with self.subTest(case=repr(case)), RawClient(gateway.plain) as client:
                 client.send(case.data)
@@ -105,7 +114,9 @@ class Corpus(Case):
         for case in cases:
             current[:] = [case]
             with self.subTest(case=repr(case), way="up"), RawClient(gateway.plain) as client:
-                client.send_as_taken(b"POST /up HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n" + case.data)
+                client.send_as_taken(
+                    b"POST /up HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n" + case.data
+                )
                 response = client.read_response()
                 self.assertGreaterEqual(response.status, 400, case.data[:300])
                 self.assert_closed(client)

@@ -1,13 +1,12 @@
 """Large bodies, slow peers and many connections: memory stays flat, and others do not notice."""
 
-import socket
 import threading
 import time
 
 from Support.case import Case
 from Support.client import RawClient, Truncated
 from Support.load import Load
-from Support.upstream import answer, text
+from Support.upstream import text
 
 GIB = 1 << 30
 BLOCK = bytes(1 << 20)
@@ -45,7 +44,7 @@ def download(size):
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
             left = size
             while left:
-                peer.send(BLOCK[:min(left, len(BLOCK))])
+                peer.send(BLOCK[: min(left, len(BLOCK))])
                 left -= min(left, len(BLOCK))
 
     return behaviour
@@ -56,7 +55,7 @@ def swallow(stream, size, buffer=bytearray(1 << 20)):
     left = size - len(stream.take(len(stream.buffer)))
     view = memoryview(buffer)
     while left:
-        count = stream.sock.recv_into(view[:min(left, len(buffer))])
+        count = stream.sock.recv_into(view[: min(left, len(buffer))])
         if not count:
             raise Truncated("end")
         left -= count
@@ -93,7 +92,9 @@ class Large(Case):
 
     def test_a_download_over_tls(self):
         size = GIB // 4
-        gateway = self.simple(self.upstream(download(size), record=False), top=self.tls_listener(self.leaf("acme.test")))
+        gateway = self.simple(
+            self.upstream(download(size), record=False), top=self.tls_listener(self.leaf("acme.test"))
+        )
         with Memory(gateway) as memory:
             client = self.connect(gateway.tls, tls=self.authority.context(), sni="acme.test")
             client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
@@ -184,7 +185,7 @@ class Slow(Case):
             began = time.monotonic()
             for second in range(6):
                 for client in slow:
-                    client.send(data[second:second + 1])
+                    client.send(data[second : second + 1])
                 while (left := began + second + 1 - time.monotonic()) > 0:
                     time.sleep(left)
         self.assertEqual(load.failures, [])
@@ -219,7 +220,9 @@ class Slow(Case):
 
     def test_a_handshake_that_does_not_come_ends(self):
         self.seconds = 40
-        gateway = self.simple(self.upstream(), top="limits { header_timeout 500ms; }\n" + self.tls_listener(self.leaf("acme.test")))
+        gateway = self.simple(
+            self.upstream(), top="limits { header_timeout 500ms; }\n" + self.tls_listener(self.leaf("acme.test"))
+        )
         with RawClient(gateway.tls, timeout=15) as client:
             client.send(b"\x16\x03\x01")
             self.assertTrue(client.is_closed(14), "a handshake may take for ever")
@@ -233,8 +236,11 @@ class Slow(Case):
             finally:
                 ended.set()
 
-        gateway = self.simple(self.upstream(behaviour, record=False), top="limits { body_timeout 500ms; idle_timeout 500ms; }",
-                              block="response_timeout 500ms;")
+        gateway = self.simple(
+            self.upstream(behaviour, record=False),
+            top="limits { body_timeout 500ms; idle_timeout 500ms; }",
+            block="response_timeout 500ms;",
+        )
         client = self.connect(gateway.plain, receive_buffer=16384)
         client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
         self.assertTrue(ended.wait(15), "an answer that nobody reads is held for ever")

@@ -1,11 +1,10 @@
 """HTTP/1.1 and HTTP/1.0 through the gateway: connections, bodies, interim answers, streams."""
 
-import re
 import threading
 import time
 
 from Support.case import Case
-from Support.client import RawClient, Truncated
+from Support.client import RawClient
 from Support.upstream import answer, answer_and_close, chunk, echo, text
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -53,9 +52,13 @@ class Connections(Case):
 
     def test_pipelined_requests_of_two_tenants_go_to_each_its_own(self):
         a, b = (self.upstream(answer(text(name))) for name in "ab")
-        gateway = self.gateway("""upstream a { server 127.0.0.1:$a; } upstream b { server 127.0.0.1:$b; }
+        gateway = self.gateway(
+            """upstream a { server 127.0.0.1:$a; } upstream b { server 127.0.0.1:$b; }
             tenant acme { host acme.test; authenticate none; upstream a; }
-            tenant globex { host globex.test; authenticate none; upstream b; }""", a=a, b=b)
+            tenant globex { host globex.test; authenticate none; upstream b; }""",
+            a=a,
+            b=b,
+        )
         with RawClient(gateway.plain) as client:
             client.send("".join(f"GET / HTTP/1.1\r\nHost: {host}.test\r\n\r\n" for host in ("acme", "globex") * 20))
             bodies = [client.read_response().body for _ in range(40)]
@@ -67,8 +70,10 @@ class Connections(Case):
         upstream = self.upstream()
         gateway = self.simple(upstream)
         with RawClient(gateway.plain) as client:
-            client.send("GET /1 HTTP/1.1\r\nHost: acme.test\r\n\r\nGET /2 HTTP/1.1\r\nHost : acme.test\r\n\r\n"
-                        "GET /3 HTTP/1.1\r\nHost: acme.test\r\n\r\n")
+            client.send(
+                "GET /1 HTTP/1.1\r\nHost: acme.test\r\n\r\nGET /2 HTTP/1.1\r\nHost : acme.test\r\n\r\n"
+                "GET /3 HTTP/1.1\r\nHost: acme.test\r\n\r\n"
+            )
             self.assertEqual(client.read_response().status, 200)
             self.assert_problem(client.read_response(), 400, "bad-request", closes=True)
             self.assert_closed(client)
@@ -78,7 +83,8 @@ class Connections(Case):
         upstream = self.upstream(answer(echo))
         gateway = self.simple(upstream)
         with RawClient(gateway.plain) as client:
-            for byte in b"POST /x HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX-T: 1\r\n\r\n":
+            head = b"POST /x HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+            for byte in head + b"3;a=b\r\nabc\r\n0\r\nX-T: 1\r\n\r\n":
                 client.send(bytes([byte]))
             self.assertEqual(client.read_response().body, b"abc")
 
@@ -104,7 +110,9 @@ class Connections(Case):
                     break
 
     def test_an_http_1_0_client_never_gets_chunks(self):
-        gateway = self.simple(self.upstream(answer(CHUNKED + chunk(b"hello") + chunk(b" world") + b"0\r\nX-T: 1\r\n\r\n")))
+        gateway = self.simple(
+            self.upstream(answer(CHUNKED + chunk(b"hello") + chunk(b" world") + b"0\r\nX-T: 1\r\n\r\n"))
+        )
         for fields in ([], [("Connection", "keep-alive")]):
             with self.subTest(fields=fields), RawClient(gateway.plain) as client:
                 response = client.request("GET", "/", "acme.test", fields, version="HTTP/1.0")
@@ -139,8 +147,9 @@ class Bodies(Case):
                     self.assertEqual((response.status, response.body == body), (200, True))
 
     def test_a_chunked_answer_arrives_with_its_trailers(self):
-        _, response = self.exchange(CHUNKED + chunk(b"hello") + b"5;x=\"y\"\r\nworld\r\n" + b"0\r\nX-Sum: 42\r\n\r\n",
-                                    fields=[("TE", "trailers")])
+        _, response = self.exchange(
+            CHUNKED + chunk(b"hello") + b'5;x="y"\r\nworld\r\n' + b"0\r\nX-Sum: 42\r\n\r\n", fields=[("TE", "trailers")]
+        )
         self.assertEqual((response.framing, response.body), ("chunked", b"helloworld"))
         self.assertEqual(response.trailers.get("x-sum"), "42")
 
@@ -148,8 +157,10 @@ class Bodies(Case):
         upstream = self.upstream()
         gateway = self.simple(upstream)
         with RawClient(gateway.plain) as client:
-            client.send("POST / HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
-                        "X-Sum: 42\r\nX-Tenant-Id: globex\r\nX-Forwarded-For: 6.6.6.6\r\nX_Tenant_Plan: gold\r\n\r\n")
+            client.send(
+                "POST / HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+                "X-Sum: 42\r\nX-Tenant-Id: globex\r\nX-Forwarded-For: 6.6.6.6\r\nX_Tenant_Plan: gold\r\n\r\n"
+            )
             response = client.read_response()
         if response.status == 200:
             trailers = upstream.next_request().trailers
@@ -171,11 +182,13 @@ class Bodies(Case):
         self.assertEqual((response.version, response.body), ("HTTP/1.1", b"old"))
 
     def test_head_204_and_304_have_no_body(self):
-        for data, method in ((b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD"),
-                             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HEAD"),
-                             (b"HTTP/1.1 204 No Content\r\n\r\n", "GET"),
-                             (b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", "GET"),
-                             (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET")):
+        for data, method in (
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HEAD"),
+            (b"HTTP/1.1 204 No Content\r\n\r\n", "GET"),
+            (b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n', "GET"),
+            (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET"),
+        ):
             with self.subTest(data=data):
                 upstream = self.upstream(answer(data))
                 with RawClient(self.simple(upstream).plain) as client:
@@ -202,8 +215,10 @@ class Bodies(Case):
 
     def test_large_heads_both_ways(self):
         value = "v" * 20_000
-        seen, response = self.exchange(text("ok", fields=[f"X-Large: {value}", *(f"X-{n}: {n}" for n in range(60))]),
-                                       fields=[("X-Large", value), *((f"X-{n}", n) for n in range(60))])
+        seen, response = self.exchange(
+            text("ok", fields=[f"X-Large: {value}", *(f"X-{n}: {n}" for n in range(60))]),
+            fields=[("X-Large", value), *((f"X-{n}", n) for n in range(60))],
+        )
         self.assertEqual((seen["x-large"], seen["x-59"]), (value, "59"))
         self.assertEqual((response["x-large"], response["x-59"]), (value, "59"))
 
@@ -220,7 +235,13 @@ class Bodies(Case):
                 self.assertEqual(client.request("GET", "/", "acme.test").body, b"helloworld")
 
     def test_reason_phrases_and_unusual_codes_pass(self):
-        for line, status in (("299 Odd", 299), ("418 I'm a teapot", 418), ("599", 599), ("200 ", 200), ("404 Nicht da \xe4", 404)):
+        for line, status in (
+            ("299 Odd", 299),
+            ("418 I'm a teapot", 418),
+            ("599", 599),
+            ("200 ", 200),
+            ("404 Nicht da \xe4", 404),
+        ):
             with self.subTest(line=line):
                 upstream = self.upstream(answer(f"HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")))
                 self.assertEqual(self.get(self.simple(upstream)).status, status)
@@ -284,8 +305,14 @@ class Interim(Case):
             self.assertEqual((response.status, response.interim), (200, []))
 
     def test_interim_answers_are_passed_on(self):
-        gateway = self.simple(self.upstream(answer(
-            b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + text("ok"))))
+        gateway = self.simple(
+            self.upstream(
+                answer(
+                    b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+                    + text("ok")
+                )
+            )
+        )
         with RawClient(gateway.plain) as client:
             for _ in range(3):
                 response = client.request("GET", "/", "acme.test")

@@ -9,17 +9,21 @@ import subprocess
 from Support.case import Case
 from Support.nginx import Nginx
 
+
 class Curl(Case):
     def setUp(self):
         super().setUp()
         folder = os.path.join(self.folder, "nginx")
         os.mkdir(folder)
-        self.nginx = Nginx(folder, """
+        self.nginx = Nginx(
+            folder,
+            """
             location /gzip { gzip on; gzip_min_length 1; gzip_types *; try_files /page.html =404; }
             location /moved { return 301 /elsewhere; }
             location /none { return 204; }
             location /slow { limit_rate 100k; try_files /page.html =404; }
-            """)
+            """,
+        )
         self.addCleanup(self.nginx.close)
         self.page = b"<p>hello</p>\n" * 5000
         self.file = os.urandom(5_000_011)
@@ -29,9 +33,22 @@ class Curl(Case):
 
     def curl(self, path, *arguments, tls=True, check=True):
         port = self.server.tls if tls else self.server.plain
-        done = subprocess.run(["curl", "-sS", "--max-time", "20", "--cacert", self.authority.certificate, "--resolve",
-                               f"acme.test:{port}:127.0.0.1", *arguments, f"http{'s' if tls else ''}://acme.test:{port}{path}"],
-                              capture_output=True, timeout=30)
+        done = subprocess.run(
+            [
+                "curl",
+                "-sS",
+                "--max-time",
+                "20",
+                "--cacert",
+                self.authority.certificate,
+                "--resolve",
+                f"acme.test:{port}:127.0.0.1",
+                *arguments,
+                f"http{'s' if tls else ''}://acme.test:{port}{path}",
+            ],
+            capture_output=True,
+            timeout=30,
+        )
         if check:
             self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
@@ -40,7 +57,9 @@ class Curl(Case):
         for tls in (True, False):
             for path, wanted in (("/page.html", self.page), ("/file.bin", self.file)):
                 with self.subTest(path=path, tls=tls):
-                    self.assertEqual(hashlib.sha256(self.curl(path, tls=tls)).hexdigest(), hashlib.sha256(wanted).hexdigest())
+                    self.assertEqual(
+                        hashlib.sha256(self.curl(path, tls=tls)).hexdigest(), hashlib.sha256(wanted).hexdigest()
+                    )
 
     def test_ranges(self):
         self.assertEqual(self.curl("/file.bin", "-r", "1000-1999"), self.file[1000:2000])
@@ -72,28 +91,51 @@ class Curl(Case):
         # nginx refuses POST for a file with 405 after reading the body: what counts is that curl gets that answer.
         for arguments in (("-d", "a=b"), ("-F", "f=@" + self.nginx.file), ("-d", "x=1", "-H", "Expect: 100-continue")):
             with self.subTest(arguments=arguments[:1]):
-                self.assertEqual(self.curl("/page.html", "-o", "/dev/null", "-w", "%{http_code}", *arguments).decode(), "405")
+                self.assertEqual(
+                    self.curl("/page.html", "-o", "/dev/null", "-w", "%{http_code}", *arguments).decode(), "405"
+                )
 
     def test_a_large_upload_from_a_file(self):
         path = os.path.join(self.folder, "upload")
         with open(path, "wb") as out:
             out.write(self.file)
-        for arguments in (("-T", path), ("-T", path, "-H", "Transfer-Encoding: chunked"), ("--data-binary", "@" + path)):
+        for arguments in (
+            ("-T", path),
+            ("-T", path, "-H", "Transfer-Encoding: chunked"),
+            ("--data-binary", "@" + path),
+        ):
             with self.subTest(arguments=arguments):
                 code = self.curl("/page.html", "-o", "/dev/null", "-w", "%{http_code}", *arguments).decode()
                 self.assertEqual(code, "405")
 
     def test_several_requests_over_one_connection(self):
         port = self.server.tls
-        done = subprocess.run(["curl", "-sS", "--max-time", "20", "--cacert", self.authority.certificate, "--resolve",
-                               f"acme.test:{port}:127.0.0.1", "-o", "/dev/null", "-w", "%{num_connects} %{http_code}\n",
-                               f"https://acme.test:{port}/page.html?[1-20]"], capture_output=True, timeout=30)
+        done = subprocess.run(
+            [
+                "curl",
+                "-sS",
+                "--max-time",
+                "20",
+                "--cacert",
+                self.authority.certificate,
+                "--resolve",
+                f"acme.test:{port}:127.0.0.1",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{num_connects} %{http_code}\n",
+                f"https://acme.test:{port}/page.html?[1-20]",
+            ],
+            capture_output=True,
+            timeout=30,
+        )
         lines = done.stdout.decode().split("\n")[:-1]
         self.assertEqual(lines, ["1 200"] + ["0 200"] * 19)
 
     def test_http_client_of_python(self):
-        connection = http.client.HTTPSConnection("127.0.0.1", self.server.tls, timeout=10,
-                                                 context=self.authority.context(verify=False, alpn=()))
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.server.tls, timeout=10, context=self.authority.context(verify=False, alpn=())
+        )
         self.addCleanup(connection.close)
         for _ in range(10):
             connection.request("GET", "/page.html", headers={"Host": "acme.test"})
@@ -105,7 +147,10 @@ class Curl(Case):
         self.assertEqual(self.curl("/gzip", "--http1.0", "--compressed"), self.page)
 
     def test_curl_offering_http_2_gets_http_1_1(self):
-        self.assertEqual(self.curl("/page.html", "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}").decode(), "1.1 200")
+        self.assertEqual(
+            self.curl("/page.html", "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}").decode(),
+            "1.1 200",
+        )
 
     def test_nginx_that_is_killed(self):
         self.assertEqual(self.curl("/none", "-o", "/dev/null", "-w", "%{http_code}").decode(), "204")

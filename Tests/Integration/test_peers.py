@@ -2,8 +2,8 @@
 
 from Support import exposition
 from Support.case import Case
-from Support.client import Malformed, RawClient, Truncated
-from Support.upstream import answer_and_close, answer_and_reset, chunk, drained, text
+from Support.client import Malformed, Truncated
+from Support.upstream import answer_and_close, answer_and_reset, chunk, text
 
 
 class Peers(Case):
@@ -16,7 +16,9 @@ class Peers(Case):
     def test_whole_answers_are_read_whole(self):
         self.assertEqual(self.read(text("hello")).body, b"hello")
         self.assertEqual(self.read(b"HTTP/1.1 200 OK\r\n\r\nhello").framing, "close")
-        answer = self.read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"hello") + b"0\r\nX-T: 1\r\n\r\n")
+        answer = self.read(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"hello") + b"0\r\nX-T: 1\r\n\r\n"
+        )
         self.assertEqual((answer.body, answer.trailers), (b"hello", [("X-T", "1")]))
 
     def test_a_truncated_answer_is_noticed_in_every_framing(self):
@@ -52,10 +54,19 @@ class Peers(Case):
         self.assertEqual(upstream.bytes_received, b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
 
     def test_figures_that_are_not_the_text_format_are_noticed(self):
-        good = ("# HELP a_seconds x\n# TYPE a_seconds histogram\n"
-                'a_seconds_bucket{le="1"} 1\na_seconds_bucket{le="+Inf"} 2\na_seconds_sum 3\na_seconds_count 2\n')
+        good = (
+            "# HELP a_seconds x\n# TYPE a_seconds histogram\n"
+            'a_seconds_bucket{le="1"} 1\na_seconds_bucket{le="+Inf"} 2\na_seconds_sum 3\na_seconds_count 2\n'
+        )
         exposition.parse(good)
-        for bad in (good[:-1], good + good, good.replace("_count 2", "_count 3"), good.replace('"1"} 1', '"1"} 9'),
-                    good + "b 1\n", good.replace('le="1"', 'le=1'), good.replace(" 3\n", " x\n")):
+        for bad in (
+            good[:-1],
+            good + good,
+            good.replace("_count 2", "_count 3"),
+            good.replace('"1"} 1', '"1"} 9'),
+            good + "b 1\n",
+            good.replace('le="1"', "le=1"),
+            good.replace(" 3\n", " x\n"),
+        ):
             with self.subTest(bad=bad), self.assertRaises((exposition.Malformed, ValueError)):
                 exposition.parse(bad)

@@ -21,9 +21,15 @@ class Refusals(Case):
     def test_400_what_is_not_http(self):
         upstream = self.upstream()
         gateway = self.simple(upstream)
-        for data in ("nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: acme.test\r\nHost: acme.test\r\n\r\n",
-                     "GET / HTTP/1.1\nHost: acme.test\n\n", "GET / HTTP/1.1\r\nHost: acme.test\r\nA b: c\r\n\r\n",
-                     "GET /a b HTTP/1.1\r\nHost: acme.test\r\n\r\n", "GET / HTTP/1.1\r\nHost: a@acme.test\r\n\r\n"):
+        for data in (
+            "nonsense\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: acme.test\r\nHost: acme.test\r\n\r\n",
+            "GET / HTTP/1.1\nHost: acme.test\n\n",
+            "GET / HTTP/1.1\r\nHost: acme.test\r\nA b: c\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nHost: acme.test\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a@acme.test\r\n\r\n",
+        ):
             with self.subTest(data=data):
                 self.refused(gateway, data, 400, "bad-request")
         self.assertEqual(upstream.connections, [])
@@ -31,20 +37,42 @@ class Refusals(Case):
     def test_400_framing_that_can_be_read_two_ways(self):
         upstream = self.upstream()
         gateway = self.simple(upstream)
-        for fields in ("Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: 5\r\nContent-Length: 6",
-                       "Content-Length: 5\r\nContent-Length: 5", "Content-Length: 5, 5", "Content-Length: +5", "Content-Length: 0x5",
-                       "Content-Length: 99999999999999999999", "Content-Length:", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-                       "Transfer-Encoding:\r\nTransfer-Encoding: chunked", "Transfer-Encoding : chunked", "Content_Length: 5"):
+        for fields in (
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "Content-Length: 5\r\nContent-Length: 6",
+            "Content-Length: 5\r\nContent-Length: 5",
+            "Content-Length: 5, 5",
+            "Content-Length: +5",
+            "Content-Length: 0x5",
+            "Content-Length: 99999999999999999999",
+            "Content-Length:",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding:\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding : chunked",
+            "Content_Length: 5",
+        ):
             with self.subTest(fields=fields):
-                self.refused(gateway, f"POST / HTTP/1.1\r\nHost: acme.test\r\n{fields}\r\n\r\n0\r\n\r\n", 400, "bad-request")
+                self.refused(
+                    gateway, f"POST / HTTP/1.1\r\nHost: acme.test\r\n{fields}\r\n\r\n0\r\n\r\n", 400, "bad-request"
+                )
         self.assertEqual(upstream.connections, [])
 
     def test_400_bodies_that_break_their_framing(self):
         upstream = self.upstream()
         gateway = self.simple(upstream)
-        for body in ("5\nhello\n0\n\n", "5\r\nhelloX\r\n0\r\n\r\n", "-1\r\n\r\n", "+5\r\nhello\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n",
-                     " 5\r\nhello\r\n0\r\n\r\n", "fffffffffffffffff\r\nhello", "5;a=\"\n\"\r\nhello\r\n0\r\n\r\n", "\r\n\r\n",
-                     "0\r\nContent-Length: 5\r\n\r\n", "0\r\nbad line\r\n\r\n"):
+        for body in (
+            "5\nhello\n0\n\n",
+            "5\r\nhelloX\r\n0\r\n\r\n",
+            "-1\r\n\r\n",
+            "+5\r\nhello\r\n0\r\n\r\n",
+            "0x5\r\nhello\r\n0\r\n\r\n",
+            " 5\r\nhello\r\n0\r\n\r\n",
+            "fffffffffffffffff\r\nhello",
+            '5;a="\n"\r\nhello\r\n0\r\n\r\n',
+            "\r\n\r\n",
+            "0\r\nContent-Length: 5\r\n\r\n",
+            "0\r\nbad line\r\n\r\n",
+        ):
             with self.subTest(body=body), RawClient(gateway.plain) as client:
                 client.send("POST / HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
                 self.assert_problem(client.read_response(), 400, "bad-request", closes=True)
@@ -91,7 +119,13 @@ class Refusals(Case):
     def test_413_by_content_length_before_a_byte_of_the_body(self):
         upstream = self.upstream()
         gateway = self.simple(upstream, tenant="max_body 1k;")
-        self.refused(gateway, "POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 1025\r\n\r\n", 413, "content-too-large", closes=None)
+        self.refused(
+            gateway,
+            "POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 1025\r\n\r\n",
+            413,
+            "content-too-large",
+            closes=None,
+        )
         self.assertEqual(upstream.connections, [])
         with RawClient(gateway.plain) as client:
             self.assertEqual(client.request("POST", "/", "acme.test", body=b"x" * 1024).status, 200)
@@ -99,7 +133,10 @@ class Refusals(Case):
     def test_413_of_a_chunked_body_as_soon_as_it_is_too_large(self):
         upstream = self.upstream()
         gateway = self.simple(upstream, tenant="max_body 1k;")
-        for body in (b"401\r\n" + b"x" * 0x401 + b"\r\n0\r\n\r\n", b"200\r\n" + b"x" * 0x200 + b"\r\n201\r\n" + b"x" * 0x201):
+        for body in (
+            b"401\r\n" + b"x" * 0x401 + b"\r\n0\r\n\r\n",
+            b"200\r\n" + b"x" * 0x200 + b"\r\n201\r\n" + b"x" * 0x201,
+        ):
             with self.subTest(size=len(body)), RawClient(gateway.plain) as client:
                 client.send(b"POST / HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
                 self.assert_problem(client.read_response(), 413, "content-too-large", closes=True)
@@ -109,8 +146,11 @@ class Refusals(Case):
             self.assertEqual(client.request("POST", "/", "acme.test", body=b"x" * 1024, chunked=True).status, 200)
 
     def test_413_the_nearest_limit_wins(self):
-        gateway = self.simple(self.upstream(), top="plan p { max_body 100; } defaults { max_body 10; plan p; }",
-                              tenant="route /up/ { max_body 1000; }")
+        gateway = self.simple(
+            self.upstream(),
+            top="plan p { max_body 100; } defaults { max_body 10; plan p; }",
+            tenant="route /up/ { max_body 1000; }",
+        )
         for target, size, status in (("/", 100, 200), ("/", 101, 413), ("/up/x", 1000, 200), ("/up/x", 1001, 413)):
             with self.subTest(target=target, size=size), RawClient(gateway.plain) as client:
                 self.assertEqual(client.request("POST", target, "acme.test", body=b"x" * size).status, status)
@@ -118,7 +158,9 @@ class Refusals(Case):
     def test_413_a_client_that_goes_on_sending_still_gets_its_answer(self):
         gateway = self.simple(self.upstream(), tenant="max_body 1k;")
         with RawClient(gateway.plain) as client:
-            client.send_as_taken(b"POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 400000\r\n\r\n" + b"x" * 400000)
+            client.send_as_taken(
+                b"POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 400000\r\n\r\n" + b"x" * 400000
+            )
             self.assert_problem(client.read_response(), 413, "content-too-large")
 
     def test_414_a_target_that_is_too_long(self):
@@ -146,14 +188,23 @@ class Refusals(Case):
 
     def test_421_when_sni_and_host_belong_to_different_tenants(self):
         upstream = self.upstream()
-        gateway = self.gateway(self.tls_listener(self.leaf("acme.test"), self.leaf("globex.test")) + """
+        gateway = self.gateway(
+            self.tls_listener(self.leaf("acme.test"), self.leaf("globex.test")) + """
             upstream app { server 127.0.0.1:$app; }
             tenant acme { host acme.test www.acme.test; authenticate none; upstream app; }
-            tenant globex { host globex.test; authenticate none; upstream app; }""", app=upstream)
+            tenant globex { host globex.test; authenticate none; upstream app; }""",
+            app=upstream,
+        )
         unknown = None
-        for sni, host, status in (("acme.test", "acme.test", 200), ("acme.test", "www.acme.test", 200), ("acme.test", "globex.test", 421),
-                                  ("globex.test", "acme.test", 421), ("globex.test", "globex.test", 200), (None, "globex.test", 200),
-                                  ("acme.test", "nobody.test", 421)):
+        for sni, host, status in (
+            ("acme.test", "acme.test", 200),
+            ("acme.test", "www.acme.test", 200),
+            ("acme.test", "globex.test", 421),
+            ("globex.test", "acme.test", 421),
+            ("globex.test", "globex.test", 200),
+            (None, "globex.test", 200),
+            ("acme.test", "nobody.test", 421),
+        ):
             with self.subTest(sni=sni, host=host):
                 context = self.authority.context(verify=False)
                 with RawClient(gateway.tls, tls=context, sni=sni) as client:
@@ -169,10 +220,13 @@ class Refusals(Case):
 
     def test_421_on_a_kept_connection_that_turns_to_another_tenant(self):
         upstream = self.upstream()
-        gateway = self.gateway(self.tls_listener(self.leaf("acme.test")) + """
+        gateway = self.gateway(
+            self.tls_listener(self.leaf("acme.test")) + """
             upstream app { server 127.0.0.1:$app; }
             tenant acme { host acme.test; authenticate none; upstream app; }
-            tenant globex { host globex.test; authenticate none; upstream app; }""", app=upstream)
+            tenant globex { host globex.test; authenticate none; upstream app; }""",
+            app=upstream,
+        )
         with RawClient(gateway.tls, tls=self.authority.context(), sni="acme.test") as client:
             self.assertEqual(client.request("GET", "/", "acme.test").status, 200)
             self.assert_problem(client.request("GET", "/", "globex.test"), 421, "misdirected")
@@ -196,7 +250,12 @@ class Refusals(Case):
 
     def test_417_an_expectation_that_nobody_meets(self):
         gateway = self.simple(self.upstream())
-        self.refused(gateway, "POST / HTTP/1.1\r\nHost: acme.test\r\nExpect: miracle\r\nContent-Length: 1\r\n\r\nx", 417, closes=None)
+        self.refused(
+            gateway,
+            "POST / HTTP/1.1\r\nHost: acme.test\r\nExpect: miracle\r\nContent-Length: 1\r\n\r\nx",
+            417,
+            closes=None,
+        )
 
     def test_502_an_answer_that_is_not_http(self):
         for data in (b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", b""):
@@ -242,8 +301,10 @@ class Refusals(Case):
 
     def test_what_a_client_sent_is_not_repeated_in_a_refusal(self):
         gateway = self.simple(self.upstream())
-        for data in ("GET /<script> HTTP/1.1\r\nHost: nobody.test\r\nX-API-Key: gw_secret\r\n\r\n",
-                     "GET / HTTP/1.1\r\nHost: gw_secret<script>\r\n\r\n"):
+        for data in (
+            "GET /<script> HTTP/1.1\r\nHost: nobody.test\r\nX-API-Key: gw_secret\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: gw_secret<script>\r\n\r\n",
+        ):
             with self.subTest(data=data), RawClient(gateway.plain) as client:
                 client.send(data)
                 response = client.read_response()

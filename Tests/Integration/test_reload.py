@@ -82,14 +82,18 @@ class Reload(Case):
 
     def test_the_command_says_what_changed(self):
         gateway = self.gateway(BASE + ACME + GLOBEX, app=self.upstream())
-        gateway.write(BASE + ACME.replace("host acme.test", "host acme.test new.test") + GLOBEX.replace("globex", "initech"))
+        gateway.write(
+            BASE + ACME.replace("host acme.test", "host acme.test new.test") + GLOBEX.replace("globex", "initech")
+        )
         said = gateway.reload()
         for tenant, word in (("initech", "added"), ("globex", "removed"), ("acme", "changed")):
             self.assertRegex(said, rf"(?is){word}.*{tenant}|{tenant}.*{word}")
 
     def test_the_request_says_what_changed(self):
         gateway = self.gateway(BASE + ACME + GLOBEX, app=self.upstream())
-        gateway.write(BASE + ACME.replace("host acme.test", "host acme.test new.test") + GLOBEX.replace("globex", "initech"))
+        gateway.write(
+            BASE + ACME.replace("host acme.test", "host acme.test new.test") + GLOBEX.replace("globex", "initech")
+        )
         found = lists(gateway.json("/v1/reload", method="POST"))
         self.assertEqual((found["added"], found["removed"], found["changed"]), (["initech"], ["globex"], ["acme"]))
         found = lists(gateway.json("/v1/reload", method="POST"))
@@ -192,7 +196,9 @@ class Reload(Case):
 
     def test_listeners_come_and_go(self):
         first, second = free_port(), free_port()
-        gateway = self.gateway("listen 127.0.0.1:$first;\n" + BASE + ACME, app=self.upstream(), first=first, second=second)
+        gateway = self.gateway(
+            "listen 127.0.0.1:$first;\n" + BASE + ACME, app=self.upstream(), first=first, second=second
+        )
         kept = self.connect(first)
         self.assertEqual(kept.request("GET", "/", "acme.test").status, 200)
         gateway.write("listen 127.0.0.1:$second;\n" + BASE + ACME)
@@ -249,7 +255,9 @@ class Reload(Case):
         self.assertEqual(load.failures, [])
 
     def test_memory_and_descriptors_stay_over_reloads(self):
-        gateway = self.gateway(self.tls_listener(self.leaf("acme.test"), self.leaf("*.wild.test")) + BASE + ACME, app=self.upstream())
+        gateway = self.gateway(
+            self.tls_listener(self.leaf("acme.test"), self.leaf("*.wild.test")) + BASE + ACME, app=self.upstream()
+        )
 
         def reload(count):
             for _ in range(count):
@@ -315,8 +323,11 @@ class End(Case):
         self.assertEqual(gateway.wait(3), 0)
 
     def test_shutdown_timeout_bounds_the_drain(self):
-        gate, gateway, client = self.holding(preamble=False, top="""workers 2; state ./state; shutdown_timeout 500ms;
-            listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;""")
+        gate, gateway, client = self.holding(
+            preamble=False,
+            top="""workers 2; state ./state; shutdown_timeout 500ms;
+            listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;""",
+        )
         began = time.monotonic()
         gateway.signal(signal.SIGTERM)
         self.assertEqual(gateway.wait(5), 0)
@@ -325,15 +336,20 @@ class End(Case):
             client.read_response()
 
     def test_a_second_term_ends_at_once(self):
-        gate, gateway, client = self.holding(preamble=False, top="""workers 2; state ./state; shutdown_timeout 30s;
-            listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;""")
+        gate, gateway, client = self.holding(
+            preamble=False,
+            top="""workers 2; state ./state; shutdown_timeout 30s;
+            listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;""",
+        )
         gateway.signal(signal.SIGTERM)
         self.refused(gateway)
         gateway.signal(signal.SIGTERM)
         began = time.monotonic()
         gateway.wait(5)
         self.assertLess(time.monotonic() - began, 1.5)
-        self.assertNotIn(gateway.process.returncode, (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGILL, -signal.SIGTRAP))
+        self.assertNotIn(
+            gateway.process.returncode, (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGILL, -signal.SIGTRAP)
+        )
 
     def test_an_upload_in_flight_finishes(self):
         gateway = self.simple(self.upstream(answer(lambda request: text(request.body))))
@@ -365,6 +381,11 @@ class End(Case):
             load.stop()
             # Between requests a connection may close under a request that is on its way: a client cannot tell, and may
             # repeat it. What must not happen is an answer that is broken or wrong.
-            wrong = [failure for failure in load.failures if not re.search(
-                r"ConnectionRefused|ConnectionReset|BrokenPipe|broke off \((end|reset)\) after b''", failure)]
+            wrong = [
+                failure
+                for failure in load.failures
+                if not re.search(
+                    r"ConnectionRefused|ConnectionReset|BrokenPipe|broke off \((end|reset)\) after b''", failure
+                )
+            ]
             self.assertEqual(wrong, [])

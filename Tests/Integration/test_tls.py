@@ -27,15 +27,33 @@ class TLS(Case):
         """The common name of the certificate that the gateway shows for that name."""
         with RawClient(gateway.tls, tls=self.authority.context(verify=verify), sni=sni) as client:
             der = client.socket.getpeercert(binary_form=True)
-        done = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-subject", "-nameopt", "multiline"],
-                              input=der, capture_output=True, check=True)
+        done = subprocess.run(
+            ["openssl", "x509", "-inform", "DER", "-noout", "-subject", "-nameopt", "multiline"],
+            input=der,
+            capture_output=True,
+            check=True,
+        )
         return next(line.split("=")[1].strip() for line in done.stdout.decode().splitlines() if "commonName" in line)
 
     def s_client(self, gateway, *arguments, send=b"", within=10):
         """What `openssl s_client` says, both outputs together."""
-        done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.tls}", "-servername", "acme.test",
-                               "-CAfile", self.authority.certificate, *arguments], input=send,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=within)
+        done = subprocess.run(
+            [
+                "openssl",
+                "s_client",
+                "-connect",
+                f"127.0.0.1:{gateway.tls}",
+                "-servername",
+                "acme.test",
+                "-CAfile",
+                self.authority.certificate,
+                *arguments,
+            ],
+            input=send,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=within,
+        )
         return done.stdout.decode("latin-1")
 
     def test_versions_1_2_and_1_3(self):
@@ -83,8 +101,14 @@ class TLS(Case):
 
     def test_certificates_by_name_exact_wildcard_and_default(self):
         gateway = self.edge(self.leaf("acme.test"), self.leaf("*.wild.test", "wild.test"), self.leaf("www.wild.test"))
-        for sni, wanted in (("acme.test", "acme.test"), ("www.wild.test", "www.wild.test"), ("a.wild.test", "*.wild.test"),
-                            ("WWW.wild.TEST", "www.wild.test"), ("wild.test", "*.wild.test"), (None, "acme.test")):
+        for sni, wanted in (
+            ("acme.test", "acme.test"),
+            ("www.wild.test", "www.wild.test"),
+            ("a.wild.test", "*.wild.test"),
+            ("WWW.wild.TEST", "www.wild.test"),
+            ("wild.test", "*.wild.test"),
+            (None, "acme.test"),
+        ):
             with self.subTest(sni=sni):
                 self.assertEqual(self.presented(gateway, sni), wanted)
 
@@ -96,13 +120,28 @@ class TLS(Case):
             self.assertIn("UNRECOGNIZED_NAME", str(alert).upper())
 
     def test_a_certificate_is_verified_by_an_ordinary_client(self):
-        gateway = self.gateway(self.tls_listener(self.leaf("acme.test"), self.leaf("*.wild.test")) + """
+        gateway = self.gateway(
+            self.tls_listener(self.leaf("acme.test"), self.leaf("*.wild.test")) + """
             upstream app { server 127.0.0.1:$app; }
-            tenant acme { host acme.test *.wild.test; authenticate none; upstream app; }""", app=self.upstream())
+            tenant acme { host acme.test *.wild.test; authenticate none; upstream app; }""",
+            app=self.upstream(),
+        )
         for host in ("acme.test", "x.wild.test"):
             with self.subTest(host):
-                done = subprocess.run(["curl", "-sS", "--max-time", "10", "--cacert", self.authority.certificate, "--resolve",
-                                       f"{host}:{gateway.tls}:127.0.0.1", f"https://{host}:{gateway.tls}/"], capture_output=True)
+                done = subprocess.run(
+                    [
+                        "curl",
+                        "-sS",
+                        "--max-time",
+                        "10",
+                        "--cacert",
+                        self.authority.certificate,
+                        "--resolve",
+                        f"{host}:{gateway.tls}:127.0.0.1",
+                        f"https://{host}:{gateway.tls}/",
+                    ],
+                    capture_output=True,
+                )
                 self.assertEqual((done.returncode, done.stdout), (0, b"ok"), done.stderr)
 
     def test_alpn(self):
@@ -158,10 +197,13 @@ class TLS(Case):
 
     def test_a_resumed_session_does_not_carry_a_tenant(self):
         upstream = self.upstream()
-        gateway = self.gateway(self.tls_listener(self.leaf("acme.test"), self.leaf("globex.test")) + """
+        gateway = self.gateway(
+            self.tls_listener(self.leaf("acme.test"), self.leaf("globex.test")) + """
             upstream app { server 127.0.0.1:$app; }
             tenant acme { host acme.test; authenticate none; upstream app; }
-            tenant globex { host globex.test; authenticate none; upstream app; }""", app=upstream)
+            tenant globex { host globex.test; authenticate none; upstream app; }""",
+            app=upstream,
+        )
         for version in (V12, V13):
             with self.subTest(version.name):
                 context = self.authority.context(version, version, verify=False)
@@ -259,8 +301,14 @@ class TLS(Case):
 
     def test_garbage_in_place_of_a_handshake(self):
         gateway = self.edge()
-        for data in (b"\0" * 1000, os.urandom(2000), b"\x16\x03\x01\x02\x00\x01", b"\x16\x03\x01\xff\xff" + b"x" * 70000,
-                     b"\x80\x2e\x01\x03\x01", b"\x15\x03\x03\x00\x02\x02\x28"):
+        for data in (
+            b"\0" * 1000,
+            os.urandom(2000),
+            b"\x16\x03\x01\x02\x00\x01",
+            b"\x16\x03\x01\xff\xff" + b"x" * 70000,
+            b"\x80\x2e\x01\x03\x01",
+            b"\x15\x03\x03\x00\x02\x02\x28",
+        ):
             with RawClient(gateway.tls) as client:
                 client.send_as_taken(data)
                 try:
@@ -273,8 +321,9 @@ class TLS(Case):
 
     def test_large_bodies_over_tls(self):
         body = os.urandom(1 << 16) * 40
-        gateway = self.simple(self.upstream(answer(lambda request: text(request.body))),
-                              top=self.tls_listener(self.leaf("acme.test")))
+        gateway = self.simple(
+            self.upstream(answer(lambda request: text(request.body))), top=self.tls_listener(self.leaf("acme.test"))
+        )
         for version in (V12, V13):
             with self.subTest(version.name):
                 client = self.open(gateway, context=self.authority.context(version, version))
@@ -297,6 +346,8 @@ class TLS(Case):
         self.assertEqual(client.stream.ended, "end", "TLS ended without close_notify")
 
     def test_ipv6_listeners(self):
-        gateway = self.simple(self.upstream(), top=self.tls_listener(self.leaf("acme.test")).replace("127.0.0.1", "[::1]"))
+        gateway = self.simple(
+            self.upstream(), top=self.tls_listener(self.leaf("acme.test")).replace("127.0.0.1", "[::1]")
+        )
         with RawClient(gateway.tls, host="::1", tls=self.authority.context(), sni="acme.test") as client:
             self.assertEqual(client.request("GET", "/", "acme.test").status, 200)

@@ -21,7 +21,9 @@ class Failing(Case):
             with self.subTest(method), RawClient(gateway.plain) as client:
                 response = client.request(method, "/", "acme.test", body=b"x" if method == "POST" else None)
                 self.assertIn(response.status, (502, 503))
-                self.assert_problem(response, response.status, {502: "bad-upstream", 503: "no-healthy-upstream"}[response.status])
+                self.assert_problem(
+                    response, response.status, {502: "bad-upstream", 503: "no-healthy-upstream"}[response.status]
+                )
 
     def test_an_upstream_that_comes_back_is_used_again(self):
         port = free_port()
@@ -32,11 +34,17 @@ class Failing(Case):
 
     def test_a_server_that_is_down_costs_no_request_while_another_is_up(self):
         upstream = self.upstream()
-        gateway = self.gateway("""upstream app { server 127.0.0.1:$down; server 127.0.0.1:$app; balance round_robin; }
-            tenant acme { host acme.test; authenticate none; upstream app; }""", app=upstream, down=free_port())
+        gateway = self.gateway(
+            """upstream app { server 127.0.0.1:$down; server 127.0.0.1:$app; balance round_robin; }
+            tenant acme { host acme.test; authenticate none; upstream app; }""",
+            app=upstream,
+            down=free_port(),
+        )
         for method in ("GET", "POST") * 10:
             with RawClient(gateway.plain) as client:
-                self.assertEqual(client.request(method, "/", "acme.test", body=b"x" if method == "POST" else None).status, 200)
+                self.assertEqual(
+                    client.request(method, "/", "acme.test", body=b"x" if method == "POST" else None).status, 200
+                )
 
     def test_connecting_takes_no_longer_than_connect_timeout(self):
         listener = socket.socket()
@@ -72,7 +80,9 @@ class Failing(Case):
                 except TimeoutError:
                     peer.send(text("late"))
 
-        gateway = self.simple(self.upstream(behaviour), block="response_timeout 200ms;", tenant="route /slow/ { response_timeout 5s; }")
+        gateway = self.simple(
+            self.upstream(behaviour), block="response_timeout 200ms;", tenant="route /slow/ { response_timeout 5s; }"
+        )
         self.assert_problem(self.get(gateway), 504, "upstream-timeout")
         self.assertEqual(self.get(gateway, "/slow/x").body, b"late")
 
@@ -88,6 +98,7 @@ class Failing(Case):
     def test_a_body_that_stops_is_a_broken_transfer(self):
         for head, part in ((LENGTH, b"x" * 50), (CHUNKED, chunk(b"x" * 50)), (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 50)):
             with self.subTest(head=head):
+
                 def behaviour(peer):
                     peer.read_request()
                     peer.send(head + part)
@@ -98,9 +109,12 @@ class Failing(Case):
                     self.get(gateway)
 
     def test_a_resetting_upstream(self):
-        for name, behaviour in (("at once", lambda peer: peer.reset()), ("after the request", lambda peer: peer.read_request() and peer.reset()),
-                                ("in the head", answer_and_reset(b"HTTP/1.1 200 OK\r\nContent-Le")),
-                                ("close in the head", answer_and_close(b"HTTP/1.1 200 OK\r\nContent-Le"))):
+        for name, behaviour in (
+            ("at once", lambda peer: peer.reset()),
+            ("after the request", lambda peer: peer.read_request() and peer.reset()),
+            ("in the head", answer_and_reset(b"HTTP/1.1 200 OK\r\nContent-Le")),
+            ("close in the head", answer_and_close(b"HTTP/1.1 200 OK\r\nContent-Le")),
+        ):
             for method in ("GET", "POST"):
                 with self.subTest(name, method=method):
                     gateway = self.simple(self.upstream(behaviour))
@@ -123,7 +137,9 @@ class Truncation(Case):
         "chunked, malformed size": answer_and_close(CHUNKED + chunk(b"x" * 99) + b"zz\r\n\r\n"),
         "chunked, more data than announced": answer_and_close(CHUNKED + b"3\r\nabcdef\r\n0\r\n\r\n"),
         "close-delimited, reset": answer_and_reset(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 99),
-        "large, length, reset": answer_and_reset(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 999_999),
+        "large, length, reset": answer_and_reset(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 999_999
+        ),
     }
 
     def broken(self, tls, version="HTTP/1.1"):
@@ -153,17 +169,23 @@ class Truncation(Case):
 
     def test_curl_notices(self):
         import subprocess
+
         for name in ("length, closed", "chunked, closed between chunks", "close-delimited, reset"):
             with self.subTest(name):
                 gateway = self.simple(self.upstream(self.BROKEN[name]))
-                done = subprocess.run(["curl", "-sS", "--max-time", "10", "-H", "Host: acme.test", f"http://127.0.0.1:{gateway.plain}/"],
-                                      capture_output=True)
+                done = subprocess.run(
+                    ["curl", "-sS", "--max-time", "10", "-H", "Host: acme.test", f"http://127.0.0.1:{gateway.plain}/"],
+                    capture_output=True,
+                )
                 self.assertNotEqual(done.returncode, 0, done)
                 gateway.stop()
 
     def test_of_an_upload_is_not_taken_for_a_whole_one(self):
-        for framing, part in (("Content-Length: 100", b"x" * 99), ("Transfer-Encoding: chunked", chunk(b"x" * 99)),
-                              ("Transfer-Encoding: chunked", chunk(b"x" * 99) + b"0\r\n")):
+        for framing, part in (
+            ("Content-Length: 100", b"x" * 99),
+            ("Transfer-Encoding: chunked", chunk(b"x" * 99)),
+            ("Transfer-Encoding: chunked", chunk(b"x" * 99) + b"0\r\n"),
+        ):
             for leave in (RawClient.close, RawClient.reset):
                 with self.subTest(framing=framing, leave=leave.__name__):
                     seen, ended = threading.Event(), threading.Event()
@@ -229,8 +251,13 @@ class Retries(Case):
     def test_a_retry_goes_to_another_server(self):
         bad = self.upstream(lambda peer: peer.read_request())
         good = self.upstream()
-        gateway = self.gateway("""upstream app { server 127.0.0.1:$bad; server 127.0.0.1:$good; balance round_robin; }
-            tenant acme { host acme.test; authenticate none; upstream app; }""", workers=1, bad=bad, good=good)
+        gateway = self.gateway(
+            """upstream app { server 127.0.0.1:$bad; server 127.0.0.1:$good; balance round_robin; }
+            tenant acme { host acme.test; authenticate none; upstream app; }""",
+            workers=1,
+            bad=bad,
+            good=good,
+        )
         for _ in range(4):
             self.assertEqual(self.get(gateway).status, 200)
 
@@ -263,8 +290,12 @@ class Balance(Case):
         servers = {name: self.upstream(behaviour(name) if behaviour else answer(text(name))) for name in names}
         weights = more.pop("weights", {})
         lines = "".join(f"server 127.0.0.1:${n}{' weight=%d' % weights[n] if n in weights else ''}; " for n in names)
-        gateway = self.gateway(f"upstream app {{ {lines} {options} }}\n"
-                               "tenant acme { host acme.test; authenticate none; upstream app; }", **servers, **more)
+        gateway = self.gateway(
+            f"upstream app {{ {lines} {options} }}\n"
+            "tenant acme { host acme.test; authenticate none; upstream app; }",
+            **servers,
+            **more,
+        )
         return servers, gateway
 
     def test_round_robin_keeps_to_the_weights_exactly(self):
@@ -283,6 +314,7 @@ class Balance(Case):
                     if request.target == "/hold":
                         release.wait(20)
                     peer.send(text(name))
+
             return serve
 
         servers, gateway = self.several("a", "b", behaviour=behaviour, options="balance least_requests;", workers=1)
@@ -306,10 +338,16 @@ class Balance(Case):
         ill = {"a": False, "b": False}
 
         def behaviour(name):
-            return answer(lambda request: text(name, status="503 Ill" if request.target == "/healthz" and ill[name] else "200 OK"))
+            return answer(
+                lambda request: text(name, status="503 Ill" if request.target == "/healthz" and ill[name] else "200 OK")
+            )
 
-        servers, gateway = self.several("a", "b", behaviour=behaviour,
-                                        options="balance round_robin; health_check /healthz interval=50ms timeout=1s fall=3 rise=2;")
+        servers, gateway = self.several(
+            "a",
+            "b",
+            behaviour=behaviour,
+            options="balance round_robin; health_check /healthz interval=50ms timeout=1s fall=3 rise=2;",
+        )
 
         def healthy(name):
             server = f"127.0.0.1:{servers[name].port}"
@@ -347,7 +385,9 @@ class Balance(Case):
                     bad = count[0] % 3 != 0  # two failures, one success, over and over
                 peer.send(text("x", status="500 Ill" if bad else "200 OK"))
 
-        gateway = self.simple(self.upstream(behaviour), block="health_check /healthz interval=20ms timeout=1s fall=3 rise=1;")
+        gateway = self.simple(
+            self.upstream(behaviour), block="health_check /healthz interval=20ms timeout=1s fall=3 rise=1;"
+        )
         while count[0] < 25:
             self.assertEqual(gateway.metrics().sum("gateway_upstream_healthy"), 1)
             self.assertEqual(self.get(gateway).status, 200)
@@ -360,7 +400,9 @@ class Balance(Case):
                     return
                 peer.send(text("ok"))
 
-        gateway = self.simple(self.upstream(behaviour), block="health_check /healthz interval=50ms timeout=50ms fall=2 rise=1;")
+        gateway = self.simple(
+            self.upstream(behaviour), block="health_check /healthz interval=50ms timeout=50ms fall=2 rise=1;"
+        )
         self.until(lambda: gateway.metrics().sum("gateway_upstream_healthy") == 0, "the server out")
 
     def test_max_connections_queues_and_loses_nothing(self):
@@ -391,8 +433,11 @@ class Balance(Case):
 
     def test_names_are_resolved(self):
         upstream = self.upstream()
-        gateway = self.gateway("""upstream app { server localhost:$app; }
-            tenant acme { host acme.test; authenticate none; upstream app; }""", app=upstream)
+        gateway = self.gateway(
+            """upstream app { server localhost:$app; }
+            tenant acme { host acme.test; authenticate none; upstream app; }""",
+            app=upstream,
+        )
         self.until(lambda: self.get(gateway).status == 200, "localhost resolved")
 
 
@@ -400,7 +445,8 @@ class Hostile(Case):
     """What an upstream sends beyond or beside an answer reaches nobody."""
 
     def twice(self, data, second=b"clean", status=200, method="GET"):
-        """The first connection answers with `data`, any other with `second`: the next request must not see the first."""
+        """The first connection answers with `data`, any other with `second`: the next request must get the latter."""
+
         def behaviour(peer):
             if peer.number == 0:
                 peer.read_request()
@@ -480,12 +526,16 @@ class Hostile(Case):
         gateway = self.simple(self.upstream(behaviour))
         for _ in range(5):
             with RawClient(gateway.plain) as client:
-                client.send_as_taken(b"POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300000)
+                client.send_as_taken(
+                    b"POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300000
+                )
                 response = client.read_response()
                 self.assertIn(response.status, (413, 502), response)
 
     def test_an_unasked_101(self):
-        upstream = self.upstream(answer(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nraw"))
+        upstream = self.upstream(
+            answer(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nraw")
+        )
         gateway = self.simple(upstream)
         self.assert_problem(self.get(gateway), 502, "bad-upstream")
 
@@ -507,8 +557,19 @@ class Hostile(Case):
         self.assert_problem(self.get(gateway), 502, "bad-upstream")
 
     def test_control_bytes_in_an_answers_fields(self):
-        for line in (b"X: a\0b", b"X: a\rb", b"X: a\nY: b", b"X\0: a", b"X : a", b" X: a", b"X: a\r\n folded", b"Content-Length: 5, 5",
-                     b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked\r\nContent-Length: 3", b"Content-Length: -1"):
+        for line in (
+            b"X: a\0b",
+            b"X: a\rb",
+            b"X: a\nY: b",
+            b"X\0: a",
+            b"X : a",
+            b" X: a",
+            b"X: a\r\n folded",
+            b"Content-Length: 5, 5",
+            b"Transfer-Encoding: gzip",
+            b"Transfer-Encoding: chunked\r\nContent-Length: 3",
+            b"Content-Length: -1",
+        ):
             with self.subTest(line=line):
                 gateway = self.simple(self.upstream(answer_and_close(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\nabc")))
                 self.assert_problem(self.get(gateway), 502, "bad-upstream")
@@ -517,10 +578,14 @@ class Hostile(Case):
     def test_a_tenants_broken_upstream_is_nobody_elses_trouble(self):
         bad = self.upstream(lambda peer: peer.read_request() and peer.wait_for_end())
         good = self.upstream()
-        gateway = self.gateway("""upstream bad { server 127.0.0.1:$bad; max_connections 4; response_timeout 20s; }
+        gateway = self.gateway(
+            """upstream bad { server 127.0.0.1:$bad; max_connections 4; response_timeout 20s; }
             upstream good { server 127.0.0.1:$good; }
             tenant acme { host acme.test; authenticate none; upstream bad; }
-            tenant globex { host globex.test; authenticate none; upstream good; }""", bad=bad, good=good)
+            tenant globex { host globex.test; authenticate none; upstream good; }""",
+            bad=bad,
+            good=good,
+        )
         for _ in range(100):
             self.connect(gateway.plain).send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
         began = time.monotonic()

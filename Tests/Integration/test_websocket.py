@@ -1,9 +1,7 @@
 """Upgraded connections, with the `websockets` library on both ends and by hand."""
 
 import asyncio
-import base64
 import os
-import ssl
 import threading
 
 import websockets
@@ -13,8 +11,10 @@ from Support.client import RawClient
 from Support.load import Load
 from Support.upstream import answer, text
 
-ASK = ("GET /socket HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+ASK = (
+    "GET /socket HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
@@ -69,9 +69,15 @@ class WebSocket(Case):
     def open(self, gateway, tls=False, **options):
         if tls:
             options["ssl"] = self.authority.context(alpn=())
-        return websockets.connect(("wss" if tls else "ws") + "://acme.test/socket?room=1", host="127.0.0.1",
-                                  port=gateway.tls if tls else gateway.plain, max_size=None, open_timeout=10, ping_interval=None,
-                                  **options)
+        return websockets.connect(
+            ("wss" if tls else "ws") + "://acme.test/socket?room=1",
+            host="127.0.0.1",
+            port=gateway.tls if tls else gateway.plain,
+            max_size=None,
+            open_timeout=10,
+            ping_interval=None,
+            **options,
+        )
 
     def echo(self, tls):
         server, gateway = self.served()
@@ -176,8 +182,11 @@ class WebSocket(Case):
             while data := peer.stream.exactly(1):
                 peer.send(data)
 
-        gateway = self.simple(self.upstream(behaviour), top="limits { header_timeout 200ms; body_timeout 200ms; idle_timeout 30s; }",
-                              block="response_timeout 200ms;")
+        gateway = self.simple(
+            self.upstream(behaviour),
+            top="limits { header_timeout 200ms; body_timeout 200ms; idle_timeout 30s; }",
+            block="response_timeout 200ms;",
+        )
         with RawClient(gateway.plain) as client:
             client.send(ASK)
             self.assertEqual(client.read_head().status, 101)
@@ -211,8 +220,10 @@ class WebSocket(Case):
         upstream = self.upstream()
         gateway = self.simple(upstream)
         with RawClient(gateway.plain) as client:
-            client.send("GET / HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-                        "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n")
+            client.send(
+                "GET / HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+                "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
+            )
             self.assertEqual(client.read_response().status, 200)
         seen = upstream.next_request()
         self.assertNotIn("upgrade", seen.fields)

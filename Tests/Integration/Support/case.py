@@ -81,7 +81,9 @@ class Case(unittest.TestCase):
         return self.gateway(
             top + "\nupstream app { server 127.0.0.1:$app; " + block + " }\n"
             "tenant acme { host acme.test; authenticate none; upstream app; " + tenant + " }\n",
-            app=upstream, **options)
+            app=upstream,
+            **options,
+        )
 
     def connect(self, port, **options):
         client = RawClient(port, **options)

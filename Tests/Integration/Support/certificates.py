@@ -15,9 +15,25 @@ class Authority:
         os.makedirs(folder, exist_ok=True)
         self.certificate = os.path.join(folder, "ca.crt")
         self.key = os.path.join(folder, "ca.key")
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                "-subj", "/CN=Integration Test CA", "-addext", "basicConstraints=critical,CA:TRUE",
-                "-keyout", self.key, "-out", self.certificate)
+        openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=Integration Test CA",
+            "-addext",
+            "basicConstraints=critical,CA:TRUE",
+            "-keyout",
+            self.key,
+            "-out",
+            self.certificate,
+        )
         self._leaves = {}
 
     def leaf(self, *names, tag="", rsa=False):
@@ -26,12 +42,37 @@ class Authority:
         if wanted not in self._leaves:
             base = os.path.join(self.folder, (tag + names[0]).replace("*", "_"))
             kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-            openssl("req", "-newkey", *kind, "-nodes", "-subj", f"/CN={names[0]}/O={tag or 'test'}",
-                    "-keyout", base + ".key", "-out", base + ".csr")
+            openssl(
+                "req",
+                "-newkey",
+                *kind,
+                "-nodes",
+                "-subj",
+                f"/CN={names[0]}/O={tag or 'test'}",
+                "-keyout",
+                base + ".key",
+                "-out",
+                base + ".csr",
+            )
             with open(base + ".ext", "w") as out:
                 out.write("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
-            openssl("x509", "-req", "-in", base + ".csr", "-CA", self.certificate, "-CAkey", self.key,
-                    "-CAcreateserial", "-days", "30", "-extfile", base + ".ext", "-out", base + ".crt")
+            openssl(
+                "x509",
+                "-req",
+                "-in",
+                base + ".csr",
+                "-CA",
+                self.certificate,
+                "-CAkey",
+                self.key,
+                "-CAcreateserial",
+                "-days",
+                "30",
+                "-extfile",
+                base + ".ext",
+                "-out",
+                base + ".crt",
+            )
             self._leaves[wanted] = (base + ".crt", base + ".key")
         return self._leaves[wanted]
 

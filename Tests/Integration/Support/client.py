@@ -38,7 +38,8 @@ class RawClient:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls:
                 self.socket = tls.wrap_socket(
-                    self.socket, server_hostname=sni, session=session, suppress_ragged_eofs=False)
+                    self.socket, server_hostname=sni, session=session, suppress_ragged_eofs=False
+                )
         except BaseException:
             self.socket.close()
             raise

@@ -1,4 +1,4 @@
-"""The corpora of malformed messages that the parser's own tests use: `name | status or ok | reason | bytes`, a case a line."""
+"""The malformed messages of the parser's own tests: `name | status or ok | reason | bytes`, a case a line."""
 
 import os
 import re
@@ -37,6 +37,12 @@ def read(name):
             if not line.strip() or line.startswith(b"#"):
                 continue
             name, expected, reason, data = line.split(b"|", 3)
-            cases.append(Line(name.strip().decode(), expected.strip().decode(), reason.strip().decode(),
-                              unescape(data.removeprefix(b" "))))
+            cases.append(
+                Line(
+                    name.strip().decode(),
+                    expected.strip().decode(),
+                    reason.strip().decode(),
+                    unescape(data.removeprefix(b" ")),
+                )
+            )
     return cases

@@ -17,8 +17,11 @@ class Metrics:
 
     def samples(self, name, **labels):
         """[(labels, value)] of the samples of that name that carry these labels."""
-        return [(dict(key), value) for (sample, key), value in self.values.items()
-                if sample == name and all(dict(key).get(label) == wanted for label, wanted in labels.items())]
+        return [
+            (dict(key), value)
+            for (sample, key), value in self.values.items()
+            if sample == name and all(dict(key).get(label) == wanted for label, wanted in labels.items())
+        ]
 
     def sum(self, name, **labels):
         return sum(value for _, value in self.samples(name, **labels))
@@ -50,7 +53,7 @@ def parse_labels(text):
 def family_of(sample, types):
     for suffix in ("", "_bucket", "_sum", "_count", "_total", "_info", "_created"):
         if sample.endswith(suffix):
-            base = sample[:len(sample) - len(suffix)] if suffix else sample
+            base = sample[: len(sample) - len(suffix)] if suffix else sample
             if base in types:
                 return base
     return None

@@ -11,14 +11,17 @@ import subprocess
 import time
 
 from . import exposition
-from .client import RawClient, until
+from .client import until
 from .ports import free_port
 
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BINARY = os.path.abspath(os.environ.get("GATEWAY") or os.path.join(REPOSITORY, ".build", "release", "gateway"))
 
-CRASH = re.compile(r"fatal error|crash|segmentation|illegal instruction|precondition|assertion failed|sanitizer|"
-                   r"backtrace|uncaught|double free|corrupt", re.IGNORECASE)
+CRASH = re.compile(
+    r"fatal error|crash|segmentation|illegal instruction|precondition|assertion failed|sanitizer|"
+    r"backtrace|uncaught|double free|corrupt",
+    re.IGNORECASE,
+)
 
 PREAMBLE = """\
 workers $workers;
@@ -38,12 +41,18 @@ def end_with_parent():
 
 
 class Gateway:
-    """`configuration` is gateway.conf with `$name` for the values given; `$plain`, `$tls` and `$admin` are free ports."""
+    """`configuration` is gateway.conf with `$name` for the values given; `$plain`, `$tls`, `$admin` are free ports."""
 
     def __init__(self, folder, configuration, preamble=True, workers=2, **values):
         self.folder = folder
-        self.values = {"workers": workers, "plain": free_port(), "tls": free_port(), "admin": free_port(),
-                       "folder": folder, **values}
+        self.values = {
+            "workers": workers,
+            "plain": free_port(),
+            "tls": free_port(),
+            "admin": free_port(),
+            "folder": folder,
+            **values,
+        }
         self.preamble = preamble
         self.file = os.path.join(folder, "gateway.conf")
         self.process = None
@@ -67,9 +76,15 @@ class Gateway:
         self._out = open(os.path.join(self.folder, "stdout"), "ab")
         self._err = open(os.path.join(self.folder, "stderr"), "ab")
         self.process = subprocess.Popen(
-            [BINARY] + (arguments or ["run", "-c", self.file]), cwd=self.folder, stdin=subprocess.DEVNULL,
-            stdout=self._out, stderr=self._err, start_new_session=True, preexec_fn=end_with_parent,
-            env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(environment or {})})
+            [BINARY] + (arguments or ["run", "-c", self.file]),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._err,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+            env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(environment or {})},
+        )
         if wait:
             self.wait_ready(within)
         return self
@@ -197,12 +212,15 @@ class Gateway:
     def log_lines(self, name="access.log"):
         """Every whole line of the access log, as objects."""
         text = self._read(name)
-        return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def log_line(self, matches, within=5, name="access.log"):
         """Waits for a line that matches."""
-        return until(lambda: next((line for line in self.log_lines(name) if matches(line)), None),
-                     "a line in the access log", within)
+        return until(
+            lambda: next((line for line in self.log_lines(name) if matches(line)), None),
+            "a line in the access log",
+            within,
+        )
 
     # --- what it uses
 
@@ -222,5 +240,12 @@ class Gateway:
 
 def command(*arguments, cwd=None, within=20):
     """Runs the gateway's command line and gives the finished process with its output as text."""
-    return subprocess.run([BINARY, *arguments], cwd=cwd, capture_output=True, text=True, timeout=within,
-                          stdin=subprocess.DEVNULL, env={**os.environ, "SWIFT_BACKTRACE": "enable=no"})
+    return subprocess.run(
+        [BINARY, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=within,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "SWIFT_BACKTRACE": "enable=no"},
+    )

@@ -7,11 +7,15 @@ from .client import RawClient
 
 
 class Load:
-    """Sends GETs over `connections` kept connections (each over a new one when `fresh`) until stopped. A connection that the gateway closed in the orderly
-    way, saying so in the answer before, is opened again; everything else that is not a 200 is a failure."""
+    """Sends GETs over `connections` kept connections (each over a new one when `fresh`) until stopped.
 
-    def __init__(self, port, host="acme.test", connections=4, target="/", pause=0.0, expect=200,
-                 fresh=False, **options):
+    A connection that the gateway closed in the orderly way, saying so in the answer before, is opened again; everything
+    else that is not a 200 is a failure.
+    """
+
+    def __init__(
+        self, port, host="acme.test", connections=4, target="/", pause=0.0, expect=200, fresh=False, **options
+    ):
         self.port, self.host, self.target, self.pause, self.expect = port, host, target, pause, expect
         self.options, self.fresh = options, fresh
         self.failures, self.latencies = [], []

@@ -17,8 +17,9 @@ class Nginx:
         self.www = os.path.join(folder, "www")
         for name in ("www", "logs", "tmp"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
-        temporary = "".join(f"{kind}_temp_path {folder}/tmp/{kind};\n"
-                            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        temporary = "".join(
+            f"{kind}_temp_path {folder}/tmp/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
         self.file = os.path.join(folder, "nginx.conf")
         with open(self.file, "w") as out:
             out.write(f"""
@@ -38,9 +39,14 @@ http {{
 }}
 """)
         self.log = open(os.path.join(folder, "logs", "stderr"), "wb")
-        self.process = subprocess.Popen(["nginx", "-p", folder, "-e", f"{folder}/logs/error.log", "-c", self.file],
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                                        start_new_session=True, preexec_fn=end_with_parent)
+        self.process = subprocess.Popen(
+            ["nginx", "-p", folder, "-e", f"{folder}/logs/error.log", "-c", self.file],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
         until(self._answers, f"nginx on {self.port}")
 
     def _answers(self):

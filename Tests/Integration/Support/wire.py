@@ -5,7 +5,7 @@ import ssl
 
 
 class Truncated(Exception):
-    """The peer ended the connection inside a message. `how` is "end", "reset" or "ragged" (TLS without close_notify)."""
+    """The peer ended the connection inside a message: `how` is "end", "reset" or "ragged" (no close_notify)."""
 
     def __init__(self, how, have=b""):
         super().__init__(f"the message broke off ({how}) after {bytes(have[-200:])!r}")
