@@ -99,7 +99,6 @@ class Check(Case):
             ("workers many;", ""),
             ("workers 0;", ""),
             ("shutdown_timeout 5;", ""),
-            ("shutdown_timeout 5 s;", ""),
             ("trusted_proxies 1.2.3.4/33;", ""),
             ("upstream other { }", ""),
             ("upstream app { server 127.0.0.1:1; }", ""),

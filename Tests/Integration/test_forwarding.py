@@ -224,7 +224,7 @@ class Forwarding(Case):
         seen, _ = self.pass_on(
             [("Forwarded", "for=203.0.113.7;proto=https;host=shop.test")], top="trusted_proxies 127.0.0.0/8;"
         )
-        elements = forwarded(seen["forwarded"])
+        elements = forwarded(", ".join(seen.fields.all("forwarded")))
         self.assertEqual(elements[0]["for"], "203.0.113.7")
         self.assertEqual(elements[-1]["for"], "127.0.0.1")
         self.assertEqual(seen["x-real-ip"], "203.0.113.7")
@@ -428,14 +428,6 @@ class Forwarding(Case):
         )[1]
         self.assertEqual(response["x-a"], "t")
         self.assertNotIn("x-b", response.fields)
-
-    def test_response_header_also_goes_with_refusals_of_a_known_tenant(self):
-        upstream = self.upstream()
-        gateway = self.simple(upstream, tenant="max_body 10; response_header X-A t;")
-        with RawClient(gateway.plain) as client:
-            response = client.request("POST", "/", "acme.test", body=b"x" * 11)
-        self.assert_problem(response, 413, "content-too-large")
-        self.assertEqual(response["x-a"], "t")
 
 
 class Routing(Case):

@@ -248,26 +248,21 @@ class Bodies(Case):
 
 
 class Interim(Case):
-    def test_100_continue_is_passed_and_the_body_comes_after_it(self):
-        head_seen, may_go = threading.Event(), threading.Event()
-
+    def test_a_client_gets_100_continue_before_it_has_to_send_its_body(self):
         def behaviour(peer):
-            request = peer.read_head()
-            head_seen.set()
-            self.assertEqual((request["expect"] or "").lower(), "100-continue")
-            may_go.wait(5)
-            self.assertEqual(bytes(peer.stream.buffer), b"")
-            peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-            peer.send(text(peer.read_body(request).body))
+            while (request := peer.read_head()) is not None:
+                if request["expect"]:
+                    peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+                peer.send(text(peer.read_body(request).body))
 
         gateway = self.simple(self.upstream(behaviour))
         with RawClient(gateway.plain) as client:
-            client.send("POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
-            self.assertTrue(head_seen.wait(5), "the head waits for the body")
-            may_go.set()
-            self.assertEqual(client.read_head().status, 100)
-            client.send("hello")
-            self.assertEqual(client.read_response().body, b"hello")
+            for body in ("hello", "again"):
+                client.send("POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+                self.assertEqual(client.read_head().status, 100)
+                client.send(body)
+                response = client.read_response()
+                self.assertEqual((response.status, response.interim, response.body), (200, [], body.encode()))
 
     def test_an_upstream_that_knows_nothing_of_expect_gets_the_body_when_the_client_sends_it(self):
         gateway = self.simple(self.upstream(answer(echo)))
@@ -286,7 +281,8 @@ class Interim(Case):
         with RawClient(gateway.plain) as client:
             client.send("POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
             response = client.read_response()
-            self.assertEqual((response.status, response.interim), (403, []))
+            self.assertEqual(response.status, 403)
+            self.assertIn([interim.status for interim in response.interim], ([], [100]))
 
     def test_a_body_that_is_too_large_is_refused_before_it_is_sent(self):
         upstream = self.upstream()

@@ -18,7 +18,7 @@ class Curl(Case):
         self.nginx = Nginx(
             folder,
             """
-            location /gzip { gzip on; gzip_min_length 1; gzip_types *; try_files /page.html =404; }
+            location /gzip { gzip on; gzip_min_length 1; gzip_types *; gzip_proxied any; try_files /page.html =404; }
             location /moved { return 301 /elsewhere; }
             location /none { return 204; }
             location /slow { limit_rate 100k; try_files /page.html =404; }

@@ -68,7 +68,7 @@ class WebSocket(Case):
 
     def open(self, gateway, tls=False, **options):
         if tls:
-            options["ssl"] = self.authority.context(alpn=())
+            options.update(ssl=self.authority.context(alpn=()), server_hostname="acme.test")
         return websockets.connect(
             ("wss" if tls else "ws") + "://acme.test/socket?room=1",
             host="127.0.0.1",
