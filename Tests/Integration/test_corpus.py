@@ -2,13 +2,12 @@
 
 import os
 import re
-import socket
 import unittest
 
 from Support import corpus
 from Support.case import Case
 from Support.client import Malformed, RawClient, Truncated
-from Support.upstream import drained
+from Support.upstream import drained, text
 
 MARK = "passed-on"
 
@@ -57,7 +56,7 @@ class Corpus(Case):
 
     def test_good_requests(self):
         cases = [case for case in corpus.read("requests.txt") if case.status is None]
-        upstream = self.upstream()
+        upstream = self.upstream(lambda peer: peer.read_head() and peer.send(text("ok", fields=["Connection: close"])))
         gateway = self.gateway(
             "upstream app { server 127.0.0.1:$app; }\ntenant acme { host "
             + " ".join(self.hosts(cases))
@@ -67,14 +66,11 @@ class Corpus(Case):
         for case in cases:
             with self.subTest(case=repr(case)), RawClient(gateway.plain) as client:
                 client.send(case.data)
-                if re.search(rb"\r\nexpect:", case.data, re.IGNORECASE):
-                    client.socket.shutdown(socket.SHUT_WR)
                 method = case.data.lstrip().split(b" ")[0].decode()
                 self.assertLess(client.read_response(method).status, 400, f"{case.data[:300]!r}")
 
-    def test_malformed_answers(self):
-        cases = corpus.read("responses.txt")
-        self.assertGreaterEqual(len([case for case in cases if case.status]), 50)
+    def answering(self, cases, check):
+        """Has each case sent by an upstream that closes then; `check(case, response)`, None being a broken transfer."""
         current = []
 
         def behaviour(peer):
@@ -82,19 +78,40 @@ class Corpus(Case):
                 peer.send(current[0].data)
                 drained(peer.socket)
 
-        upstream = self.upstream(behaviour)
-        gateway = self.simple(upstream, block="response_timeout 2s;")
+        gateway = self.simple(self.upstream(behaviour), block="response_timeout 2s;")
         for case in cases:
             current[:] = [case]
             with self.subTest(case=repr(case)), RawClient(gateway.plain) as client:
-                client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
-                if case.status is None:
-                    try:
-                        self.assertNotIn(client.read_response().status, (502, 504), f"{case.data[:300]!r}")
-                    except Truncated:
-                        pass  # the corpus has heads alone: their bodies end early
-                else:
-                    self.assert_problem(client.read_response(), 502, "bad-upstream")
+                upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n" if b" 101 " in case.data[:20] else ""
+                client.send(f"{case.method} / HTTP/1.1\r\nHost: acme.test\r\n{upgrade}\r\n")
+                try:
+                    response = client.read_response(case.method)
+                except Truncated:
+                    response = None
+                check(case, response)
+
+    def test_malformed_answers(self):
+        def check(case, response):
+            self.assertIsNotNone(response, f"{case} began to be passed on")
+            self.assertEqual(response.status, 502, f"{case.data[:300]!r}")
+            if case.method != "HEAD":
+                self.assert_problem(response, 502, "bad-upstream")
+
+        # How large an answer's head may be is the gateway's to say: the corpus has the parser's tests in mind.
+        cases = [case for case in corpus.read("responses.txt") if case.status]
+        cases = [case for case in cases if not case.reason.startswith(("tooManyFields", "headTooLarge"))]
+        self.assertGreaterEqual(len(cases), 50)
+        self.answering(cases, check)
+
+    def test_good_answers(self):
+        def check(case, response):
+            status = int(case.data.split(b" ", 2)[1][:3])
+            if status == 101 or status >= 200:
+                self.assertEqual(response and response.status, status, f"{case.data[:300]!r}")
+            else:
+                self.assert_problem(response, 502)  # nothing came after the interim answer
+
+        self.answering([case for case in corpus.read("responses.txt") if case.status is None], check)
 
     def test_malformed_chunks_from_a_client_and_from_an_upstream(self):
         cases = [case for case in corpus.read("chunked.txt") if case.status]

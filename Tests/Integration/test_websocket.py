@@ -1,6 +1,7 @@
 """Upgraded connections, with the `websockets` library on both ends and by hand."""
 
 import asyncio
+import http
 import os
 import threading
 
@@ -34,7 +35,7 @@ class EchoServer:
 
         async def plain(path, headers):
             if "Upgrade" not in headers:
-                return 200, [], b"plain"
+                return http.HTTPStatus.OK, [], b"plain"
 
         async def serve():
             self.server = await websockets.serve(handle, "127.0.0.1", 0, max_size=None, process_request=plain)

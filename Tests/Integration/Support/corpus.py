@@ -1,4 +1,4 @@
-"""The malformed messages of the parser's own tests: `name | status or ok | reason | bytes`, a case a line."""
+"""The messages of the parser's own tests: `name | status or ok | reason | bytes`, a case a line."""
 
 import os
 import re
@@ -10,9 +10,9 @@ ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([rnt0\\{}|]))|\{([0-9]+)\*((?:\\.
 PLAIN = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\", b"{": b"{", b"}": b"}", b"|": b"|"}
 
 
-class Line:
-    def __init__(self, name, expected, reason, data):
-        self.name, self.expected, self.reason, self.data = name, expected, reason, data
+class Case:
+    def __init__(self, name, expected, reason, data, method):
+        self.name, self.expected, self.reason, self.data, self.method = name, expected, reason, data, method
         self.status = int(expected) if expected.isdigit() else None
 
     def __repr__(self):
@@ -31,18 +31,14 @@ def unescape(text):
 
 
 def read(name):
+    """The cases of a file. Answers have one column more: the method that they answer."""
+    answers = name == "responses.txt"
     cases = []
     with open(os.path.join(FOLDER, name), "rb") as file:
         for line in file.read().split(b"\n"):
             if not line.strip() or line.startswith(b"#"):
                 continue
-            name, expected, reason, data = line.split(b"|", 3)
-            cases.append(
-                Line(
-                    name.strip().decode(),
-                    expected.strip().decode(),
-                    reason.strip().decode(),
-                    unescape(data.removeprefix(b" ")),
-                )
-            )
+            name, expected, reason, *method, data = line.split(b"|", 4 if answers else 3)
+            words = [word.strip().decode() for word in (name, expected, reason)]
+            cases.append(Case(*words, unescape(data.removeprefix(b" ")), method[0].strip().decode() if method else None))
     return cases
