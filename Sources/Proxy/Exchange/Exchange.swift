@@ -18,7 +18,7 @@ import Tenancy
 /// Belongs to a client connection's framing through `ClientConnection` and to an upstream's through `UpstreamConnection`;
 /// knows nothing of either one's bytes on the wire but heads and bodies. Reused for request after request.
 final class Exchange {
-    unowned let worker: Worker
+    unowned(unsafe) let worker: Worker
     private(set) unowned(unsafe) var client: ClientConnection
     var upstream: UpstreamConnection?
     private(set) var balancer: Balancer?

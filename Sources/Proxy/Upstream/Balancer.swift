@@ -6,7 +6,7 @@ import Net
 /// One loop's view of an upstream: which server is next, who waits for a connection, how many retries are left.
 final class Balancer {
     let upstream: Upstream
-    unowned let worker: Worker
+    unowned(unsafe) let worker: Worker
     private let pools: [ServerPool]
     /// Smooth weighted round robin: each turn every server gains its weight, and the winner pays the sum.
     private var gained: [Int]
@@ -152,7 +152,7 @@ final class Balancer {
 
 /// The turn in which those who wait for a connection are served: one of its own, never in the middle of somebody else's.
 final class WaitingTurn: Source {
-    private unowned let balancer: Balancer
+    private unowned(unsafe) let balancer: Balancer
 
     init(_ balancer: Balancer) {
         self.balancer = balancer

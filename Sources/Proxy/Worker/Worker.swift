@@ -386,7 +386,7 @@ public final class Worker {
 
 /// Keeps a worker's wall clock right to the quarter second, and its log moving.
 private final class Ticker: Source {
-    private unowned let worker: Worker
+    private unowned(unsafe) let worker: Worker
     private static let period: UInt64 = 250_000_000
 
     init(worker: Worker) {
