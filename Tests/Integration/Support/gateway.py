@@ -234,6 +234,13 @@ class Gateway:
         raise AssertionError("no RssAnon")
 
     @property
+    def cpu(self):
+        """Seconds of CPU used so far."""
+        with open(f"/proc/{self.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
