@@ -72,11 +72,11 @@ class Gateway:
 
     # --- the process
 
-    def start(self, wait=True, within=10, arguments=None, environment=None):
+    def start(self, wait=True, within=10, arguments=None, environment=None, program=BINARY):
         self._out = open(os.path.join(self.folder, "stdout"), "ab")
         self._err = open(os.path.join(self.folder, "stderr"), "ab")
         self.process = subprocess.Popen(
-            [BINARY] + (arguments or ["run", "-c", self.file]),
+            [program] + (arguments or ["run", "-c", self.file]),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=self._out,
