@@ -368,6 +368,11 @@ public final class Worker {
         return UnsafeRawBufferPointer(start: from, count: end - from)
     }
 
+    /// The log's writer has no counters of its own; the first worker counts for it.
+    func countLostLines() {
+        if index == 0 { metrics.logDropped.add(logWriter.takeLost()) }
+    }
+
     // MARK: Time
 
     /// Wall time, nanoseconds, of a monotonic time.
@@ -401,6 +406,7 @@ private final class Ticker: Source {
         worker.refreshTime()
         worker.metrics.staleEvents.add(loop.takeStaleEvents())
         worker.accessLog?.flush(now: loop.now)
+        worker.countLostLines()
         loop.schedule(self, at: loop.now + Self.period)
     }
 }
