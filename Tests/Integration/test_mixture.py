@@ -1,4 +1,4 @@
-"""Randomised traffic, from seeds that a failure names: however bytes are cut, whoever dies, each gets his own answer whole."""
+"""Randomised traffic, from a seed that failures name: however bytes are cut, whoever dies, each gets his own answer."""
 
 import os
 import random
@@ -51,7 +51,7 @@ class Mixture(Case):
     seconds = 60
 
     def run_threads(self, count, body, seconds):
-        """Runs `body(rng)` over and over in threads until time is up; gives how often, or fails with its first failure."""
+        """Runs `body(rng)` over and over in threads until time is up; gives how often. Fails with the first failure."""
         failures, done, end = [], [0], time.monotonic() + seconds
 
         def work(number):
@@ -194,7 +194,8 @@ class Mixture(Case):
             self.upstream(record=False),
             top="limits { header_timeout 300ms; }\n" + self.tls_listener(self.leaf("acme.test")),
         )
-        good = b"POST /a?b HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        good = b"POST /a?b HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n"
+        good += b"5\r\nhello\r\n0\r\n\r\n"
 
         def connection(rng):
             data = bytearray(good * rng.randrange(1, 4))

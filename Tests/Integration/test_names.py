@@ -1,6 +1,7 @@
 """Names of servers: looked up again as they change, and never by a loop that others wait for.
 
-The gateway runs in a mount namespace of its own with another /etc/hosts and /etc/resolv.conf, which only root may make."""
+The gateway runs in a mount namespace of its own with another /etc/hosts and /etc/resolv.conf, which only root may make.
+"""
 
 import os
 import shutil
@@ -44,7 +45,9 @@ class Names(Case):
         self.assertEqual(client.request("GET", "/", "acme.test").body, b"one")
         with open(hosts, "w") as out:
             out.write("127.0.0.2 app.internal\n")
-        self.until(lambda: client.request("GET", "/", "acme.test").body == b"two", "the new address", within=20, every=0.1)
+        self.until(
+            lambda: client.request("GET", "/", "acme.test").body == b"two", "the new address", within=20, every=0.1
+        )
         with open(hosts, "w") as out:
             out.write("")  # the name is gone: what was known goes on
         time.sleep(0.2)

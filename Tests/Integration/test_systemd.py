@@ -74,7 +74,8 @@ class Systemd(Case):
         early.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
         # LISTEN_PID must be the gateway's own: a shell in between becomes it.
         code = (
-            "import os, sys\nos.dup2(int(sys.argv[1]), 3)\nos.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
+            "import os, sys\nos.dup2(int(sys.argv[1]), 3)\n"
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
             "os.execv(sys.argv[2], [sys.argv[2], 'run', '-c', sys.argv[3]])"
         )
         gateway._out, gateway._err = (open(os.path.join(gateway.folder, name), "ab") for name in ("stdout", "stderr"))

@@ -72,14 +72,14 @@ class Gateway:
 
     # --- the process
 
-    def start(self, wait=True, within=10, arguments=None, environment=None, program=BINARY):
+    def start(self, wait=True, within=10, arguments=None, environment=None, program=BINARY, stdout=None):
         self._out = open(os.path.join(self.folder, "stdout"), "ab")
         self._err = open(os.path.join(self.folder, "stderr"), "ab")
         self.process = subprocess.Popen(
             [program] + (arguments or ["run", "-c", self.file]),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=self._out,
+            stdout=self._out if stdout is None else stdout,
             stderr=self._err,
             start_new_session=True,
             preexec_fn=end_with_parent,
