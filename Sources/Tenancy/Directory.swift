@@ -1,6 +1,7 @@
 import Base
 import Configuration
 import Crypto
+import Glibc
 
 /// All tenants of one configuration, and who owns which host. Immutable: a reload builds another one beside it.
 public final class Directory: Sendable {
@@ -50,11 +51,11 @@ public final class Directory: Sendable {
                 if host.hasPrefix("*.") {
                     wildcard.append((String(host.dropFirst(2)), Int32(index)))
                 } else {
-                    exact.append((host, Int32(index)))
+                    exact.append((Self.withoutBrackets(host), Int32(index)))
                 }
             }
         }
-        for host in sharedHosts { exact.append((host, Int32(tenants.count))) }
+        for host in sharedHosts { exact.append((Self.withoutBrackets(host), Int32(tenants.count))) }
         self.tenants = tenants
         self.exact = HostTable(exact)
         ids = HostTable(settings.enumerated().map { ($0.element.id, Int32($0.offset)) })
@@ -84,12 +85,11 @@ public final class Directory: Sendable {
         var count = host.count
         if count > 1, host[count - 1] == 0x2E { count -= 1 }
         guard count > 0, count <= 255 else { return .nobody }
+        if memchr(host.baseAddress!, 0x3A, count) != nil { return owner(addressLiteral: host) }
         return withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { name -> HostOwner in
             for i in 0..<count { name[i] = ASCII.lowercase(host[i]) }
             let lowered = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(name)[0..<count])
-            if let index = exact.find(lowered) {
-                return Int(index) < tenants.count ? .tenant(tenants[Int(index)]) : .shared
-            }
+            if let index = exact.find(lowered) { return owner(index) }
             if wildcard.isEmpty { return .nobody }
             for i in 1..<max(count, 1) where lowered[i - 1] == 0x2E {
                 if let index = wildcard.find(UnsafeRawBufferPointer(rebasing: lowered[i...])) {
@@ -100,9 +100,33 @@ public final class Directory: Sendable {
         }
     }
 
+    private func owner(_ index: Int32) -> HostOwner {
+        Int(index) < tenants.count ? .tenant(tenants[Int(index)]) : .shared
+    }
+
     /// The tenant of a host name; nil where it is nobody's or everybody's.
     public func tenant(host: UnsafeRawBufferPointer) -> Tenant? {
         if case .tenant(let tenant) = owner(host: host) { tenant } else { nil }
+    }
+
+    /// An IPv6 address has many spellings: both sides are brought to the system's own.
+    private func owner(addressLiteral host: UnsafeRawBufferPointer) -> HostOwner {
+        guard var name = Self.canonical(String(decoding: host, as: UTF8.self)) else { return .nobody }
+        return name.withUTF8 { exact.find(UnsafeRawBufferPointer($0)) }.map(owner) ?? .nobody
+    }
+
+    private static func canonical(_ text: String) -> String? {
+        var address = in6_addr()
+        guard inet_pton(AF_INET6, text, &address) == 1 else { return nil }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 46) { room in
+            inet_ntop(AF_INET6, &address, room.baseAddress, 46).map { String(cString: $0) }
+        }
+    }
+
+    private static func withoutBrackets(_ host: String) -> String {
+        guard host.hasPrefix("["), host.hasSuffix("]") else { return host }
+        let inner = String(host.dropFirst().dropLast())
+        return canonical(inner) ?? inner
     }
 
     public func tenant(host: String) -> Tenant? {

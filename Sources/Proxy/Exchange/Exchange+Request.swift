@@ -104,6 +104,7 @@ extension Exchange {
         out.append(base + run, bytes.count - 2 - run)
     }
 
+<<<<<<< HEAD
     /// RFC 7239 and its older relatives. What an untrusted client says about itself is replaced, not appended to.
     private func writeForwarding(_ bytes: UnsafeRawBufferPointer, to out: inout ByteWriter, trusted: Bool) {
         let peer = client.peerText
@@ -173,13 +174,15 @@ extension Exchange {
         return found
     }
 
+=======
+>>>>>>> main
     // MARK: Body
 
     /// Whether the client's next bytes can be taken: there is somewhere to put them.
     var wantsBody: Bool {
         guard let upstream, !answerIsDone else { return false }
         if isTunnel { return !upstream.isCongested }
-        return !requestIsDone && !answerHasBegun && upstream.state == .busy && !upstream.isCongested
+        return !requestIsDone && upstream.state == .busy && !upstream.isCongested && !upstream.isBroken
     }
 
     /// The next part of the body, as it was read.

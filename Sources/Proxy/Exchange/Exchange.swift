@@ -18,7 +18,7 @@ import Tenancy
 /// Belongs to a client connection's framing through `ClientConnection` and to an upstream's through `UpstreamConnection`;
 /// knows nothing of either one's bytes on the wire but heads and bodies. Reused for request after request.
 final class Exchange {
-    unowned let worker: Worker
+    unowned(unsafe) let worker: Worker
     private(set) unowned(unsafe) var client: ClientConnection
     var upstream: UpstreamConnection?
     private(set) var balancer: Balancer?
@@ -133,10 +133,22 @@ final class Exchange {
         setAside = nil
         let trusted = snapshot.trusts(client.peer)
         nameRequest(bytes, trusted: trusted)
-        if worker.accessLog != nil { noted.note(bytes, worker) }
+        if worker.accessLog != nil { noted.note(bytes, worker, client: trusted ? realClient(bytes) : nil) }
 
+<<<<<<< HEAD
         guard let tenant = identify(bytes, trusted: trusted) else { return false }
         attribute(to: tenant)
+=======
+        guard let tenant = snapshot.directory.tenant(host: bytes[worker.requestHead.host]) else {
+            return refuse(.misdirected, "this host is not served on this connection")
+        }
+        if let named = client.namedTenant, named != tenant.id {
+            return refuse(.misdirected, "this host is not served on this connection")
+        }
+        self.tenant = tenant
+        let state = worker.state(of: tenant)
+        tenantState = state
+>>>>>>> main
         if tenant.suspended { return refuse(.tenantSuspended, "this service is suspended") }
 
         guard let route = findRoute(bytes[worker.requestHead.path], of: tenant) else {
@@ -145,6 +157,7 @@ final class Exchange {
         self.route = route
         guard isAdmitted(to: route, bytes, trusted: trusted) else { return false }
         if let most = route.maxBody, requestRemaining > most { return refuse(.contentTooLarge, "the body is larger than allowed") }
+        if passedHere(bytes) > Limits.hopsMax { return refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { return refuse(.noHealthyUpstream, "no upstream") }
         balancer = worker.balancer(for: snapshot.upstreams[upstream])
         guard writeRequestHead(bytes, tenant, route, trusted: trusted) else { return refuse(.headersTooLarge, "the head is too large") }
@@ -215,6 +228,14 @@ final class Exchange {
         worker.loop.schedule(client, at: deadline)
     }
 
+    /// Nobody calls it back from now on.
+    private func stopWaiting() {
+        guard isWaiting else { return }
+        isWaiting = false
+        balancer?.stopWaiting(self)
+        worker.stopWaiting(self)
+    }
+
     /// This connection carries it from now on.
     func attempt(on connection: UpstreamConnection) {
         upstream = connection
@@ -253,7 +274,7 @@ final class Exchange {
 
     func connectFailed() {
         upstream = nil
-        retryOrRefuse(.badUpstream, "the upstream can't be reached", possible: balancer!.hasOther(than: triedPool))
+        retryOrRefuse(.badUpstream, "the upstream can't be reached", possible: balancer!.hasOther(than: triedPool) || (triedPool?.server.addresses.count ?? 0) > 1)
     }
 
     /// The upstream has closed or reset the connection, before or in the middle of its answer.
@@ -299,7 +320,7 @@ final class Exchange {
     }
 
     func clientGone() {
-        balancer?.stopWaiting(self)
+        stopWaiting()
         upstream?.shut()
         upstream = nil
         if status == 0 { status = 499 }
@@ -308,9 +329,7 @@ final class Exchange {
 
     func clientTimedOut() {
         if isWaiting {
-            balancer?.stopWaiting(self)
-            worker.stopWaiting(self)
-            isWaiting = false
+            stopWaiting()
             _ = refuse(.overloaded, "no connection to the upstream became free in time")
         } else if answerHasBegun {
             // It does not take its answer.

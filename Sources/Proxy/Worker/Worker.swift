@@ -45,7 +45,8 @@ public final class Worker {
     static let smallRead = 16 << 10
     /// Behind a read: a TLS record that was begun earlier, or the end of a chunk with its trailers.
     static let slack = 24 << 10
-    private static let inboxSize = Limits.headSizeMax + Limits.readSize
+    /// What was kept of a head, and one more read.
+    private static let inboxSize = Limits.headSizeMax + Limits.readSize + slack
     let cipher: UnsafeMutableRawPointer
     private let inboxBase: UnsafeMutableRawPointer
     let headRoom: UnsafeMutableRawBufferPointer
@@ -69,7 +70,6 @@ public final class Worker {
     private var tenants: [TenantState?]
     private var tenantsByID: [String: TenantState] = [:]
     private var balancers: [Balancer?]
-    private var balancersByKey: [String: Balancer] = [:]
     private var pools: [ObjectIdentifier: ServerPool] = [:]
     private var exchanges: [Exchange] = []
     private var waitingForName: [ObjectIdentifier: [Exchange]] = [:]
@@ -170,7 +170,6 @@ public final class Worker {
 
     private func adoptUpstreams(_ next: Snapshot) {
         balancers = Array(repeating: nil, count: next.upstreams.count)
-        balancersByKey = [:]
         let used = Set(next.upstreams.flatMap { $0.servers.map { ObjectIdentifier($0) } })
         for (id, pool) in pools where !used.contains(id) {
             pool.closeIdle()
@@ -353,7 +352,8 @@ public final class Worker {
         if !data.isEmpty {
             put("\r\n")
             from -= 2
-            from.copyMemory(from: [0x0D, 0x0A] as [UInt8], byteCount: 2)
+            from.storeBytes(of: ASCII.cr, as: UInt8.self)
+            from.storeBytes(of: ASCII.lf, toByteOffset: 1, as: UInt8.self)
             var size = data.count
             repeat {
                 from -= 1
@@ -371,6 +371,11 @@ public final class Worker {
             put("\r\n")
         }
         return UnsafeRawBufferPointer(start: from, count: end - from)
+    }
+
+    /// The log's writer has no counters of its own; the first worker counts for it.
+    func countLostLines() {
+        if index == 0 { metrics.logDropped.add(logWriter.takeLost()) }
     }
 
     // MARK: Time
@@ -393,7 +398,7 @@ public final class Worker {
 
 /// Keeps a worker's wall clock right to the quarter second, and its log moving.
 private final class Ticker: Source {
-    private unowned let worker: Worker
+    private unowned(unsafe) let worker: Worker
     private static let period: UInt64 = 250_000_000
 
     init(worker: Worker) {
@@ -406,6 +411,7 @@ private final class Ticker: Source {
         worker.refreshTime()
         worker.metrics.staleEvents.add(loop.takeStaleEvents())
         worker.accessLog?.flush(now: loop.now)
+        worker.countLostLines()
         loop.schedule(self, at: loop.now + Self.period)
     }
 }
