@@ -48,16 +48,13 @@ struct Candidate: Sendable {
                 tls.append(nil)
             }
         }
-<<<<<<< HEAD
         let issuers = settings.hot.issuers.compactMap { keySets.issuer($0, into: &diagnostics) }
-=======
         if case .file(let path) = settings.hot.accessLog.target, let slash = path.lastIndex(of: "/"),
             access(String(path[..<slash]), W_OK | X_OK) != 0, !path.hasPrefix(settings.cold.state + "/")
         {
             let location = settings.hot.listeners.first?.location ?? Location(file: 0, line: 1, column: 1)
             diagnostics.append(Diagnostic(.warning, location, "can't write to the folder of the access log \(path)"))
         }
->>>>>>> main
         let failed = diagnostics.contains { $0.severity == .error }
         return Candidate(loaded: loaded, settings: failed ? nil : loaded.settings, tls: tls, issuers: issuers, diagnostics: diagnostics)
     }

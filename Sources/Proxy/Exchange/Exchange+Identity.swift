@@ -11,11 +11,11 @@ extension Exchange {
         let directory = worker.snapshot.directory
         switch directory.owner(host: bytes[worker.requestHead.host]) {
         case .nobody:
-            _ = refuse(.misdirected, "no such host here")
+            _ = refuse(.misdirected, "this host is not served on this connection")
             return nil
         case .tenant(let tenant):
             if let named = client.namedTenant, named != tenant.id {
-                _ = refuse(.misdirected, "the TLS server name and the host differ")
+                _ = refuse(.misdirected, "this host is not served on this connection")
                 return nil
             }
             // Where nobody asks for credentials, they are the application's.

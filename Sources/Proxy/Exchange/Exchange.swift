@@ -135,20 +135,8 @@ final class Exchange {
         nameRequest(bytes, trusted: trusted)
         if worker.accessLog != nil { noted.note(bytes, worker, client: trusted ? realClient(bytes) : nil) }
 
-<<<<<<< HEAD
         guard let tenant = identify(bytes, trusted: trusted) else { return false }
         attribute(to: tenant)
-=======
-        guard let tenant = snapshot.directory.tenant(host: bytes[worker.requestHead.host]) else {
-            return refuse(.misdirected, "this host is not served on this connection")
-        }
-        if let named = client.namedTenant, named != tenant.id {
-            return refuse(.misdirected, "this host is not served on this connection")
-        }
-        self.tenant = tenant
-        let state = worker.state(of: tenant)
-        tenantState = state
->>>>>>> main
         if tenant.suspended { return refuse(.tenantSuspended, "this service is suspended") }
 
         guard let route = findRoute(bytes[worker.requestHead.path], of: tenant) else {
