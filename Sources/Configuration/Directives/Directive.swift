@@ -102,5 +102,6 @@ enum DirectiveID: UInt8, Sendable {
     case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
     case rate, concurrency, quota, bandwidth, maxBody, weight, feature, set, requestHeader, responseHeader
     case plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
-    case issuer, audience, keys, algorithms, tenantClaim, leeway
+    case issuer, audience, keys, algorithms, tenantClaim, leeway, claimHeader
+    case clientCA, clientCertificate
 }

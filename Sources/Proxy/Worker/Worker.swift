@@ -19,6 +19,8 @@ public enum WorkerMessage: Sendable {
     case resolved(Server)
     /// A question that is answered on the worker's thread.
     case ask(@Sendable (Worker) -> Void)
+    /// An issuer's keys were fetched, with or without success: who waits for them need not wait longer.
+    case keysFetched
     case stop
 }
 
@@ -58,6 +60,8 @@ public final class Worker {
     let responseLimits = ParseLimits(maxHeadSize: Limits.headSizeMax, maxFields: Worker.responseFieldsMax)
     static let responseFieldsMax = 1000
     var random = FastRandom()
+    let identities = IdentityResolver()
+    var guesses = GuessDamper()
 
     // Who is there
     private var listeners: [Endpoint: Listener] = [:]
@@ -129,6 +133,7 @@ public final class Worker {
             let waiting = waitingForName.removeValue(forKey: ObjectIdentifier(server)) ?? []
             for exchange in waiting { exchange.balancer?.resolved(exchange, server) }
         case .ask(let question): question(self)
+        case .keysFetched: forEachClient { $0.resume(from: .keys) }
         case .stop:
             accessLog?.flush(now: .max)
             loop.stop()
