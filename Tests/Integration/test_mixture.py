@@ -186,7 +186,7 @@ class Mixture(Case):
                         return
 
         self.run_threads(6, connection, 6)
-        self.assertGreater(seen["whole"], 200, seen)
+        self.assertGreater(seen["whole"], 50, seen)
         self.assertGreater(seen["refused"] + seen["broken"], 0, seen)
         self.until(lambda: gateway.metrics().sum("gateway_connections") == 0, "every connection forgotten")
 
@@ -222,7 +222,7 @@ class Mixture(Case):
                 while client.stream.fill():
                     pass
 
-        self.assertGreater(self.run_threads(4, connection, 4), 50)
+        self.assertGreater(self.run_threads(4, connection, 4), 10)
         self.assertEqual(self.get(gateway).status, 200)
 
     def test_garbage_from_an_upstream_is_survived(self):
@@ -245,7 +245,7 @@ class Mixture(Case):
                 for piece in pieces(rng, bytes(data)):
                     peer.send(piece)
 
-        gateway = self.simple(self.upstream(behaviour, record=False), block="response_timeout 1s;")
+        gateway = self.simple(self.upstream(behaviour, record=False), block="response_timeout 200ms;")
 
         def connection(rng):
             with RawClient(gateway.plain, timeout=5) as client:
@@ -255,7 +255,7 @@ class Mixture(Case):
                 except (Truncated, OSError):
                     pass
 
-        self.assertGreater(self.run_threads(4, connection, 4), 20)
+        self.assertGreater(self.run_threads(4, connection, 4), 5)
         self.assertEqual(gateway.get("/readyz")[0], 200)
 
     def test_damaged_tls_records_are_survived(self):
@@ -352,7 +352,7 @@ class Mixture(Case):
         thread = threading.Thread(target=reloads, daemon=True)
         thread.start()
         try:
-            self.assertGreater(self.run_threads(4, connection, 5), 50)
+            self.assertGreater(self.run_threads(4, connection, 5), 10)
         finally:
             done.set()
             thread.join(10)
