@@ -87,7 +87,7 @@ class Check(Case):
             text = file.read()
         found, said = self.errors(text)
         for _, _, message in found:
-            self.assertRegex(message, r"not supported yet|(?i)no such file|certificate|key")
+            self.assertRegex(message, r"(?i)not supported yet|no such file|certificate|key")
         self.assertIn("not supported yet", said)
 
     def test_mistakes_and_where_they_are(self):
@@ -174,9 +174,6 @@ class Check(Case):
             "plan p { quota 100/month; }",
             "plan p { concurrency 10; }",
             "plan p { bandwidth 1m/s; }",
-            "shared_host api.test;",
-            "tenant b { host b.test; upstream app; authenticate api_key; key sha256:" + "ab" * 32 + "; }",
-            "jwt idp { issuer https://id.test; audience a; keys keys.json; algorithms RS256; }",
         ):
             with self.subTest(line):
                 done = self.check(GOOD + line + "\n", files=[("keys.json", '{"keys":[]}')])

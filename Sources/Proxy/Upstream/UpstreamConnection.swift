@@ -93,7 +93,7 @@ final class UpstreamConnection: Transport {
         guard let exchange else { return }
         while canRead, state == .busy, exchange.upstream === self {
             if !exchange.wantsAnswer { return pause() }
-            let room = worker.inbox(limit: exchange.client.wasCongested ? Worker.smallRead : Limits.readSize)
+            let room = worker.inbox(limit: exchange.client.isSlow ? Worker.smallRead : Limits.readSize)
             switch receive(into: room) {
             case .bytes(let count):
                 if exchange.isTunnel {
@@ -166,7 +166,7 @@ final class UpstreamConnection: Transport {
         }
         inbound = nil
         scanned = 0
-        wasCongested = false
+        isSlow = false
         // A read that filled its room may have left bytes behind, which would be taken for the next answer.
         guard keep, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
         state = .idle
