@@ -88,4 +88,8 @@ static inline unsigned long c_bio_get_mem_data(BIO *b, char **p) { return (unsig
 static inline int c_sk_general_name_num(GENERAL_NAMES *n) { return sk_GENERAL_NAME_num(n); }
 static inline GENERAL_NAME *c_sk_general_name_value(GENERAL_NAMES *n, int i) { return sk_GENERAL_NAME_value(n, i); }
 static inline int c_ssl_set1_verify_cert_store(SSL *s, X509_STORE *st) { return (int)SSL_set1_verify_cert_store(s, st); }
+static inline void c_sk_x509_name_free(STACK_OF(X509_NAME) *n) { sk_X509_NAME_pop_free(n, X509_NAME_free); }
+static inline int c_sk_x509_object_num(STACK_OF(X509_OBJECT) *o) { return sk_X509_OBJECT_num(o); }
+static inline X509_OBJECT *c_sk_x509_object_value(STACK_OF(X509_OBJECT) *o, int i) { return sk_X509_OBJECT_value(o, i); }
+static const unsigned long COPENSSL_XN_FLAG_RFC2253 = XN_FLAG_RFC2253;
 #endif

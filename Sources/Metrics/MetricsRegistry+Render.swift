@@ -12,6 +12,7 @@ extension MetricsRegistry {
             writeUpstreams(reader, state, &text)
             writeWorkers(reader, &text)
             writeState(state, &text)
+            writeKeySets(state.keySets, &text)
             statistics.write(to: &text)
             return text.finish()
         }

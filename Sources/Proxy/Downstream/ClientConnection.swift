@@ -143,6 +143,7 @@ final class ClientConnection: Transport {
     private func handshakeDone(_ tls: TLSSession) {
         worker.metrics.handshake(tls.isVersion13 ? .v1_3 : .v1_2, resumed: tls.isResumed, .success)
         if !tls.serverName.isEmpty { namedTenant = worker.snapshot.directory.tenant(host: tls.serverName)?.id }
+        certificate = tls.clientCertificate
         phase = .head
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
         // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with the
