@@ -18,6 +18,14 @@ public final class VerificationKey: @unchecked Sendable {
             }
         }
 
+        var name: StaticString {
+            switch self {
+            case .p256: "P-256"
+            case .p384: "P-384"
+            case .p521: "P-521"
+            }
+        }
+
         var algorithm: SignatureAlgorithm {
             switch self {
             case .p256: .es256
@@ -96,7 +104,8 @@ public final class VerificationKey: @unchecked Sendable {
             BN_free(e)
         }
         let key = try make("RSA") { builder in
-            OSSL_PARAM_BLD_push_BN(builder, "n", n) == 1 && OSSL_PARAM_BLD_push_BN(builder, "e", e) == 1
+            OSSL_PARAM_BLD_push_BN(builder, ("n" as StaticString).cString, n) == 1
+                && OSSL_PARAM_BLD_push_BN(builder, ("e" as StaticString).cString, e) == 1
         }
         return VerificationKey(.publicKey(key), algorithms)
     }
@@ -104,16 +113,19 @@ public final class VerificationKey: @unchecked Sendable {
     /// A point of a NIST curve. It must lie on the curve.
     public static func ecdsa(_ curve: Curve, x: [UInt8], y: [UInt8]) throws(Fault) -> VerificationKey {
         guard x.count == curve.size, y.count == curve.size else { throw .coordinates }
-        let point = [4] + x + y
-        let key = try make("EC") { builder in
-            OSSL_PARAM_BLD_push_utf8_string(builder, "group", curve.rawValue, 0) == 1
-                && OSSL_PARAM_BLD_push_octet_string(builder, "pub", point, point.count) == 1
+        let key = try ([4] + x + y).withUnsafeBufferPointer { point throws(Fault) in
+            try make("EC") { builder in
+                OSSL_PARAM_BLD_push_utf8_string(builder, ("group" as StaticString).cString, curve.name.cString, 0) == 1
+                    && OSSL_PARAM_BLD_push_octet_string(
+                        builder, ("pub" as StaticString).cString, point.baseAddress, point.count) == 1
+            }
         }
-        guard let context = EVP_PKEY_CTX_new_from_pkey(nil, key, nil), EVP_PKEY_public_check(context) == 1 else {
+        let context = EVP_PKEY_CTX_new_from_pkey(nil, key, nil)
+        defer { EVP_PKEY_CTX_free(context) }
+        guard EVP_PKEY_public_check(context) == 1 else {
             EVP_PKEY_free(key)
             throw .invalid(OpenSSLError("a point that is not on the curve").description)
         }
-        EVP_PKEY_CTX_free(context)
         return VerificationKey(
             .publicKey(key), SignatureAlgorithms([curve.algorithm]), halfSize: curve.size, order: order(of: curve))
     }
@@ -133,6 +145,7 @@ public final class VerificationKey: @unchecked Sendable {
         return VerificationKey(.secret(secret), SignatureAlgorithms(algorithms.filter { $0.family == .hmac }))
     }
 
+    /// `fill` pushes parameters whose names and values outlive this call: the builder keeps no copies.
     private static func make(_ type: String, _ fill: (OpaquePointer) -> Bool) throws(Fault) -> OpaquePointer {
         ERR_clear_error()
         guard let builder = OSSL_PARAM_BLD_new() else { throw .invalid("no memory") }
@@ -165,4 +178,9 @@ public final class VerificationKey: @unchecked Sendable {
                     + "A5D03BB5C9B8899C47AEBB6FB71E91386409")
         }
     }
+}
+
+extension StaticString {
+    /// A literal as C wants it, for as long as the process lives. A `String` would be a pointer for one call only.
+    var cString: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
 }

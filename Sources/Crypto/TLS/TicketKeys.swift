@@ -78,8 +78,8 @@ final class TicketKeys: Sendable {
             var digest: [CChar] = [0x53, 0x48, 0x41, 0x32, 0x35, 0x36, 0]  // SHA256
             return digest.withUnsafeMutableBufferPointer { digest in
                 var parameters = [
-                    OSSL_PARAM_construct_octet_string("key", secret.baseAddress, 32),
-                    OSSL_PARAM_construct_utf8_string("digest", digest.baseAddress, 0),
+                    OSSL_PARAM_construct_octet_string(("key" as StaticString).cString, secret.baseAddress, 32),
+                    OSSL_PARAM_construct_utf8_string(("digest" as StaticString).cString, digest.baseAddress, 0),
                     OSSL_PARAM_construct_end(),
                 ]
                 return EVP_MAC_CTX_set_params(mac, &parameters) == 1 ? result : -1
