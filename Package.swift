@@ -47,6 +47,7 @@ let package = Package(
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
         tests("Base"), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
+        tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]),
         tests("Metrics", ["Base"]), tests("Admin", ["Base"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
