@@ -100,8 +100,12 @@ extension Builder {
 
     /// A slot of the meter table has three buckets.
     private func checkRates(_ usage: UsageSettings, _ word: Word) {
-        guard usage.rates.count > 3 else { return }
-        diagnostics.error(at: word, "\(quoted(word.text)) has \(usage.rates.count) rates: at most three hold together")
+        if usage.rates.count > 3 {
+            diagnostics.error(at: word, "\(quoted(word.text)) has \(usage.rates.count) rates: at most three hold together")
+        }
+        for rate in usage.rates where rate.burst * (rate.length / 1_000_000_000) / rate.count > 3650 * 86400 {
+            diagnostics.error(at: word, "a rate of \(quoted(word.text)) needs more than ten years to fill its burst of \(rate.burst)")
+        }
     }
 
     /// Without `tenant_claim` an issuer's tokens can name one tenant only.

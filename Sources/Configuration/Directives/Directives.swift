@@ -137,7 +137,7 @@ extension Directive {
         Directive(
             .charge, "charge", in: limited,
             [.many("OUTCOME", .choice(["forwarded", "admitted", "1xx", "2xx", "3xx", "4xx", "5xx"]))], default: "forwarded",
-            "What counts against a quota: all that was forwarded unless the gateway answered 502 to 504, all that was admitted, or these statuses."),
+            "What counts against quotas: what was forwarded (not 502 to 504 of the gateway's own), what was admitted, or these."),
         Directive(
             .quotaResetDay, "quota_reset_day", in: [.plan, .defaults, .tenant], [.one(.count(1...31))], default: "1",
             "Day on which a month of `quota` begins; in a shorter month its last day."),
