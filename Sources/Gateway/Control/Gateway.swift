@@ -81,7 +81,7 @@ public final class Gateway {
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
         servers = ServerRegistry()
-        snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls)
+        snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
         reload = Reload()
@@ -261,7 +261,7 @@ public final class Gateway {
             return reject(["\(error)"])
         }
         settings = next
-        snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls)
+        snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
         logWriter.setTarget(next.hot.accessLog.target)
