@@ -32,12 +32,14 @@ let package = Package(
         // 2 doors to the outside
         module("Net", ["Base", "CLinux"]),
         module("Crypto", ["Base", "COpenSSL"]),
+        module("Storage", ["Base", "CLinux"]),
         // 3 pure: bytes and values in, values out
         module("HTTP", ["Base"]),
         module("Configuration", ["Base"]),
         module("Metrics", ["Base"]),
         // 4 the product's own words
         module("Tenancy", ["Base", "Crypto", "Configuration"]),
+        module("Metering", ["Base", "Storage"]),
         // 5 the two servers
         module("Proxy", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy"]),
         module("Admin", ["Base", "CLinux", "Net", "HTTP"]),
@@ -47,6 +49,7 @@ let package = Package(
         // tests
         tests("Base"), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
         tests("Metrics", ["Base"]), tests("Admin", ["Base"]),
+        tests("Storage", ["Base"]), tests("Metering", ["Base", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )
