@@ -36,6 +36,13 @@ public enum Socket {
         return fd
     }
 
+    /// Makes a listening socket of somebody else's making like one of `listen`.
+    public static func adoptListener(_ fd: Int32) {
+        _ = fcntl(fd, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)
+        set(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
     /// The next waiting connection; nil with `errno` set when there is none.
     @inline(__always)
     public static func accept(_ listener: Int32) -> (fd: Int32, peer: SocketAddress)? {

@@ -1,5 +1,6 @@
 import Base
 import Configuration
+import Glibc
 
 /// All tenants of one configuration, and who owns which host. Immutable: a reload builds another one beside it.
 public final class Directory: Sendable {
@@ -18,7 +19,7 @@ public final class Directory: Sendable {
                 if host.hasPrefix("*.") {
                     wildcard.append((String(host.dropFirst(2)), Int32(index)))
                 } else {
-                    exact.append((host, Int32(index)))
+                    exact.append((Self.withoutBrackets(host), Int32(index)))
                 }
             }
         }
@@ -33,6 +34,7 @@ public final class Directory: Sendable {
         var count = host.count
         if count > 1, host[count - 1] == 0x2E { count -= 1 }
         guard count > 0, count <= 255 else { return nil }
+        if memchr(host.baseAddress!, 0x3A, count) != nil { return tenant(addressLiteral: host) }
         return withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { name -> Tenant? in
             for i in 0..<count { name[i] = ASCII.lowercase(host[i]) }
             let lowered = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(name)[0..<count])
@@ -43,6 +45,21 @@ public final class Directory: Sendable {
             }
             return nil
         }
+    }
+
+    /// An IPv6 address has many spellings; hosts are kept in that of RFC 5952.
+    private func tenant(addressLiteral host: UnsafeRawBufferPointer) -> Tenant? {
+        let text = String(decoding: host, as: UTF8.self)
+        var address = in6_addr()
+        guard inet_pton(AF_INET6, text, &address) == 1 else { return nil }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 46) { room in
+            guard inet_ntop(AF_INET6, &address, room.baseAddress, 46) != nil else { return nil }
+            return exact.find(UnsafeRawBufferPointer(start: room.baseAddress, count: strlen(room.baseAddress!))).map { tenants[Int($0)] }
+        }
+    }
+
+    private static func withoutBrackets(_ host: String) -> String {
+        host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
     }
 
     public func tenant(host: String) -> Tenant? {

@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Corpus of chunked bodies")
 struct ChunkedCorpusTests {
-    @Test("malformed bodies are refused at the same byte however they arrive",
+    @Test(
+        "malformed bodies are refused at the same byte however they arrive",
         arguments: Corpus.chunked.filter { !$0.isGood })
     func refused(_ item: CorpusCase) {
         let whole = decode(item.bytes)
@@ -16,7 +17,10 @@ struct ChunkedCorpusTests {
         #expect("\(fault.flaw)" == item.flaw)
         for cut in Corpus.cuts(item.bytes.count) {
             let parts = decode(item.bytes, cuts: [cut])
-            if parts != whole { Issue.record("cut at \(cut): \(parts)"); return }
+            if parts != whole {
+                Issue.record("cut at \(cut): \(parts)")
+                return
+            }
         }
         guard case .refused(let answer) = decode(item.bytes, kind: .response).state else {
             Issue.record("accepted in an answer")
@@ -25,7 +29,8 @@ struct ChunkedCorpusTests {
         #expect(answer.status == 502)
     }
 
-    @Test("good bodies give their data, and what stands behind them is left alone",
+    @Test(
+        "good bodies give their data, and what stands behind them is left alone",
         arguments: Corpus.chunked.filter(\.isGood))
     func accepted(_ item: CorpusCase) {
         let whole = decode(item.bytes)

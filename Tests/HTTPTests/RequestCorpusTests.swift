@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Corpus of requests")
 struct RequestCorpusTests {
-    @Test("malformed requests are refused with their status and reason, however the bytes arrive",
+    @Test(
+        "malformed requests are refused with their status and reason, however the bytes arrive",
         arguments: Corpus.requests.filter { !$0.isGood })
     func refused(_ item: CorpusCase) {
         var head = RequestHead(maxFields: 100)
@@ -17,14 +18,18 @@ struct RequestCorpusTests {
         #expect("\(fault.flaw)" == item.flaw)
         for cut in Corpus.cuts(item.bytes.count) {
             let outcome = feed(&head, item.bytes, cuts: [cut])
-            if outcome != whole { Issue.record("cut at \(cut): \(outcome)"); return }
+            if outcome != whole {
+                Issue.record("cut at \(cut): \(outcome)")
+                return
+            }
         }
         if item.bytes.count < 1200 {
             #expect(feed(&head, item.bytes, cuts: Array(1..<max(item.bytes.count, 1))) == whole, "byte by byte")
         }
     }
 
-    @Test("good requests are read alike however the bytes arrive, and forwarded as what they are",
+    @Test(
+        "good requests are read alike however the bytes arrive, and forwarded as what they are",
         arguments: Corpus.requests.filter(\.isGood))
     func accepted(_ item: CorpusCase) {
         var head = RequestHead(maxFields: 100)
@@ -39,6 +44,12 @@ struct RequestCorpusTests {
         }
         #expect(feed(&head, item.bytes, cuts: Array(1..<item.bytes.count)) == .complete, "byte by byte")
         #expect(Reading(head, item.bytes) == whole)
+        for i in 0..<head.fields.count {
+            let field = head.fields[i]
+            let line = Array(item.bytes[field.line.first..<field.line.end])
+            #expect(line.starts(with: Array(text(item.bytes, field.name).utf8) + [0x3A]))
+            #expect(line.suffix(Int(field.value.count)) == item.bytes[field.value.first..<field.value.end])
+        }
 
         let forwarded = whole.forwarded
         #expect(!forwarded.contains(0) && forwarded.filter { $0 == 13 }.count == forwarded.filter { $0 == 10 }.count)

@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Corpus of answers")
 struct ResponseCorpusTests {
-    @Test("malformed answers are refused with 502 and their reason, however the bytes arrive",
+    @Test(
+        "malformed answers are refused with 502 and their reason, however the bytes arrive",
         arguments: Corpus.responses.filter { !$0.isGood })
     func refused(_ item: CorpusCase) {
         let method: HTTP.Method = item.method == "HEAD" ? .head : .get
@@ -18,7 +19,10 @@ struct ResponseCorpusTests {
         #expect("\(fault.flaw)" == item.flaw)
         for cut in Corpus.cuts(item.bytes.count) {
             let outcome = feed(&head, item.bytes, to: method, cuts: [cut])
-            if outcome != whole { Issue.record("cut at \(cut): \(outcome)"); return }
+            if outcome != whole {
+                Issue.record("cut at \(cut): \(outcome)")
+                return
+            }
         }
     }
 

@@ -33,7 +33,7 @@ final class FaultyFiles: FileOperations {
     func heal() { state.withLock { state in (state.failing, state.isDead) = (nil, false) } }
 
     /// Counts a call. Throws if it is the one, or if everything is over.
-    private func pass(_ operation: String) throws(StorageError) {
+    private func pass(_ operation: String) throws(StorageFault) {
         let code: Int32 = state.withLock { state in
             if state.isDead { return EIO }
             state.calls += 1
@@ -46,19 +46,19 @@ final class FaultyFiles: FileOperations {
                 return EIO
             }
         }
-        if code != 0 { throw StorageError(operation, "a test's file", code) }
+        if code != 0 { throw .system("can't \(operation)", path: "a test's file", code: code) }
     }
 
-    func open(_ path: String, writing: Bool) throws(StorageError) -> Int32 {
+    func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
         if writing { try pass("open") }
         return try disk.open(path, writing: writing)
     }
     func close(_ descriptor: Int32) { disk.close(descriptor) }
-    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageError) -> Int {
+    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
         try disk.read(descriptor, into: room, at: offset)
     }
-    func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageError) -> Int {
-        do throws(StorageError) {
+    func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
+        do throws(StorageFault) {
             try pass("write")
         } catch {
             // A full disk and a death leave a part behind.
@@ -71,25 +71,25 @@ final class FaultyFiles: FileOperations {
         let count = bytes.count > 3 ? bytes.count * 2 / 3 : bytes.count
         return try disk.write(descriptor, UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: offset)
     }
-    func sync(_ descriptor: Int32) throws(StorageError) { try pass("sync") }
-    func truncate(_ descriptor: Int32, to size: Int) throws(StorageError) {
+    func sync(_ descriptor: Int32) throws(StorageFault) { try pass("sync") }
+    func truncate(_ descriptor: Int32, to size: Int) throws(StorageFault) {
         try pass("truncate")
         try disk.truncate(descriptor, to: size)
     }
-    func status(_ descriptor: Int32) throws(StorageError) -> FileStatus { try disk.status(descriptor) }
-    func status(path: String) throws(StorageError) -> FileStatus? { try disk.status(path: path) }
-    func list(_ folder: String) throws(StorageError) -> [String] { try disk.list(folder) }
-    func makeFolder(_ folder: String) throws(StorageError) { try disk.makeFolder(folder) }
-    func syncFolder(_ folder: String) throws(StorageError) { try pass("sync the folder") }
-    func rename(_ path: String, to new: String) throws(StorageError) {
+    func status(_ descriptor: Int32) throws(StorageFault) -> FileStatus { try disk.status(descriptor) }
+    func status(path: String) throws(StorageFault) -> FileStatus? { try disk.status(path: path) }
+    func list(_ folder: String) throws(StorageFault) -> [String] { try disk.list(folder) }
+    func makeFolder(_ folder: String) throws(StorageFault) { try disk.makeFolder(folder) }
+    func syncFolder(_ folder: String) throws(StorageFault) { try pass("sync the folder") }
+    func rename(_ path: String, to new: String) throws(StorageFault) {
         try pass("rename")
         try disk.rename(path, to: new)
     }
-    func remove(_ path: String) throws(StorageError) {
+    func remove(_ path: String) throws(StorageFault) {
         try pass("remove")
         try disk.remove(path)
     }
-    func lock(_ descriptor: Int32) throws(StorageError) -> Bool { try disk.lock(descriptor) }
+    func lock(_ descriptor: Int32) throws(StorageFault) -> Bool { try disk.lock(descriptor) }
 }
 
 /// A folder that is gone at the end of `body`.

@@ -71,7 +71,7 @@ import Testing
                 files.fail(at: failing, with: fault)
                 var expected = [1]
                 for number in 2..<8 {
-                    do throws(StorageError) {
+                    do throws(StorageFault) {
                         try journal.append(line(number) + line(10 * number), to: "a.jsonl")
                         expected += [number, 10 * number]
                     } catch {
@@ -91,7 +91,7 @@ import Testing
                 let files = FaultyFiles()
                 files.fail(at: failing, with: .death)
                 var counted: [Int] = []
-                do throws(StorageError) {
+                do throws(StorageFault) {
                     let journal = try Journal(folder: folder, files: files)
                     for number in 1..<8 {
                         try journal.append(line(number), to: number < 4 ? "a.jsonl" : "b.jsonl")

@@ -42,7 +42,7 @@ public final class Certificate: @unchecked Sendable {
         var end = tm()
         ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &end)
         expires = timegm(&end)
-        TLSListener.installCallbacks(context)
+        TLSListener.prepare(context)
         self.context = context
     }
 

@@ -16,6 +16,8 @@ public final class TLSListener: @unchecked Sendable {
         guard let context = SSL_CTX_new(TLS_server_method()) else { throw OpenSSLError("SSL_CTX_new") }
         self.context = context
         self.certificates = certificates
+        // Whoever offers only its older version gets that; it is served alike.
+        let protocols = protocols.contains("http/1.1") ? protocols + ["http/1.0"] : protocols
         self.protocols = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
         var exact: [String: Certificate] = [:]
         var wildcard: [String: Certificate] = [:]
@@ -37,11 +39,6 @@ public final class TLSListener: @unchecked Sendable {
             context,
             COPENSSL_OP_NO_RENEGOTIATION | COPENSSL_OP_NO_COMPRESSION | COPENSSL_OP_CIPHER_SERVER_PREFERENCE
                 | COPENSSL_OP_PRIORITIZE_CHACHA | COPENSSL_OP_NO_ANTI_REPLAY)
-        // Forward secrecy and authenticated encryption only (RFC 9325 section 4.2).
-        guard
-            SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!PSK") == 1,
-            c_ssl_ctx_set1_groups_list(context, "X25519:P-256:P-384") == 1
-        else { throw OpenSSLError("ciphers") }
         _ = c_ssl_ctx_set_mode(context, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         // Tickets carry the sessions, so nothing is stored here. One is enough for a client that keeps its connections.
         _ = c_ssl_ctx_set_session_cache_mode(context, Int(SSL_SESS_CACHE_OFF))
@@ -62,7 +59,7 @@ public final class TLSListener: @unchecked Sendable {
             }
             return SSL_CLIENT_HELLO_SUCCESS
         }, nil)
-        Self.installCallbacks(context)
+        Self.prepare(context)
         guard let first = certificates.first,
             SSL_CTX_use_certificate(context, SSL_CTX_get0_certificate(first.context)) == 1,
             SSL_CTX_use_PrivateKey(context, SSL_CTX_get0_privatekey(first.context)) == 1
@@ -71,8 +68,13 @@ public final class TLSListener: @unchecked Sendable {
 
     deinit { SSL_CTX_free(context) }
 
-    /// The callbacks that OpenSSL takes from the context of the chosen certificate.
-    static func installCallbacks(_ context: OpaquePointer) {
+    /// What OpenSSL takes from the context of the chosen certificate, once that has replaced the listener's.
+    static func prepare(_ context: OpaquePointer) {
+        // Forward secrecy and authenticated encryption only (RFC 9325 section 4.2).
+        let set =
+            SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!PSK") == 1
+            && c_ssl_ctx_set1_groups_list(context, "X25519:P-256:P-384") == 1
+        precondition(set, "OpenSSL lacks the ciphers")
         SSL_CTX_set_alpn_select_cb(context, { ssl, out, outLength, offered, offeredLength, _ in
             guard let ssl, let data = c_ssl_get_app_data(ssl), let offered else { return SSL_TLSEXT_ERR_NOACK }
             let session = Unmanaged<TLSSession>.fromOpaque(data).takeUnretainedValue()

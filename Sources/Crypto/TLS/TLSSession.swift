@@ -11,6 +11,8 @@ public final class TLSExchange {
     let output: UnsafeMutableRawPointer
     let capacity: Int
     var outputCount = 0
+    /// Whose bytes stand in `output`.
+    private var owner: ObjectIdentifier?
     let method: OpaquePointer = makeMethod()
 
     public init() {
@@ -22,6 +24,23 @@ public final class TLSExchange {
     deinit {
         output.deallocate()
         BIO_meth_free(method)
+    }
+
+    /// What one session produced never leaves through another one's socket, whatever else goes wrong.
+    @inline(__always)
+    func claim(_ session: TLSSession) {
+        let id = ObjectIdentifier(session)
+        if owner == id { return }
+        assert(outputCount == 0, "another session's output was not sent")
+        outputCount = 0
+        inputCount = 0
+        owner = id
+    }
+
+    /// The session is over; a later one may have its address.
+    func release(_ session: TLSSession) {
+        guard owner == ObjectIdentifier(session) else { return }
+        (owner, outputCount, inputCount) = (nil, 0, 0)
     }
 
     public var produced: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: output, count: outputCount) }
@@ -97,11 +116,15 @@ public final class TLSSession {
         SSL_set_accept_state(ssl)
     }
 
-    deinit { SSL_free(ssl) }
+    deinit {
+        SSL_free(ssl)
+        io.release(self)
+    }
 
     /// Hands received bytes to OpenSSL. They must stay valid until the calls that read them have returned `wantsMore`.
     @inline(__always)
     public func receive(_ bytes: UnsafeRawBufferPointer) {
+        io.claim(self)
         io.input = bytes.baseAddress
         io.inputCount = bytes.count
     }
@@ -142,6 +165,7 @@ public final class TLSSession {
     /// Encrypts all of `bytes` into the loop's output. False when the session is broken.
     @inline(__always)
     public func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        io.claim(self)
         var sent = 0
         while sent < bytes.count {
             var count = 0
@@ -156,6 +180,7 @@ public final class TLSSession {
 
     /// Puts a close_notify into the output: the peer can tell the end from a cut.
     public func finish() {
+        io.claim(self)
         if SSL_shutdown(ssl) < 0 { ERR_clear_error() }
     }
 

@@ -96,7 +96,9 @@ public final class Gateway {
 
     private func bind(_ listeners: [(Endpoint, Location)], _ candidate: Candidate) throws(StartFailure) -> [[Endpoint: Int32]] {
         do {
-            return try ListenerSockets.bind(listeners, workers: mailboxes.count)
+            var inherited = InheritedSockets.take()
+            defer { inherited.closeRest() }
+            return try ListenerSockets.bind(listeners, workers: mailboxes.count, inherited: &inherited)
         } catch {
             throw StartFailure(description: candidate.loaded.render(Diagnostic(.error, error.location, error.description)))
         }
@@ -225,7 +227,8 @@ public final class Gateway {
         let fresh = next.hot.listeners.filter { !known.contains($0.endpoint) }.map { ($0.endpoint, $0.location) }
         var sockets: [[Endpoint: Int32]]
         do {
-            sockets = try ListenerSockets.bind(fresh, workers: mailboxes.count)
+            var none = InheritedSockets()
+            sockets = try ListenerSockets.bind(fresh, workers: mailboxes.count, inherited: &none)
         } catch {
             return reject([candidate.loaded.render(Diagnostic(.error, error.location, error.description))])
         }

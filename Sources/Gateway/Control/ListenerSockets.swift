@@ -11,9 +11,13 @@ enum ListenerSockets {
         var description: String
     }
 
-    static func bind(_ listeners: [(Endpoint, Location)], workers: Int) throws(Failure) -> [[Endpoint: Int32]] {
+    static func bind(_ listeners: [(Endpoint, Location)], workers: Int, inherited: inout InheritedSockets) throws(Failure) -> [[Endpoint: Int32]] {
         var sockets: [[Endpoint: Int32]] = Array(repeating: [:], count: workers)
         for (endpoint, location) in listeners {
+            if let given = inherited.remove(endpoint, workers: workers) {
+                for (worker, fd) in given.enumerated() { sockets[worker][endpoint] = fd }
+                continue
+            }
             for worker in 0..<workers {
                 do {
                     guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }

@@ -34,8 +34,8 @@ enum Authority {
         return ByteRange(start &+ 1, close)
     }
 
-    /// RFC 3986 section 3.2.2: eight groups of one to four hexadecimal digits, at most one run of them written `::`, the
-    /// last two possibly as an IPv4 address.
+    /// RFC 3986 section 3.2.2: eight groups of one to four hexadecimal digits, at most one run of them written `::`,
+    /// the last two possibly as an IPv4 address.
     private static func isIPv6(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var groups = 0
         var compressed = false
@@ -75,7 +75,9 @@ enum Authority {
             let first = at
             while at < bytes.count, at - first < 4, ASCII.isDigit(bytes[at]) { at += 1 }
             let digits = UnsafeRawBufferPointer(rebasing: bytes[first..<at])
-            guard let part = ASCII.decimal(digits), part <= 255, digits.count == 1 || digits[0] != 0x30 else { return false }
+            guard let part = ASCII.decimal(digits), part <= 255, digits.count == 1 || digits[0] != 0x30 else {
+                return false
+            }
             parts += 1
             guard at < bytes.count else { break }
             guard bytes[at] == 0x2E, at + 1 < bytes.count else { return false }

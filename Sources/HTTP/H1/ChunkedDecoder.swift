@@ -1,8 +1,8 @@
 import Base
 import Glibc
 
-/// Takes the chunked coding (RFC 9112 section 7.1) off a body, in place and strictly: what a lenient reader would repair
-/// is refused. It keeps no bytes but those of a trailer line in progress.
+/// Takes the chunked coding (RFC 9112 section 7.1) off a body, in place and strictly: what a lenient reader would
+/// repair is refused. It keeps no bytes but those of a trailer line in progress.
 ///
 ///     size --CR--> sizeEnd --LF--> data(n) --n bytes--> dataEnd --CRLF--> size
 ///      |  ;          ^ |                                                  ^
@@ -22,7 +22,8 @@ public struct ChunkedDecoder: Sendable {
     public struct Step: Sendable {
         /// Bytes of the region that were used: all of them, unless the body ended or was refused.
         public var consumed: Int
-        /// Bytes of data, now at the front of the region. Good even when the state is `refused`: they came before the flaw.
+        /// Bytes of data, now at the front of the region. Good even when the state is `refused`: they came before the
+        /// flaw.
         public var produced: Int
         public var state: State
     }
@@ -41,8 +42,8 @@ public struct ChunkedDecoder: Sendable {
     private var spent = 0
     private var flaw = Flaw.chunkSize
     private var line: [UInt8] = []
-    /// Trailer fields to pass on, each with its CRLF. Whatever a gateway or a framework has a meaning for is left out: it
-    /// comes too late to have been checked.
+    /// Trailer fields to pass on, each with its CRLF. Whatever a gateway or a framework has a meaning for is left out:
+    /// it comes too late to have been checked.
     public private(set) var trailers: [UInt8] = []
 
     /// `kind` says who is to blame for a malformed body.
@@ -126,13 +127,16 @@ public struct ChunkedDecoder: Sendable {
         }
     }
 
-    /// `;` token [ `=` ( token | quoted-string ) ], without the white space that the grammar tolerates for the sake of old
-    /// senders. Read to be sure where it ends, and dropped.
+    /// `;` token [ `=` ( token | quoted-string ) ], without the white space that the grammar tolerates for the sake of
+    /// old senders. Read to be sure where it ends, and dropped.
     private mutating func takeExtension(_ byte: UInt8) throws(Flaw) {
         try spend(Limits.chunkLineMax, .chunkLineTooLong)
         switch phase {
         case .extensionName, .extensionValue:
-            if phase == .extensionValue, byte == 0x22 { return phase = .extensionQuoted }
+            if phase == .extensionValue, byte == 0x22 {
+                phase = .extensionQuoted
+                return
+            }
             guard ASCII.isToken(byte) else { throw byte == ASCII.lf ? .bareLF : .chunkExtension }
             phase = phase == .extensionName ? .extensionNameRest : .extensionToken
         case .extensionNameRest, .extensionToken, .extensionQuotedEnd:
@@ -146,9 +150,13 @@ public struct ChunkedDecoder: Sendable {
             }
         default:
             guard byte >= 0x20 || byte == ASCII.tab, byte != 0x7F else { throw .chunkExtension }
-            if phase == .extensionEscape { return phase = .extensionQuoted }
-            if byte == 0x22 { phase = .extensionQuotedEnd }
-            if byte == 0x5C { phase = .extensionEscape }
+            if phase == .extensionEscape {
+                phase = .extensionQuoted
+            } else if byte == 0x22 {
+                phase = .extensionQuotedEnd
+            } else if byte == 0x5C {
+                phase = .extensionEscape
+            }
         }
     }
 

@@ -16,13 +16,16 @@ struct ConnectionOptions {
         guard let field = fields.first(.connection) else { return ConnectionOptions() }
         if !fields.repeated.contains(.connection) {
             let value = base + field.value.first
-            if field.value.count == 10, FieldName.spells(value, "keep-alive") { return ConnectionOptions(keepAlive: true) }
+            if field.value.count == 10, FieldName.spells(value, "keep-alive") {
+                return ConnectionOptions(keepAlive: true)
+            }
             if field.value.count == 5, FieldName.spells(value, "close") { return ConnectionOptions(close: true) }
         }
         return try readLists(&fields, base)
     }
 
-    private static func readLists(_ fields: inout FieldList, _ base: UnsafeRawPointer) throws(Flaw) -> ConnectionOptions {
+    private static func readLists(_ fields: inout FieldList, _ base: UnsafeRawPointer) throws(Flaw) -> ConnectionOptions
+    {
         var options = ConnectionOptions()
         var count = 0
         for i in 0..<fields.count where fields[i].id == .connection {

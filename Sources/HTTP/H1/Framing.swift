@@ -8,7 +8,9 @@ enum Framing {
     static func read(
         _ fields: borrowing FieldList, _ base: UnsafeRawPointer, _ version: Version
     ) throws(Flaw) -> BodyFraming? {
-        guard fields.present.intersects(FieldSet(.contentLength) | .transferEncoding | .ambiguousFraming) else { return nil }
+        guard fields.present.intersects(FieldSet(.contentLength) | .transferEncoding | .ambiguousFraming) else {
+            return nil
+        }
         return try readPresent(fields, base, version)
     }
 
@@ -34,14 +36,16 @@ enum Framing {
 
     /// Digits only. A leading zero is refused too: there are readers that take it for octal.
     private static func contentLength(_ value: UnsafeRawBufferPointer) throws(Flaw) -> UInt64 {
-        guard let first = value.first, ASCII.isDigit(first), first != 0x30 || value.count == 1 else { throw .lengthSyntax }
+        guard let first = value.first, ASCII.isDigit(first), first != 0x30 || value.count == 1 else {
+            throw .lengthSyntax
+        }
         for byte in value where !ASCII.isDigit(byte) { throw .lengthSyntax }
         guard let length = ASCII.decimal(value), length <= UInt64(Int64.max) else { throw .lengthTooLarge }
         return length
     }
 
-    /// Returns for `chunked` alone. A list of other well-formed codings is `codingUnknown`, unless `chunked` is in it: it
-    /// would have to be the last and the only one of its name (RFC 9112 section 6.1).
+    /// Returns for `chunked` alone. A list of other well-formed codings is `codingUnknown`, unless `chunked` is in it:
+    /// it would have to be the last and the only one of its name (RFC 9112 section 6.1).
     private static func checkCoding(_ value: UnsafeRawBufferPointer) throws(Flaw) {
         if ASCII.equalsIgnoringCase(value, "chunked") { return }
         var list = TokenList(value)

@@ -30,7 +30,8 @@ struct HeadScanner {
     @inline(__always)
     func isLineEnd(_ index: Int) -> Bool {
         end &- index >= 2
-            && UInt16(littleEndian: (base + index).loadUnaligned(as: UInt16.self)) == UInt16(ASCII.lf) << 8 | UInt16(ASCII.cr)
+            && UInt16(littleEndian: (base + index).loadUnaligned(as: UInt16.self)) == UInt16(ASCII.lf) << 8
+                | UInt16(ASCII.cr)
     }
 
     /// Steps over the CRLF at `at`. False when it has not arrived.
@@ -83,7 +84,9 @@ struct HeadScanner {
     }
 
     @inline(__always)
-    private func isWhitespace(_ byte: UInt8) -> Bool { byte <= ASCII.space && (byte == ASCII.space || byte == ASCII.tab) }
+    private func isWhitespace(_ byte: UInt8) -> Bool {
+        byte <= ASCII.space && (byte == ASCII.space || byte == ASCII.tab)
+    }
 
     /// A name that is not known in full: each of its bytes is looked at. Eight at a time will nearly always do.
     @inline(never)

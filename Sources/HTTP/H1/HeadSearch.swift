@@ -44,8 +44,8 @@ enum HeadSearch {
         }
     }
 
-    /// One empty line before a request is the late end of the one before (RFC 9112 section 2.2). False when more bytes are
-    /// needed to tell.
+    /// One empty line before a request is the late end of the one before (RFC 9112 section 2.2). False when more bytes
+    /// are needed to tell.
     @inline(__always)
     static func skipEmptyLine(_ scanner: inout HeadScanner) throws(Flaw) -> Bool {
         guard scanner.at < scanner.end else { return false }

@@ -1,24 +1,18 @@
 import Base
 
-/// The path as routes are compared with it; the target is forwarded as it was sent. Paths that the gateway and an upstream
-/// could read as two different ones are refused, or a route's rules could be walked around.
+/// The path as routes are compared with it; the target is forwarded as it was sent. Paths that the gateway and an
+/// upstream could read as two different ones are refused, or a route's rules could be walked around.
 public enum PathNormalizer {
-    /// Nothing to do: no escape, no backslash, no empty segment, no segment that starts with a dot.
+    /// Nothing to do: no escape, no backslash, no empty segment, no segment that starts with a dot. Asked of each request.
     public static func isNormal(_ path: UnsafeRawBufferPointer) -> Bool {
-        if path.count == 1, path[0] == 0x2A { return true }
-        var previous: UInt8 = 0
-        guard path.first == 0x2F else { return false }
-        for byte in path {
-            if byte == 0x25 || byte == 0x5C || !isVisible(byte) { return false }
-            if previous == 0x2F, byte == 0x2F || byte == 0x2E { return false }
-            previous = byte
-        }
-        return true
+        guard let base = path.baseAddress, path.count > 0 else { return false }
+        if path[0] != 0x2F { return path.count == 1 && path[0] == 0x2A }
+        return WordScan.isNormalPath(base, path.count)
     }
 
-    /// Writes the normal form of `path` (a target up to its `?`) into `out`, which must have room for as many bytes, and
-    /// gives its length. Unreserved characters are decoded, the digits of other escapes are made upper case, slashes
-    /// merged, dot segments removed (RFC 3986 section 6.2.2). Nil: refuse with 400.
+    /// Writes the normal form of `path` (a target up to its `?`) into `out`, which must have room for as many bytes,
+    /// and gives its length. Unreserved characters are decoded, the digits of other escapes are made upper case,
+    /// slashes merged, dot segments removed (RFC 3986 section 6.2.2). Nil: refuse with 400.
     public static func normalize(_ path: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer) -> Int? {
         if path.count == 1, path[0] == 0x2A, out.count >= 1 {
             out[0] = 0x2A
@@ -49,7 +43,8 @@ public enum PathNormalizer {
                 written += 1
                 continue
             }
-            guard read + 2 < path.count, let high = ASCII.hexValue(path[read + 1]), let low = ASCII.hexValue(path[read + 2])
+            guard read + 2 < path.count, let high = ASCII.hexValue(path[read + 1]),
+                let low = ASCII.hexValue(path[read + 2])
             else { return nil }
             let value = high << 4 | low
             guard value != 0 else { return nil }
@@ -69,9 +64,9 @@ public enum PathNormalizer {
 
     private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
 
-    /// Whether every reader sees the same dot segments: those that take `%2F`, `%5C` or `\` for a slash, those that cut a
-    /// segment at its `;` (Java's path parameters), those that merge slashes and those that do not. A `..` is ambiguous as
-    /// soon as readers disagree about any segment, for it removes one.
+    /// Whether every reader sees the same dot segments: those that take `%2F`, `%5C` or `\` for a slash, those that cut
+    /// a segment at its `;` (Java's path parameters), those that merge slashes and those that do not. A `..` is
+    /// ambiguous as soon as readers disagree about any segment, for it removes one.
     private static func isUnambiguous(_ path: UnsafeRawBufferPointer) -> Bool {
         var disputed = false
         var hasParent = false

@@ -1,6 +1,7 @@
 import Base
 
-/// The head of an answer, read as strictly as a request: what an upstream sends is input too. Reused like `RequestHead`.
+/// The head of an answer, read as strictly as a request: what an upstream sends is input too. Reused like
+/// `RequestHead`.
 public struct ResponseHead: ~Copyable {
     public private(set) var status: UInt16 = 0
     public private(set) var reason = ByteRange.empty
@@ -63,8 +64,8 @@ public struct ResponseHead: ~Copyable {
         return true
     }
 
-    /// RFC 9112 section 6.3. An answer that can't have a body and still announces one would leave it on the connection, to
-    /// be taken for the next answer.
+    /// RFC 9112 section 6.3. An answer that can't have a body and still announces one would leave it on the connection,
+    /// to be taken for the next answer.
     @inline(__always)
     private func bodyFraming(_ stated: BodyFraming?, _ method: Method) throws(Flaw) -> BodyFraming {
         if status < 200 || status == 204 {

@@ -11,8 +11,8 @@ struct RequestLine {
     /// A longer method is nobody's.
     static let methodLengthMax = 24
 
-    /// The request line at the scanner. Nil when its end has not arrived; a flaw counts only if the line is whole, but for
-    /// those of `checkStart`.
+    /// The request line at the scanner. Nil when its end has not arrived; a flaw counts only if the line is whole, but
+    /// for those of `checkStart`.
     @inline(__always)
     static func parse(_ scanner: inout HeadScanner) throws(Flaw) -> RequestLine? {
         let start = scanner.at
@@ -33,10 +33,13 @@ struct RequestLine {
         }
         guard targetEnd > target else { throw .startLine }
         scanner.at = targetEnd &+ 1
-        guard let version = try HTTPVersion.parse(&scanner), try scanner.lineEnd() else { return nil }
+        guard let version = try HTTPVersion.parse(&scanner) else { return nil }
+        // Before the scanner leaves the line: a flaw is one of the line it stands in.
         if method == .connect { throw .connectMethod }
+        guard try scanner.lineEnd() else { return nil }
         return RequestLine(
-            method: method, methodRange: ByteRange(start, space), target: ByteRange(target, targetEnd), version: version)
+            method: method, methodRange: ByteRange(start, space), target: ByteRange(target, targetEnd), version: version
+        )
     }
 
     /// What is wrong with a target that ends in something else than a space.
@@ -103,7 +106,9 @@ struct StatusLine {
             if !scanner.isLineEnd(stop) { stop = WordScan.valueEndByBytes(scanner.base, stop, scanner.end) }
             reason = ByteRange(first, stop)
             scanner.at = stop
-            if stop < scanner.end, scanner.byte(stop) != ASCII.cr, scanner.byte(stop) != ASCII.lf { throw .reasonPhrase }
+            if stop < scanner.end, scanner.byte(stop) != ASCII.cr, scanner.byte(stop) != ASCII.lf {
+                throw .reasonPhrase
+            }
         } else if scanner.byte(scanner.at) != ASCII.cr, scanner.byte(scanner.at) != ASCII.lf {
             throw .statusCode
         }
@@ -133,7 +138,9 @@ enum HTTPVersion {
         let word = (scanner.base + at).loadUnaligned(as: UInt64.self)
         let expected: StaticString = "HTTP/1.1"
         var version = Version.http11
-        if word != UnsafeRawPointer(expected.utf8Start).loadUnaligned(as: UInt64.self) { version = try other(scanner, at) }
+        if word != UnsafeRawPointer(expected.utf8Start).loadUnaligned(as: UInt64.self) {
+            version = try other(scanner, at)
+        }
         scanner.at = at &+ length
         return version
     }

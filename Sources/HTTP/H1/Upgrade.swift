@@ -2,8 +2,8 @@ import Base
 
 /// The value of an `Upgrade` field (RFC 9110 section 7.8): `protocol-name [ "/" protocol-version ]`, one or several.
 enum Upgrade {
-    /// Well-formed, and without a protocol that would carry further requests past the gateway's eyes: HTTP in any version
-    /// and TLS under it.
+    /// Well-formed, and without a protocol that would carry further requests past the gateway's eyes: HTTP in any
+    /// version and TLS under it.
     static func isWanted(_ value: UnsafeRawBufferPointer) -> Bool {
         var at = 0
         var count = 0

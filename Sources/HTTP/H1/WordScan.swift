@@ -2,9 +2,9 @@ import Base
 
 /// Looks at eight bytes at a time for the first byte of a kind.
 ///
-/// The tests are sums and differences whose top bits tell: `byte - 0x20` has it for bytes below 0x20 (and from 0xA0 on),
-/// `byte + 1` for 0x7F (and from 0x80 on). A borrow or a carry goes upwards only, out of a byte that is a hit itself, so
-/// the first hit is always exact and what is above it is not looked at.
+/// The tests are sums and differences whose top bits tell: `byte - 0x20` has it for bytes below 0x20 (and from 0xA0
+/// on), `byte + 1` for 0x7F (and from 0x80 on). A borrow or a carry goes upwards only, out of a byte that is a hit
+/// itself, so the first hit is always exact and what is above it is not looked at.
 enum WordScan {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let tops: UInt64 = 0x8080_8080_8080_8080
@@ -17,8 +17,8 @@ enum WordScan {
     @inline(__always)
     private static func firstByte(_ hits: UInt64) -> Int { hits.trailingZeroBitCount &>> 3 }
 
-    /// The first byte from `at` that ends a field value, or may have to: CR nearly always; otherwise a control character,
-    /// DEL, a tab, a byte above ASCII, or one of the last seven. `end` when there is none.
+    /// The first byte from `at` that ends a field value, or may have to: CR nearly always; otherwise a control
+    /// character, DEL, a tab, a byte above ASCII, or one of the last seven. `end` when there is none.
     @inline(__always)
     static func valueEnd(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
@@ -96,8 +96,8 @@ enum WordScan {
         return at
     }
 
-    /// The first byte from `at` that is no letter, digit or hyphen; `end` when there is none. At least eight bytes must be
-    /// readable in front of `end`.
+    /// The first byte from `at` that is no letter, digit or hyphen; `end` when there is none. At least eight bytes must
+    /// be readable in front of `end`.
     @inline(__always)
     static func plainEnd(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
@@ -110,8 +110,41 @@ enum WordScan {
         return end
     }
 
-    /// Eight bytes from `at`, zeros from `end` on: the last bytes are read with those in front of them, which are shifted
-    /// out again.
+    /// Whether all bytes are visible ASCII without `%`, `\\`, `?` and `#`, and no slash is followed by a slash or a dot.
+    @inline(__always)
+    static func isNormalPath(_ base: UnsafeRawPointer, _ count: Int) -> Bool {
+        guard count >= 8 else {
+            var previous: UInt8 = 0
+            for at in 0..<count {
+                let byte = base.load(fromByteOffset: at, as: UInt8.self)
+                if byte &- 0x21 >= 0x5E || byte == 0x25 || byte == 0x5C || byte == 0x3F || byte == 0x23 { return false }
+                if previous == 0x2F, byte | 1 == 0x2F { return false }
+                previous = byte
+            }
+            return true
+        }
+        // Seven bytes further each time, so that every two neighbours are in one word.
+        var at = 0
+        while count &- at > 8 {
+            if oddInPath(word(base, at)) != 0 { return false }
+            at &+= 7
+        }
+        return oddInPath(word(base, count &- 8)) == 0
+    }
+
+    @inline(__always)
+    private static func oddInPath(_ word: UInt64) -> UInt64 {
+        let range = (word &- ones &* 0x21) | (word &+ ones)
+        let escapes = ((word ^ ones &* 0x25) &- ones) | ((word ^ ones &* 0x5C) &- ones)
+        let ends = ((word ^ ones &* 0x3F) &- ones) | ((word ^ ones &* 0x23) &- ones)
+        // Exact for ASCII, and a byte above it is a hit already. `.` and `/` differ in their lowest bit.
+        let isSlash = ~((word ^ ones &* 0x2F) &+ ones &* 0x7F)
+        let isSlashOrDot = ~(((word | ones) ^ ones &* 0x2F) &+ ones &* 0x7F)
+        return (range | escapes | ends | ((isSlash & tops) &<< 8 & isSlashOrDot)) & tops
+    }
+
+    /// Eight bytes from `at`, zeros from `end` on: the last bytes are read with those in front of them, which are
+    /// shifted out again.
     @inline(__always)
     private static func tail(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> UInt64 {
         let count = end &- at

@@ -1,5 +1,5 @@
-/// Offsets into the bytes that were parsed. Ranges are kept instead of pointers, because the buffer may move between two
-/// reads.
+/// Offsets into the bytes that were parsed. Ranges are kept instead of pointers, because the buffer may move between
+/// two reads.
 public struct ByteRange: Sendable, Equatable {
     public var start: UInt32
     public var count: UInt32

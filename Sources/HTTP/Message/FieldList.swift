@@ -7,6 +7,10 @@ public struct Field: Sendable {
     /// A `Connection` field names it: it is for this connection only (RFC 9110 section 7.6.1).
     public var dropped: Bool
 
+    /// From the name to the end of the value as sent: what is copied when a field is forwarded, before its CRLF.
+    @inline(__always)
+    public var line: ByteRange { ByteRange(name.first, value.end) }
+
     @inline(__always)
     public init(id: FieldName, name: ByteRange, value: ByteRange, dropped: Bool = false) {
         (self.id, self.name, self.value, self.dropped) = (id, name, value, dropped)

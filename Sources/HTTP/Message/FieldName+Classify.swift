@@ -3,9 +3,9 @@ import Base
 extension FieldName {
     /// The known name that these bytes spell, in either case; `other` when there is none.
     ///
-    /// Upstream frameworks fold punctuation (`X_Forwarded_For` becomes the variable of `X-Forwarded-For`), so in the names
-    /// that the gateway writes or trusts every byte that is no letter and no digit counts as a hyphen, and a name that is
-    /// folded into a framing field is `ambiguousFraming`.
+    /// Upstream frameworks fold punctuation (`X_Forwarded_For` becomes the variable of `X-Forwarded-For`), so in the
+    /// names that the gateway writes or trusts every byte that is no letter and no digit counts as a hyphen, and a name
+    /// that is folded into a framing field is `ambiguousFraming`.
     public static func classify(_ name: UnsafeRawBufferPointer) -> FieldName {
         guard let base = name.baseAddress, name.count > 0 else { return .other }
         let known = known(base, name.count)

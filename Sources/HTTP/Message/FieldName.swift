@@ -14,7 +14,8 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     /// Known so that the common ones need no check of each byte, and so that they stay out of trailers.
     case accept, acceptEncoding, acceptLanguage, userAgent, cookie, setCookie, referer, contentType, cacheControl
     case wwwAuthenticate
-    /// A name that a reader which folds punctuation takes for a framing field (`Content_Length`): a head with it is refused.
+    /// A name that a reader which folds punctuation takes for a framing field (`Content_Length`): a head with it is
+    /// refused.
     case ambiguousFraming
 
     /// RFC 9110 section 7.6.1: meant for this connection only, never forwarded.

@@ -12,7 +12,8 @@ public enum Method: UInt8, Sendable {
         }
     }
 
-    /// RFC 9110 section 9.2.2: sending it twice has the effect of sending it once. `other` is not: nothing is known of it.
+    /// RFC 9110 section 9.2.2: sending it twice has the effect of sending it once. `other` is not: nothing is known of
+    /// it.
     public var isIdempotent: Bool { isSafe || self == .put || self == .delete }
 
     /// The method that these bytes, a token, name.

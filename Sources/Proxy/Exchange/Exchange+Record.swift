@@ -9,13 +9,15 @@ struct NotedHead {
     private(set) var method = 0..<0
     private(set) var host = 0..<0
     private(set) var path = 0..<0
+    /// The client that a trusted proxy speaks for; empty without one.
+    private(set) var client = 0..<0
 
     mutating func clear() {
         text.removeAll(keepingCapacity: true)
-        (method, host, path) = (0..<0, 0..<0, 0..<0)
+        (method, host, path, client) = (0..<0, 0..<0, 0..<0, 0..<0)
     }
 
-    mutating func note(_ bytes: UnsafeRawBufferPointer, _ worker: Worker) {
+    mutating func note(_ bytes: UnsafeRawBufferPointer, _ worker: Worker, client real: UnsafeRawBufferPointer?) {
         text.removeAll(keepingCapacity: true)
         func add(_ part: UnsafeRawBufferPointer) -> Range<Int> {
             let start = text.count
@@ -24,6 +26,7 @@ struct NotedHead {
         }
         method = add(bytes[worker.requestHead.methodRange])
         host = add(bytes[worker.requestHead.host])
+        client = real.map(add) ?? 0..<0
         path = add(bytes[worker.accessLog?.logsQuery == true ? worker.requestHead.target : worker.requestHead.path])
     }
 }
@@ -95,6 +98,7 @@ extension Worker {
                         line.method = text(exchange.noted.method)
                         line.host = text(exchange.noted.host)
                         line.path = text(exchange.noted.path)
+                        if let client = text(exchange.noted.client) { line.client = client }
                         log.append(line, now: loop.now)
                     }
                 }

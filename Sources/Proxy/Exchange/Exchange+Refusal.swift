@@ -6,6 +6,11 @@ import Metrics
 extension Exchange {
     /// Answers in the upstream's place. Always false, for `return refuse(...)`.
     func refuse(_ problem: Refusal, _ detail: StaticString, status code: UInt16? = nil) -> Bool {
+        // Too late for an answer of our own: the upstream's has begun.
+        if answerHasBegun {
+            breakAnswer()
+            return false
+        }
         // The rest of a request that is not wanted is not read either: the connection ends with the answer.
         if !requestIsDone || problem == .badRequest {
             keepAlive = false
@@ -46,7 +51,10 @@ extension Exchange {
             out.append(decimal: seconds)
         }
         if !keepAlive { out.append("\r\nConnection: close") } else if isHTTP10 { out.append("\r\nConnection: keep-alive") }
-        out.append("\r\n\r\n")
+        out.append("\r\n")
+        // What a tenant wants on its answers (HSTS, say) it wants on these too.
+        if let edits = route?.responseEdits { out.append(edits.added) }
+        out.append("\r\n")
         if method != .head { out.append(body.written) }
         client.send(out.written)
         responseBytes = method == .head ? 0 : UInt64(body.count)

@@ -101,82 +101,13 @@ extension Exchange {
         out.append(base + run, bytes.count - 2 - run)
     }
 
-    /// RFC 7239 and its older relatives. What an untrusted client says about itself is replaced, not appended to.
-    private func writeForwarding(_ bytes: UnsafeRawBufferPointer, to out: inout ByteWriter, trusted: Bool) {
-        let peer = client.peerText
-        let secure = client.isSecure
-        out.append("X-Forwarded-For: ")
-        var real: UnsafeRawBufferPointer?
-        if trusted, worker.requestHead.fields.first(.xForwardedFor) != nil {
-            for i in 0..<worker.requestHead.fields.count where worker.requestHead.fields[i].id == .xForwardedFor {
-                let value = bytes[worker.requestHead.fields[i].value]
-                if value.isEmpty { continue }
-                out.append(value)
-                out.append(", ")
-            }
-            real = realClient(bytes)
-        }
-        peer.write(to: &out)
-        out.append("\r\nX-Real-IP: ")
-        if let real { out.append(real) } else { peer.write(to: &out) }
-        if !trusted || worker.requestHead.fields.first(.xForwardedProto) == nil {
-            if secure { out.append("\r\nX-Forwarded-Proto: https") } else { out.append("\r\nX-Forwarded-Proto: http") }
-        }
-        let host = bytes[worker.requestHead.hostHeader]
-        if !trusted || worker.requestHead.fields.first(.xForwardedHost) == nil {
-            out.append("\r\nX-Forwarded-Host: ")
-            out.append(host)
-        }
-        out.append("\r\nForwarded: for=")
-        if client.peer.isIPv4 {
-            peer.write(to: &out)
-        } else {
-            out.append("\"[")
-            peer.write(to: &out)
-            out.append("]\"")
-        }
-        if secure { out.append(";proto=https;host=") } else { out.append(";proto=http;host=") }
-        // A port's colon and an IPv6 address's brackets are no token.
-        let plain = worker.requestHead.hostHeader.count == worker.requestHead.host.count
-        if !plain { out.append(byte: 0x22) }
-        out.append(host)
-        if !plain { out.append(byte: 0x22) }
-        out.append("\r\n")
-    }
-
-    /// The rightmost address of `X-Forwarded-For` that no trusted proxy has; the leftmost when all are trusted.
-    private func realClient(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
-        var found: UnsafeRawBufferPointer?
-        var i = worker.requestHead.fields.count
-        while i > 0 {
-            i -= 1
-            guard worker.requestHead.fields[i].id == .xForwardedFor else { continue }
-            let value = bytes[worker.requestHead.fields[i].value]
-            var end = value.count
-            while end > 0 {
-                var start = end
-                while start > 0, value[start - 1] != 0x2C { start -= 1 }
-                var (low, high) = (start, end)
-                while low < high, value[low] == ASCII.space || value[low] == ASCII.tab { low += 1 }
-                while low < high, value[high - 1] == ASCII.space || value[high - 1] == ASCII.tab { high -= 1 }
-                let entry = UnsafeRawBufferPointer(rebasing: value[low..<high])
-                // What is no address can't be believed, nor anything to the left of it.
-                guard let address = SocketAddress(String(decoding: entry, as: UTF8.self), port: 0) else { return found }
-                found = entry
-                if !worker.snapshot.trusts(address) { return found }
-                end = start - 1
-            }
-        }
-        return found
-    }
-
     // MARK: Body
 
     /// Whether the client's next bytes can be taken: there is somewhere to put them.
     var wantsBody: Bool {
         guard let upstream, !answerIsDone else { return false }
         if isTunnel { return !upstream.isCongested }
-        return !requestIsDone && !answerHasBegun && upstream.state == .busy && !upstream.isCongested
+        return !requestIsDone && upstream.state == .busy && !upstream.isCongested && !upstream.isBroken
     }
 
     /// The next part of the body, as it was read.

@@ -18,7 +18,7 @@ import Tenancy
 /// Belongs to a client connection's framing through `ClientConnection` and to an upstream's through `UpstreamConnection`;
 /// knows nothing of either one's bytes on the wire but heads and bodies. Reused for request after request.
 final class Exchange {
-    unowned let worker: Worker
+    unowned(unsafe) let worker: Worker
     private(set) unowned(unsafe) var client: ClientConnection
     var upstream: UpstreamConnection?
     private(set) var balancer: Balancer?
@@ -125,13 +125,13 @@ final class Exchange {
         requestIsDone = !hasBody
         let trusted = snapshot.trusts(client.peer)
         nameRequest(bytes, trusted: trusted)
-        if worker.accessLog != nil { noted.note(bytes, worker) }
+        if worker.accessLog != nil { noted.note(bytes, worker, client: trusted ? realClient(bytes) : nil) }
 
         guard let tenant = snapshot.directory.tenant(host: bytes[worker.requestHead.host]) else {
-            return refuse(.misdirected, "no such host here")
+            return refuse(.misdirected, "this host is not served on this connection")
         }
         if let named = client.namedTenant, named != tenant.id {
-            return refuse(.misdirected, "the TLS server name and the host differ")
+            return refuse(.misdirected, "this host is not served on this connection")
         }
         self.tenant = tenant
         let state = worker.state(of: tenant)
@@ -205,6 +205,14 @@ final class Exchange {
     func waits(in balancer: Balancer, until deadline: UInt64) {
         isWaiting = true
         worker.loop.schedule(client, at: deadline)
+    }
+
+    /// Nobody calls it back from now on.
+    private func stopWaiting() {
+        guard isWaiting else { return }
+        isWaiting = false
+        balancer?.stopWaiting(self)
+        worker.stopWaiting(self)
     }
 
     /// This connection carries it from now on.
@@ -291,7 +299,7 @@ final class Exchange {
     }
 
     func clientGone() {
-        balancer?.stopWaiting(self)
+        stopWaiting()
         upstream?.shut()
         upstream = nil
         if status == 0 { status = 499 }
@@ -300,9 +308,7 @@ final class Exchange {
 
     func clientTimedOut() {
         if isWaiting {
-            balancer?.stopWaiting(self)
-            worker.stopWaiting(self)
-            isWaiting = false
+            stopWaiting()
             _ = refuse(.overloaded, "no connection to the upstream became free in time")
         } else if answerHasBegun {
             // It does not take its answer.

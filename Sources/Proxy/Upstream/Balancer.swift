@@ -6,7 +6,7 @@ import Net
 /// One loop's view of an upstream: which server is next, who waits for a connection, how many retries are left.
 final class Balancer {
     let upstream: Upstream
-    unowned let worker: Worker
+    unowned(unsafe) let worker: Worker
     private let pools: [ServerPool]
     /// Smooth weighted round robin: each turn every server gains its weight, and the winner pays the sum.
     private var gained: [Int]
@@ -14,6 +14,7 @@ final class Balancer {
     private var turn = 0
     /// Requests that found every server at `max_connections`, in order.
     private var waiting: [Exchange] = []
+    private var waitingTurn: WaitingTurn?
     private var retries = RetryBudget()
     let metrics: UpstreamMetrics
 
@@ -99,22 +100,35 @@ final class Balancer {
 
     private func wait(_ exchange: Exchange) -> Acquired {
         guard waiting.count < upstream.maxConnections * Limits.waitersPerConnection else { return .refused(.overloaded) }
+        if waiting.isEmpty {
+            let turn = waitingTurn ?? WaitingTurn(self)
+            waitingTurn = turn
+            for pool in pools { pool.whenFree.append(turn) }
+        }
         waiting.append(exchange)
         exchange.waits(in: self, until: worker.loop.now + upstream.connectTimeout)
         return .later
     }
 
     /// A connection has become free, or a place for one.
-    func serveWaiting() {
+    fileprivate func serveWaiting() {
         while !waiting.isEmpty {
             guard let choice = choose(avoiding: nil), choice.hasIdle || choice.open < connectionsMax else { return }
             let next = waiting.removeFirst()
+            forgetTurnIfDone()
             next.acquired(open(choice, for: next))
         }
     }
 
     func stopWaiting(_ exchange: Exchange) {
-        if let at = waiting.firstIndex(where: { $0 === exchange }) { waiting.remove(at: at) }
+        guard let at = waiting.firstIndex(where: { $0 === exchange }) else { return }
+        waiting.remove(at: at)
+        forgetTurnIfDone()
+    }
+
+    private func forgetTurnIfDone() {
+        guard waiting.isEmpty else { return }
+        for pool in pools { pool.whenFree.removeAll { $0 === waitingTurn } }
     }
 
     private func resolve(_ pool: ServerPool, _ exchange: Exchange) -> Acquired {
@@ -134,6 +148,18 @@ final class Balancer {
     /// Whether a failed request may be tried once more. Retries are a share of requests, so that they can't multiply the
     /// load on a service that is already failing.
     func mayRetry() -> Bool { retries.spend(now: worker.loop.now) }
+}
+
+/// The turn in which those who wait for a connection are served: one of its own, never in the middle of somebody else's.
+final class WaitingTurn: Source {
+    private unowned(unsafe) let balancer: Balancer
+
+    init(_ balancer: Balancer) {
+        self.balancer = balancer
+        super.init(loop: balancer.worker.loop, fd: -1, flow: balancer.worker.loop.commonFlow)
+    }
+
+    override func ready(_ events: Readiness) { balancer.serveWaiting() }
 }
 
 /// One retry for five requests, and ten a second for whoever has little traffic.

@@ -5,7 +5,7 @@ import Net
 /// One loop's connections to one server. Outlives configurations.
 final class ServerPool {
     let server: Server
-    unowned let worker: Worker
+    unowned(unsafe) let worker: Worker
     /// Kept alive and unused, the last used one last: it is taken first, and the others age out.
     private var idle: [UpstreamConnection] = []
     /// Idle, in use and connecting.
@@ -18,6 +18,8 @@ final class ServerPool {
     private var nextAddress = 0
     private var version = 0
     let metrics: ServerMetrics
+    /// Who waits for a connection, or for a place for one.
+    var whenFree: [WaitingTurn] = []
 
     /// A server that can't be connected to rests this long, doubled with each failure in a row up to the maximum.
     private static let rest: UInt64 = 500_000_000
@@ -46,12 +48,20 @@ final class ServerPool {
         for connection in idle where !addresses.contains(connection.address) { connection.shut() }
     }
 
-    func putIdle(_ connection: UpstreamConnection) { idle.append(connection) }
+    func putIdle(_ connection: UpstreamConnection) {
+        idle.append(connection)
+        tellWaiting()
+    }
+
+    private func tellWaiting() {
+        for turn in whenFree { worker.loop.wake(turn, []) }
+    }
 
     /// A connection of this pool was closed.
     func forget(_ connection: UpstreamConnection) {
         open -= 1
         if let at = idle.lastIndex(where: { $0 === connection }) { idle.remove(at: at) }
+        tellWaiting()
     }
 
     /// Starts a new connection, or nil when there is no address or no socket to be had.

@@ -167,7 +167,8 @@ final class UpstreamConnection: Transport {
         inbound = nil
         scanned = 0
         wasCongested = false
-        guard keep, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
+        // A read that filled its room may have left bytes behind, which would be taken for the next answer.
+        guard keep, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
         state = .idle
         isReused = true
         flow = loop.commonFlow

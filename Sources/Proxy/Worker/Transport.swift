@@ -96,7 +96,10 @@ class Transport: Source {
             }
             if count < size, !peerFinished { canRead = false }
             tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
-            switch tls.read(into: room) {
+            let result = tls.read(into: room)
+            // Reading can produce alerts and key updates.
+            if !worker.tls.produced.isEmpty { flushEncrypted() }
+            switch result {
             case .bytes(let plain): return .bytes(plain)
             case .wantsMore: if !canRead { return .nothing }
             case .closed:
@@ -104,8 +107,6 @@ class Transport: Source {
                 return .end
             case .failed:
                 canRead = false
-                // The alert that says why.
-                flushEncrypted()
                 return .failed
             }
         }

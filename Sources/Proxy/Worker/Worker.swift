@@ -65,7 +65,6 @@ public final class Worker {
     private var tenants: [TenantState?]
     private var tenantsByID: [String: TenantState] = [:]
     private var balancers: [Balancer?]
-    private var balancersByKey: [String: Balancer] = [:]
     private var pools: [ObjectIdentifier: ServerPool] = [:]
     private var exchanges: [Exchange] = []
     private var waitingForName: [ObjectIdentifier: [Exchange]] = [:]
@@ -165,7 +164,6 @@ public final class Worker {
 
     private func adoptUpstreams(_ next: Snapshot) {
         balancers = Array(repeating: nil, count: next.upstreams.count)
-        balancersByKey = [:]
         let used = Set(next.upstreams.flatMap { $0.servers.map { ObjectIdentifier($0) } })
         for (id, pool) in pools where !used.contains(id) {
             pool.closeIdle()
@@ -388,7 +386,7 @@ public final class Worker {
 
 /// Keeps a worker's wall clock right to the quarter second, and its log moving.
 private final class Ticker: Source {
-    private unowned let worker: Worker
+    private unowned(unsafe) let worker: Worker
     private static let period: UInt64 = 250_000_000
 
     init(worker: Worker) {

@@ -9,6 +9,7 @@ public final class Journal {
     public let folder: String
     private let files: any FileOperations
     private var file: OpenFile?
+    private var lockDescriptor: Int32?
 
     private struct OpenFile {
         var name: String
@@ -30,12 +31,32 @@ public final class Journal {
     }
 
     /// The folder is made where it is missing.
-    public init(folder: String, files: any FileOperations = DiskFiles()) throws(StorageError) {
+    public init(folder: String, files: any FileOperations = DiskFiles()) throws(StorageFault) {
         (self.folder, self.files) = (folder, files)
         try files.makeFolder(folder)
     }
 
-    deinit { close() }
+    deinit {
+        close()
+        if let lockDescriptor { files.close(lockDescriptor) }
+    }
+
+    /// Whether this one may write: one process may at a time, until it ends.
+    public func lock() throws(StorageFault) -> Bool {
+        if lockDescriptor != nil { return true }
+        let descriptor = try files.open(path(".lock"), writing: true)
+        do throws(StorageFault) {
+            if try files.lock(descriptor) {
+                lockDescriptor = descriptor
+                return true
+            }
+        } catch {
+            files.close(descriptor)
+            throw error
+        }
+        files.close(descriptor)
+        return false
+    }
 
     public func close() {
         if let file { files.close(file.descriptor) }
@@ -43,7 +64,7 @@ public final class Journal {
     }
 
     /// Names of the files, ascending.
-    public func names() throws(StorageError) -> [String] { try files.list(folder).filter { $0.hasSuffix(".jsonl") } }
+    public func names() throws(StorageFault) -> [String] { try files.list(folder).filter { $0.hasSuffix(".jsonl") } }
 
     public func path(_ name: String) -> String { folder + "/" + name }
 
@@ -51,7 +72,7 @@ public final class Journal {
     /// error none of them counts, and the same lines, or others, may be tried again. Returns what was cut off the file
     /// where it had to be opened.
     @discardableResult
-    public func append(_ lines: [UInt8], to name: String) throws(StorageError) -> Cut? {
+    public func append(_ lines: [UInt8], to name: String) throws(StorageFault) -> Cut? {
         let cut = try open(name)
         guard var file else { return cut }
         if lines.isEmpty { return cut }
@@ -70,7 +91,7 @@ public final class Journal {
     }
 
     /// Makes `name` the open file, with nothing behind its last good line.
-    private func open(_ name: String) throws(StorageError) -> Cut? {
+    private func open(_ name: String) throws(StorageFault) -> Cut? {
         if var open = file {
             let status = try files.status(open.descriptor)
             let named = try files.status(path: path(open.name))
@@ -89,7 +110,7 @@ public final class Journal {
         }
         let isNew = try files.status(path: path(name)) == nil
         let descriptor = try files.open(path(name), writing: true)
-        do throws(StorageError) {
+        do throws(StorageFault) {
             let status = try files.status(descriptor)
             let good = try Self.goodSize(files, descriptor, size: status.size)
             if good < status.size { try files.truncate(descriptor, to: good) }
@@ -102,7 +123,7 @@ public final class Journal {
     }
 
     /// Where the last good line ends.
-    private static func goodSize(_ files: any FileOperations, _ descriptor: Int32, size: Int) throws(StorageError) -> Int {
+    private static func goodSize(_ files: any FileOperations, _ descriptor: Int32, size: Int) throws(StorageFault) -> Int {
         var good = 0
         try LineScan(files, descriptor, size: size).backward { line, isWhole, start in
             guard isWhole, CheckedLine.isValid(line) else { return true }
@@ -114,9 +135,11 @@ public final class Journal {
 
     // MARK: Reading
 
+    public func contains(_ name: String) throws(StorageFault) -> Bool { try files.status(path: path(name)) != nil }
+
     /// The good lines of a file from the last to the first; `body` returns false to stop. Those that are not good are
     /// left out.
-    public func readBackward(_ name: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageError) {
+    public func readBackward(_ name: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) {
         try JournalReader(files).backward(path(name), body)
     }
 }
@@ -130,9 +153,9 @@ public struct JournalReader {
     /// The good lines from the first to the last; `body` returns false to stop. Returns how many were not good. A last
     /// line without its end is being written and not counted.
     @discardableResult
-    public func forward(_ path: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageError) -> Int {
+    public func forward(_ path: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) -> Int {
         var bad = 0
-        try scan(path) { scan throws(StorageError) in
+        try scan(path) { scan throws(StorageFault) in
             try scan.forward { line, isWhole in
                 if !isWhole { return true }
                 if CheckedLine.isValid(line) { return body(line) }
@@ -144,13 +167,13 @@ public struct JournalReader {
     }
 
     /// The good lines from the last to the first; `body` returns false to stop.
-    public func backward(_ path: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageError) {
-        try scan(path) { scan throws(StorageError) in
+    public func backward(_ path: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) {
+        try scan(path) { scan throws(StorageFault) in
             try scan.backward { line, isWhole, _ in isWhole && CheckedLine.isValid(line) ? body(line) : true }
         }
     }
 
-    private func scan(_ path: String, _ body: (LineScan) throws(StorageError) -> Void) throws(StorageError) {
+    private func scan(_ path: String, _ body: (LineScan) throws(StorageFault) -> Void) throws(StorageFault) {
         let descriptor = try files.open(path, writing: false)
         defer { files.close(descriptor) }
         let status = try files.status(descriptor)

@@ -15,7 +15,7 @@ public struct LineScan {
 
     /// From the first line to the last. `body` gets each without its line end, and whether it had one; it returns
     /// false to stop. The bytes are gone after the call.
-    func forward(_ body: (_ line: UnsafeRawBufferPointer, _ isWhole: Bool) -> Bool) throws(StorageError) {
+    func forward(_ body: (_ line: UnsafeRawBufferPointer, _ isWhole: Bool) -> Bool) throws(StorageFault) {
         var room = [UInt8](repeating: 0, count: Self.blockSize)
         /// The part of a line that the blocks so far have not ended.
         var kept = 0
@@ -46,7 +46,7 @@ public struct LineScan {
 
     /// From the last line to the first. `body` gets each line without its line end, whether it had one, and where it
     /// begins in the file; it returns false to stop.
-    func backward(_ body: (_ line: UnsafeRawBufferPointer, _ isWhole: Bool, _ start: Int) -> Bool) throws(StorageError) {
+    func backward(_ body: (_ line: UnsafeRawBufferPointer, _ isWhole: Bool, _ start: Int) -> Bool) throws(StorageFault) {
         /// The bytes of the file from `offset` on that are not yet handed out.
         var held: [UInt8] = []
         var offset = size

@@ -82,6 +82,8 @@ enum Corpus {
 
     /// Where to cut `count` bytes in two: everywhere, but thinned out in the middle of long ones.
     static func cuts(_ count: Int) -> [Int] {
-        (1..<max(count, 2)).filter { count <= 1200 || $0 < 300 || $0 > count - 300 || $0 % 997 == 0 || abs($0 - 32768) < 3 }
+        (1..<max(count, 2)).filter {
+            count <= 1200 || $0 < 300 || $0 > count - 300 || $0 % 997 == 0 || abs($0 - 32768) < 3
+        }
     }
 }

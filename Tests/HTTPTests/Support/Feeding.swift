@@ -3,7 +3,9 @@
 let testLimits = ParseLimits(maxHeadSize: 32 << 10, maxFields: 100)
 
 /// Parses `bytes` as they would arrive: first `cuts[0]` of them, then up to `cuts[1]`, and so on to all of them.
-func feed(_ head: inout RequestHead, _ bytes: [UInt8], cuts: [Int] = [], limits: ParseLimits = testLimits) -> ParseOutcome {
+func feed(_ head: inout RequestHead, _ bytes: [UInt8], cuts: [Int] = [], limits: ParseLimits = testLimits)
+    -> ParseOutcome
+{
     var scanned = 0
     for end in cuts + [bytes.count] {
         let outcome = parse(&head, Array(bytes[..<end]), &scanned, limits)

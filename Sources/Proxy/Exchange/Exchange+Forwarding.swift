@@ -1,0 +1,107 @@
+import Base
+import HTTP
+import Net
+
+/// Who asked, told to the upstream.
+extension Exchange {
+    /// RFC 7239 and its older relatives. What an untrusted client says about itself is replaced, not appended to.
+    func writeForwarding(_ bytes: UnsafeRawBufferPointer, to out: inout ByteWriter, trusted: Bool) {
+        let peer = client.peerText
+        let secure = client.isSecure
+        out.append("X-Forwarded-For: ")
+        var real: UnsafeRawBufferPointer?
+        if trusted, worker.requestHead.fields.first(.xForwardedFor) != nil {
+            for i in 0..<worker.requestHead.fields.count where worker.requestHead.fields[i].id == .xForwardedFor {
+                let value = bytes[worker.requestHead.fields[i].value]
+                if value.isEmpty { continue }
+                out.append(value)
+                out.append(", ")
+            }
+        }
+        if trusted { real = realClient(bytes) }
+        peer.write(to: &out)
+        out.append("\r\nX-Real-IP: ")
+        if let real { out.append(real) } else { peer.write(to: &out) }
+        if !trusted || worker.requestHead.fields.first(.xForwardedProto) == nil {
+            if secure { out.append("\r\nX-Forwarded-Proto: https") } else { out.append("\r\nX-Forwarded-Proto: http") }
+        }
+        let host = bytes[worker.requestHead.hostHeader]
+        if !trusted || worker.requestHead.fields.first(.xForwardedHost) == nil {
+            out.append("\r\nX-Forwarded-Host: ")
+            out.append(host)
+        }
+        out.append("\r\nForwarded: for=")
+        if client.peer.isIPv4 {
+            peer.write(to: &out)
+        } else {
+            out.append("\"[")
+            peer.write(to: &out)
+            out.append("]\"")
+        }
+        if secure { out.append(";proto=https;host=") } else { out.append(";proto=http;host=") }
+        // A port's colon and an IPv6 address's brackets are no token.
+        let plain = worker.requestHead.hostHeader.count == worker.requestHead.host.count
+        if !plain { out.append(byte: 0x22) }
+        out.append(host)
+        if !plain { out.append(byte: 0x22) }
+        out.append("\r\n")
+    }
+
+    /// The client that trusted proxies speak for: the rightmost address that no trusted proxy has, of `X-Forwarded-For`, else
+    /// of `Forwarded`; the leftmost when all are trusted; nil when nothing is said.
+    func realClient(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        let name: FieldName = worker.requestHead.fields.present.contains(.xForwardedFor) ? .xForwardedFor : .forwarded
+        guard worker.requestHead.fields.present.contains(name) else { return nil }
+        var found: UnsafeRawBufferPointer?
+        var i = worker.requestHead.fields.count
+        while i > 0 {
+            i -= 1
+            guard worker.requestHead.fields[i].id == name else { continue }
+            let value = bytes[worker.requestHead.fields[i].value]
+            var end = value.count
+            while end > 0 {
+                var start = end
+                while start > 0, value[start - 1] != 0x2C { start -= 1 }
+                let element = UnsafeRawBufferPointer(rebasing: value[start..<end]).trimmed
+                let entry = name == .forwarded ? element.forwardedFor : element
+                // What is no address can't be believed, nor anything to the left of it.
+                guard let entry, entry.count <= 45, let address = SocketAddress(String(decoding: entry, as: UTF8.self), port: 0)
+                else { return found }
+                found = entry
+                if !worker.snapshot.trusts(address) { return found }
+                end = start - 1
+            }
+        }
+        return found
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Without white space around it.
+    fileprivate var trimmed: UnsafeRawBufferPointer {
+        var (low, high) = (0, count)
+        while low < high, self[low] == ASCII.space || self[low] == ASCII.tab { low += 1 }
+        while low < high, self[high - 1] == ASCII.space || self[high - 1] == ASCII.tab { high -= 1 }
+        return UnsafeRawBufferPointer(rebasing: self[low..<high])
+    }
+
+    /// The address in the `for` parameter of one element of `Forwarded` (RFC 7239 sections 4 and 6), without quotes, brackets
+    /// and port.
+    fileprivate var forwardedFor: UnsafeRawBufferPointer? {
+        for part in split(separator: 0x3B) {
+            let pair = UnsafeRawBufferPointer(rebasing: part).trimmed
+            guard pair.count > 4, ASCII.equalsIgnoringCase(UnsafeRawBufferPointer(rebasing: pair[..<4]), "for=") else { continue }
+            var value = UnsafeRawBufferPointer(rebasing: pair[4...])
+            if value.count >= 2, value[0] == 0x22, value[value.count - 1] == 0x22 {
+                value = UnsafeRawBufferPointer(rebasing: value[1..<(value.count - 1)])
+            }
+            if value.first == 0x5B {
+                guard let close = value.firstIndex(of: 0x5D) else { return nil }
+                return UnsafeRawBufferPointer(rebasing: value[1..<close])
+            }
+            if let colon = value.firstIndex(of: 0x3A) { return UnsafeRawBufferPointer(rebasing: value[..<colon]) }
+            return value
+        }
+        return nil
+    }
+}
