@@ -12,6 +12,8 @@ public enum Limits {
     public static let trailerSizeMax = 8 << 10
     /// 1xx answers before the final one: an upstream that sends more is broken or hostile.
     public static let interimResponsesMax = 8
+    /// Passages through gateways of this name. One more is a circle, which would otherwise eat every connection there is.
+    public static let hopsMax = 8
     /// New connections taken in one turn of a listener, so that a storm of them cannot starve the established ones.
     public static let acceptsPerTurn = 32
     /// Between an answer sent ahead of the end of a request and the close: what the client still sends is read and dropped

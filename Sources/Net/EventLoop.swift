@@ -40,6 +40,9 @@ open class Source: Timed {
 
     /// Its turn: everything that became ready since the last one.
     open func ready(_ events: Readiness) {}
+
+    /// Something was reported of it, and its turn has not come yet.
+    public final var hasNews: Bool { isQueued }
 }
 
 /// One thread's loop: epoll says what is ready, `Turns` whose turn it is, a timer wheel what is late.
@@ -160,7 +163,7 @@ public final class EventLoop {
 
     /// Wants `source.expired()` at `deadline` (monotonic nanoseconds); `.max` cancels. Each source has one deadline.
     public func schedule(_ source: Source, at deadline: UInt64) {
-        assert(!source.isClosed)
+        if source.isClosed { return }
         timers.schedule(source, at: deadline)
     }
 

@@ -95,6 +95,12 @@ public enum Socket {
         return value
     }
 
+    /// Bytes sent that the peer's kernel has not acknowledged, those not sent yet among them (tcp(7), SIOCOUTQ).
+    public static func unacknowledged(_ fd: Int32) -> Int32 {
+        var count: Int32 = 0
+        return ioctl(fd, UInt(TIOCOUTQ), &count) == 0 ? count : 0
+    }
+
     /// The address that the client connected to.
     public static func localAddress(_ fd: Int32) -> SocketAddress? {
         var storage = sockaddr_storage()

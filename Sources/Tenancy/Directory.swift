@@ -47,19 +47,26 @@ public final class Directory: Sendable {
         }
     }
 
-    /// An IPv6 address has many spellings; hosts are kept in that of RFC 5952.
+    /// An IPv6 address has many spellings: both sides are brought to the system's own.
     private func tenant(addressLiteral host: UnsafeRawBufferPointer) -> Tenant? {
-        let text = String(decoding: host, as: UTF8.self)
+        Self.canonical(String(decoding: host, as: UTF8.self)).flatMap { name in
+            var name = name
+            return name.withUTF8 { exact.find(UnsafeRawBufferPointer($0)) }.map { tenants[Int($0)] }
+        }
+    }
+
+    private static func canonical(_ text: String) -> String? {
         var address = in6_addr()
         guard inet_pton(AF_INET6, text, &address) == 1 else { return nil }
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 46) { room in
-            guard inet_ntop(AF_INET6, &address, room.baseAddress, 46) != nil else { return nil }
-            return exact.find(UnsafeRawBufferPointer(start: room.baseAddress, count: strlen(room.baseAddress!))).map { tenants[Int($0)] }
+            inet_ntop(AF_INET6, &address, room.baseAddress, 46).map { String(cString: $0) }
         }
     }
 
     private static func withoutBrackets(_ host: String) -> String {
-        host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
+        guard host.hasPrefix("["), host.hasSuffix("]") else { return host }
+        let inner = String(host.dropFirst().dropLast())
+        return canonical(inner) ?? inner
     }
 
     public func tenant(host: String) -> Tenant? {

@@ -1,5 +1,7 @@
 """Large bodies, slow peers and many connections: memory stays flat, and others do not notice."""
 
+import resource
+import socket
 import threading
 import time
 
@@ -244,6 +246,76 @@ class Slow(Case):
         client = self.connect(gateway.plain, receive_buffer=16384)
         client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
         self.assertTrue(ended.wait(15), "an answer that nobody reads is held for ever")
+
+    def test_what_waits_uses_no_cpu(self):
+        def behaviour(peer):
+            request = peer.read_head()
+            if request["upgrade"]:
+                peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            elif request.target == "/half":
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+            elif request.target == "/large":
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % GIB)
+                for _ in range(1024):
+                    peer.send(BLOCK)
+            ended.wait(20)
+
+        ended = threading.Event()
+        self.addCleanup(ended.set)
+        gateway = self.simple(
+            self.upstream(behaviour, record=False, receive_buffer=65536), top=self.tls_listener(self.leaf("acme.test"))
+        )
+        get = "GET %s HTTP/1.1\r\nHost: acme.test\r\n\r\n"
+        tls = {"tls": self.authority.context(), "sni": "acme.test"}
+        for port, options in ((gateway.plain, {}), (gateway.tls, tls)):
+            for data in (
+                "",
+                "GET / HT",
+                get % "/silent",
+                get % "/half",
+                get % "/large",
+                "POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 9\r\n\r\nhello",
+                "GET / HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+                get % "/silent" + get % "/pipelined" * 1000,
+            ):
+                self.connect(port, **options, receive_buffer=65536).send(data)
+        filler = self.connect(gateway.plain, timeout=0.5)
+        filler.send(f"POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Length: {GIB}\r\n\r\n")
+        try:
+            while True:
+                filler.socket.send(BLOCK)
+        except TimeoutError:
+            pass
+        half_closed = self.connect(gateway.plain)
+        half_closed.send(get % "/silent")
+        half_closed.socket.shutdown(socket.SHUT_WR)
+        before, began = gateway.cpu, time.monotonic()
+        time.sleep(2)
+        self.assertLess((gateway.cpu - before) / (time.monotonic() - began), 0.05, "the gateway spins")
+
+    def test_running_out_of_descriptors_is_survived(self):
+        gateway = self.simple(self.upstream())
+        self.assertEqual(self.get(gateway).status, 200)
+        limit = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (gateway.descriptors + 20, limit[1]))
+        clients = []
+        for _ in range(100):
+            clients.append(RawClient(gateway.plain, timeout=1))
+            clients[-1].send_as_taken("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
+        before = gateway.cpu
+        time.sleep(1)
+        self.assertLess(gateway.cpu - before, 0.5, "the gateway spins when it can accept nothing")
+        for client in clients:
+            client.close()
+        resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, limit)
+
+        def works():
+            try:
+                return self.get(gateway).status == 200
+            except (OSError, Truncated):
+                return False
+
+        self.until(works, "service again")
 
     def test_max_connections_holds(self):
         gateway = self.simple(self.upstream(), top="limits { max_connections 50; }")

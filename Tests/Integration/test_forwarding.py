@@ -429,6 +429,13 @@ class Forwarding(Case):
         self.assertEqual(response["x-a"], "t")
         self.assertNotIn("x-b", response.fields)
 
+    def test_response_header_also_goes_with_refusals_of_a_known_tenant(self):
+        gateway = self.simple(self.upstream(), tenant="max_body 10; response_header X-A t;")
+        with RawClient(gateway.plain) as client:
+            response = client.request("POST", "/", "acme.test", body=b"x" * 11)
+        self.assert_problem(response, 413, "content-too-large")
+        self.assertEqual(response["x-a"], "t")
+
 
 class Routing(Case):
     def test_hosts_exact_wildcard_and_longest_wildcard(self):

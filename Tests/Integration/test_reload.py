@@ -232,6 +232,76 @@ class Reload(Case):
         with RawClient(gateway.tls, tls=self.authority.context(), sni="acme.test") as client:
             self.assertEqual(client.request("GET", "/", "acme.test").status, 200)
 
+    def test_hot_settings_are_applied(self):
+        top = "trusted_proxies 10.0.0.0/8;\nlimits { max_header_size 8k; }\nproblem_base https://old.test/;\n"
+        gateway = self.gateway(top + BASE + ACME, app=self.upstream())
+        client = self.connect(gateway.plain)
+        self.assertNotEqual(client.request("GET", "/", "acme.test", [("X-Request-Id", "mine")])["x-request-id"], "mine")
+        gateway.write(
+            "trusted_proxies 127.0.0.0/8;\nlimits { max_header_size 16k; }\nproblem_base https://new.test/;\n"
+            + BASE
+            + ACME
+        )
+        gateway.reload()
+        self.assertEqual(client.request("GET", "/", "acme.test", [("X-Request-Id", "mine")])["x-request-id"], "mine")
+        response = self.get(gateway, fields=[("X", "a" * 10_000)])
+        self.assertEqual(response.status, 200)
+        self.assertIn("https://new.test/", self.get(gateway, host="nobody.test").body.decode())
+
+    def test_the_access_log_moves(self):
+        text = """workers 2; state ./state; shutdown_timeout 3s; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;
+            access_log ./$log.log;\n"""
+        gateway = self.gateway(text + BASE + ACME, preamble=False, app=self.upstream(), log="one")
+        first = self.get(gateway)["x-request-id"]
+        gateway.log_line(lambda line: line["request_id"] == first, name="one.log")
+        gateway.write(text + BASE + ACME, log="two")
+        gateway.reload()
+        second = self.get(gateway)["x-request-id"]
+        gateway.log_line(lambda line: line["request_id"] == second, name="two.log")
+        self.assertEqual([line["request_id"] for line in gateway.log_lines("one.log")], [first])
+
+    def test_the_admin_listener_moves(self):
+        text = "workers 2; state ./state; shutdown_timeout 3s; listen 127.0.0.1:$plain; admin 127.0.0.1:$there;\n"
+        first, second = free_port(), free_port()
+        gateway = self.gateway(text + BASE + ACME, preamble=False, app=self.upstream(), admin=first, there=first)
+        gateway.write(text + BASE + ACME, there=second)
+        status, _, body = gateway.call("POST", "/v1/reload")
+        self.assertEqual(status, 200, body)
+        if not re.search("`admin` takes effect at the next start", gateway.stderr):
+            gateway.values["admin"] = second
+        self.assertEqual(gateway.get("/readyz")[0], 200)
+
+    def test_servers_come_and_go(self):
+        one, two = self.upstream(answer(text("one"))), self.upstream(answer(text("two")))
+        check = "health_check /healthz interval=100ms;"
+        both = "upstream app { server 127.0.0.1:$one; server 127.0.0.1:$two; balance round_robin; %s }\n" % check
+        gateway = self.gateway(both + ACME, one=one, two=two)
+        client = self.connect(gateway.plain)
+        seen = {client.request("GET", "/", "acme.test").body for _ in range(10)}
+        self.assertEqual(seen, {b"one", b"two"})
+        gateway.write("upstream app { server 127.0.0.1:$two; %s }\n" % check + ACME)
+        gateway.reload()
+        self.assertEqual({client.request("GET", "/", "acme.test").body for _ in range(10)}, {b"two"})
+        healthy = lambda: [labels["server"] for labels, _ in gateway.metrics().samples("gateway_upstream_healthy")]
+        self.until(lambda: healthy() == [f"127.0.0.1:{two.port}"], "the removed server to leave the figures")
+        gateway.write(both + ACME)
+        gateway.reload()
+        self.until(
+            lambda: {client.request("GET", "/", "acme.test").body for _ in range(10)} == {b"one", b"two"}, "both in use"
+        )
+
+    def test_an_outlier_keeps_its_health_over_a_reload(self):
+        ill = self.upstream(answer(lambda r: text("ill", status="500 Ill" if r.target == "/healthz" else "200 OK")))
+        well = self.upstream(answer(text("well")))
+        text_of = """upstream app { server 127.0.0.1:$ill; server 127.0.0.1:$well; balance round_robin;
+            health_check /healthz interval=50ms fall=3 rise=2; }\n"""
+        gateway = self.gateway(text_of + ACME, ill=ill, well=well)
+        self.until(lambda: gateway.metrics().sum("gateway_upstream_healthy") == 1, "one server out")
+        for number in range(10):
+            gateway.write(text_of + ACME + (GLOBEX if number % 2 else ""))
+            gateway.reload()
+            self.assertEqual([self.get(gateway).body for _ in range(4)], [b"well"] * 4)
+
     def test_no_request_fails_in_100_reloads_under_load(self):
         upstream = self.upstream(record=False)
         gateway = self.gateway(BASE + ACME, app=upstream)
@@ -361,6 +431,15 @@ class End(Case):
         client.send("world")
         self.assertEqual(client.read_response().body, b"helloworld")
         self.assertEqual(gateway.wait(3), 0)
+
+    def test_it_can_be_started_again_after_a_crash(self):
+        gateway = self.simple(self.upstream())
+        token = gateway.token
+        for _ in range(3):
+            self.assertEqual(self.get(gateway).status, 200)
+            gateway.kill()
+            gateway.start()
+        self.assertEqual(gateway.token, token)
 
     def test_it_can_be_started_again_at_once(self):
         gateway = self.simple(self.upstream())

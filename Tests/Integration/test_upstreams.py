@@ -431,6 +431,15 @@ class Balance(Case):
         self.assertEqual(most[0], 2)
         self.assertEqual(len(upstream.connections), 2)
 
+    def test_an_upstream_over_ipv6(self):
+        upstream = self.upstream(host="::1")
+        gateway = self.gateway(
+            """upstream app { server [::1]:$app; }
+            tenant acme { host acme.test; authenticate none; upstream app; }""",
+            app=upstream,
+        )
+        self.assertEqual(self.get(gateway).status, 200)
+
     def test_names_are_resolved(self):
         upstream = self.upstream()
         gateway = self.gateway(

@@ -16,8 +16,8 @@ public final class TLSExchange {
     let method: OpaquePointer = makeMethod()
 
     public init() {
-        // A read of a body with its head, in records of 16 KiB with 22 bytes each, and a ticket.
-        capacity = Limits.readSize + Limits.headroom + (64 << 10)
+        // The largest read with its head, in records of 16 KiB with 22 bytes each, and a ticket.
+        capacity = Limits.readSize + Limits.headSizeMax + Limits.headroom + (64 << 10)
         output = .allocate(byteCount: capacity, alignment: 64)
     }
 

@@ -1,6 +1,7 @@
 import Base
 import Configuration
 import Crypto
+import Glibc
 import Net
 import Proxy
 
@@ -41,6 +42,12 @@ struct Candidate: Sendable {
                 diagnostics.append(Diagnostic(.error, listener.location, error.description))
                 tls.append(nil)
             }
+        }
+        if case .file(let path) = settings.hot.accessLog.target, let slash = path.lastIndex(of: "/"),
+            access(String(path[..<slash]), W_OK | X_OK) != 0, !path.hasPrefix(settings.cold.state + "/")
+        {
+            let location = settings.hot.listeners.first?.location ?? Location(file: 0, line: 1, column: 1)
+            diagnostics.append(Diagnostic(.warning, location, "can't write to the folder of the access log \(path)"))
         }
         let failed = diagnostics.contains { $0.severity == .error }
         return Candidate(loaded: loaded, settings: failed ? nil : loaded.settings, tls: tls, diagnostics: diagnostics)

@@ -11,7 +11,9 @@ enum ListenerSockets {
         var description: String
     }
 
-    static func bind(_ listeners: [(Endpoint, Location)], workers: Int, inherited: inout InheritedSockets) throws(Failure) -> [[Endpoint: Int32]] {
+    static func bind(
+        _ listeners: [(Endpoint, Location)], workers: Int, inherited: inout InheritedSockets
+    ) throws(Failure) -> [[Endpoint: Int32]] {
         var sockets: [[Endpoint: Int32]] = Array(repeating: [:], count: workers)
         for (endpoint, location) in listeners {
             if let given = inherited.remove(endpoint, workers: workers) {

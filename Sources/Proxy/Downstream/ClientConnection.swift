@@ -79,6 +79,9 @@ final class ClientConnection: Transport {
     }
 
     override func expired() {
+        if isCongested, phase != .tunnel, takesWhatItIsSent() {
+            return loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
+        }
         switch phase {
         case .handshake:
             worker.metrics.handshake(.none, resumed: false, .timeout)

@@ -9,7 +9,8 @@ extension Exchange {
 
     /// The client has taken what was kept for it.
     func clientDrained() {
-        worker.loop.schedule(client, at: isTunnel ? worker.loop.now + Limits.tunnelIdleNanoseconds : .max)
+        let patience = isTunnel ? Limits.tunnelIdleNanoseconds : worker.limits.bodyTimeout
+        worker.loop.schedule(client, at: isTunnel || !requestIsDone ? worker.loop.now + patience : .max)
         if let upstream { worker.loop.wake(upstream, []) }
     }
 

@@ -1,4 +1,5 @@
 import Base
+import CLinux
 import HTTP
 import Net
 
@@ -45,6 +46,21 @@ extension Exchange {
         out.append(host)
         if !plain { out.append(byte: 0x22) }
         out.append("\r\n")
+    }
+
+    /// How often the request has been through this gateway, or one like it, by its `Via` (RFC 9110 section 7.6.3).
+    func passedHere(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard worker.requestHead.fields.present.contains(.via) else { return 0 }
+        var count = 0
+        let name: StaticString = "1.1 gateway"
+        for i in 0..<worker.requestHead.fields.count where worker.requestHead.fields[i].id == .via {
+            var rest = bytes[worker.requestHead.fields[i].value]
+            while let found = memmem(rest.baseAddress, rest.count, name.utf8Start, name.utf8CodeUnitCount) {
+                count += 1
+                rest = UnsafeRawBufferPointer(rebasing: rest[(rest.baseAddress!.distance(to: found) + name.utf8CodeUnitCount)...])
+            }
+        }
+        return count
     }
 
     /// The client that trusted proxies speak for: the rightmost address that no trusted proxy has, of `X-Forwarded-For`, else

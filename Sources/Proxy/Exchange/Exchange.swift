@@ -143,6 +143,7 @@ final class Exchange {
         }
         self.route = route
         if let most = route.maxBody, requestRemaining > most { return refuse(.contentTooLarge, "the body is larger than allowed") }
+        if passedHere(bytes) > Limits.hopsMax { return refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { return refuse(.noHealthyUpstream, "no upstream") }
         balancer = worker.balancer(for: snapshot.upstreams[upstream])
         guard writeRequestHead(bytes, tenant, route, trusted: trusted) else { return refuse(.headersTooLarge, "the head is too large") }
@@ -253,7 +254,7 @@ final class Exchange {
 
     func connectFailed() {
         upstream = nil
-        retryOrRefuse(.badUpstream, "the upstream can't be reached", possible: balancer!.hasOther(than: triedPool))
+        retryOrRefuse(.badUpstream, "the upstream can't be reached", possible: balancer!.hasOther(than: triedPool) || (triedPool?.server.addresses.count ?? 0) > 1)
     }
 
     /// The upstream has closed or reset the connection, before or in the middle of its answer.

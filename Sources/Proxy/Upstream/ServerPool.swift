@@ -39,7 +39,12 @@ final class ServerPool {
             version = current
             dropMoved()
         }
-        return idle.popLast()
+        while let connection = idle.popLast() {
+            // What is reported of an idle connection is its end.
+            if !connection.hasNews { return connection }
+            connection.shut()
+        }
+        return nil
     }
 
     /// The name points elsewhere now: connections to addresses that are gone are not used again.

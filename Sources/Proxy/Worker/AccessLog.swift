@@ -23,6 +23,8 @@ public final class AccessLogWriter: Sendable {
     private let state = Mutex(State())
     private let wake: Int32
     private let finished = Atomic<Bool>(false)
+    /// Lines that the disk did not take.
+    private let lost = Atomic<UInt64>(0)
 
     public init() {
         wake = eventfd(0, Int32(EFD_CLOEXEC))
@@ -64,6 +66,9 @@ public final class AccessLogWriter: Sendable {
         for _ in 0..<100 where !finished.load(ordering: .acquiring) { usleep(10_000) }
     }
 
+    /// Lines that the disk did not take since the last call.
+    func takeLost() -> UInt64 { lost.exchange(0, ordering: .relaxed) }
+
     private func signal() {
         var one: UInt64 = 1
         _ = Glibc.write(wake, &one, 8)
@@ -79,7 +84,7 @@ public final class AccessLogWriter: Sendable {
                 return (state.target, state.reopens, state.queue, state.isStopping)
             }
             // What was queued belongs to the file that was open then.
-            if !reopens || fd >= 0 { Self.write(queue, to: fd) }
+            write(queue, to: fd)
             if reopens {
                 if fd > 2 { close(fd) }
                 fd = Self.open(target)
@@ -103,8 +108,7 @@ public final class AccessLogWriter: Sendable {
         }
     }
 
-    private static func write(_ queue: [[UInt8]], to fd: Int32) {
-        guard fd >= 0 else { return }
+    private func write(_ queue: [[UInt8]], to fd: Int32) {
         for lines in queue {
             var written = 0
             while written < lines.count {
@@ -112,6 +116,11 @@ public final class AccessLogWriter: Sendable {
                 if count < 0, errno == EINTR { continue }
                 if count <= 0 { break }
                 written += count
+            }
+            if written < lines.count {
+                // A line that was cut is lost as well.
+                let missing = lines[written...].reduce(into: UInt64(0)) { $0 += $1 == ASCII.lf ? 1 : 0 }
+                lost.add(missing, ordering: .relaxed)
             }
         }
     }

@@ -19,6 +19,8 @@ class Transport: Source {
     final var tls: TLSSession?
     /// Sent by us and not yet taken by the kernel (as it goes on the wire).
     private final var outbound: Buffer?
+    /// Bytes that the peer had not acknowledged when `outbound` was begun, or last looked at.
+    private final var queued: Int32 = 0
     /// An edge was seen, and no short read since.
     final var canRead = false
     final var peerFinished = false
@@ -160,8 +162,17 @@ class Transport: Source {
 
     private final func keep(_ rest: UnsafeRawBufferPointer) {
         wasCongested = true
+        if outbound == nil { queued = Socket.unacknowledged(fd) }
         if outbound == nil { outbound = Buffer(capacity: rest.count, from: loop.buffers) }
         outbound!.append(rest)
+    }
+
+    /// Whether the peer has taken anything since it was last asked. The event that says so comes only when a third of the
+    /// kernel's buffer is free, and that may be megabytes.
+    final func takesWhatItIsSent() -> Bool {
+        let before = queued
+        queued = Socket.unacknowledged(fd)
+        return queued < before
     }
 
     /// Sends what was kept. True when nothing is left.
@@ -175,6 +186,7 @@ class Transport: Source {
         }
         if count < readable.count {
             outbound!.consume(count)
+            queued = Socket.unacknowledged(fd)
             return false
         }
         outbound = nil

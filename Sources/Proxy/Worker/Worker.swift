@@ -43,7 +43,8 @@ public final class Worker {
     static let smallRead = 16 << 10
     /// Behind a read: a TLS record that was begun earlier, or the end of a chunk with its trailers.
     static let slack = 24 << 10
-    private static let inboxSize = Limits.headSizeMax + Limits.readSize
+    /// What was kept of a head, and one more read.
+    private static let inboxSize = Limits.headSizeMax + Limits.readSize + slack
     let cipher: UnsafeMutableRawPointer
     private let inboxBase: UnsafeMutableRawPointer
     let headRoom: UnsafeMutableRawBufferPointer
@@ -346,7 +347,8 @@ public final class Worker {
         if !data.isEmpty {
             put("\r\n")
             from -= 2
-            from.copyMemory(from: [0x0D, 0x0A] as [UInt8], byteCount: 2)
+            from.storeBytes(of: ASCII.cr, as: UInt8.self)
+            from.storeBytes(of: ASCII.lf, toByteOffset: 1, as: UInt8.self)
             var size = data.count
             repeat {
                 from -= 1
@@ -364,6 +366,11 @@ public final class Worker {
             put("\r\n")
         }
         return UnsafeRawBufferPointer(start: from, count: end - from)
+    }
+
+    /// The log's writer has no counters of its own; the first worker counts for it.
+    func countLostLines() {
+        if index == 0 { metrics.logDropped.add(logWriter.takeLost()) }
     }
 
     // MARK: Time
@@ -399,6 +406,7 @@ private final class Ticker: Source {
         worker.refreshTime()
         worker.metrics.staleEvents.add(loop.takeStaleEvents())
         worker.accessLog?.flush(now: loop.now)
+        worker.countLostLines()
         loop.schedule(self, at: loop.now + Self.period)
     }
 }

@@ -40,5 +40,7 @@ def read(name):
                 continue
             name, expected, reason, *method, data = line.split(b"|", 4 if answers else 3)
             words = [word.strip().decode() for word in (name, expected, reason)]
-            cases.append(Case(*words, unescape(data.removeprefix(b" ")), method[0].strip().decode() if method else None))
+            cases.append(
+                Case(*words, unescape(data.removeprefix(b" ")), method[0].strip().decode() if method else None)
+            )
     return cases

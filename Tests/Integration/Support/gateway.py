@@ -72,14 +72,14 @@ class Gateway:
 
     # --- the process
 
-    def start(self, wait=True, within=10, arguments=None, environment=None):
+    def start(self, wait=True, within=10, arguments=None, environment=None, program=BINARY, stdout=None):
         self._out = open(os.path.join(self.folder, "stdout"), "ab")
         self._err = open(os.path.join(self.folder, "stderr"), "ab")
         self.process = subprocess.Popen(
-            [BINARY] + (arguments or ["run", "-c", self.file]),
+            [program] + (arguments or ["run", "-c", self.file]),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=self._out,
+            stdout=self._out if stdout is None else stdout,
             stderr=self._err,
             start_new_session=True,
             preexec_fn=end_with_parent,
@@ -232,6 +232,13 @@ class Gateway:
                 if line.startswith("RssAnon:"):
                     return int(line.split()[1]) * 1024
         raise AssertionError("no RssAnon")
+
+    @property
+    def cpu(self):
+        """Seconds of CPU used so far."""
+        with open(f"/proc/{self.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def descriptors(self):

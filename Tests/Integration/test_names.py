@@ -1,0 +1,92 @@
+"""Names of servers: looked up again as they change, and never by a loop that others wait for.
+
+The gateway runs in a mount namespace of its own with another /etc/hosts and /etc/resolv.conf, which only root may make.
+"""
+
+import os
+import shutil
+import socket
+import time
+import unittest
+
+from Support.case import Case
+from Support.client import RawClient
+from Support.gateway import BINARY
+from Support.upstream import answer, text
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"), "needs root and unshare")
+class Names(Case):
+    def apart(self, gateway, hosts, resolver=None):
+        """Starts the gateway where the names are those of `hosts`; gives the file to write others into."""
+        files = {"hosts": hosts, "resolv.conf": f"nameserver {resolver or '127.0.0.1'}\noptions timeout:5 attempts:1\n"}
+        for name, content in files.items():
+            with open(os.path.join(gateway.folder, name), "w") as out:
+                out.write(content)
+        mounts = " && ".join(f"mount --bind {gateway.folder}/{name} /etc/{name}" for name in files)
+        script = f'{mounts} && exec "$0" "$@"'
+        gateway.start(
+            arguments=["-m", "--propagation", "private", "sh", "-c", script, BINARY, "run", "-c", gateway.file],
+            program="unshare",
+        )
+        return os.path.join(gateway.folder, "hosts")
+
+    def test_a_name_that_changes_is_looked_up_again(self):
+        one = self.upstream(answer(text("one")))
+        two = self.upstream(answer(text("two")), host="127.0.0.2", port=one.port)
+        gateway = self.gateway(
+            """upstream app { server app.internal:$app; }
+            tenant acme { host acme.test; authenticate none; upstream app; }""",
+            app=one,
+            start=False,
+        )
+        hosts = self.apart(gateway, "127.0.0.1 app.internal\n")
+        client = self.connect(gateway.plain)
+        self.assertEqual(client.request("GET", "/", "acme.test").body, b"one")
+        with open(hosts, "w") as out:
+            out.write("127.0.0.2 app.internal\n")
+        self.until(
+            lambda: client.request("GET", "/", "acme.test").body == b"two", "the new address", within=20, every=0.1
+        )
+        with open(hosts, "w") as out:
+            out.write("")  # the name is gone: what was known goes on
+        time.sleep(0.2)
+        self.assertEqual(client.request("GET", "/", "acme.test").body, b"two")
+        self.assertTrue(two.requests)
+
+    def test_a_name_with_several_addresses_outlives_one_of_them(self):
+        upstream = self.upstream(host="127.0.0.2")
+        gateway = self.gateway(
+            """upstream app { server app.internal:$app; }
+            tenant acme { host acme.test; authenticate none; upstream app; }""",
+            app=upstream,
+            start=False,
+        )
+        self.apart(gateway, "127.0.0.1 app.internal\n127.0.0.2 app.internal\n")
+        self.assertEqual([self.get(gateway).status for _ in range(6)], [200] * 6)
+
+    def test_a_name_server_that_is_silent_holds_nobody_else_up(self):
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        silent.bind(("127.0.0.9", 53))
+        gateway = self.gateway(
+            """upstream app { server 127.0.0.1:$app; }
+            upstream lost { server app.{tenant}.nowhere.test:80; }
+            tenant acme { host acme.test; authenticate none; upstream app; }
+            tenant globex { host globex.test; authenticate none; upstream lost; }""",
+            app=self.upstream(),
+            start=False,
+        )
+        self.apart(gateway, "127.0.0.1 localhost\n", resolver="127.0.0.9")
+        waiting = [self.connect(gateway.plain, timeout=15) for _ in range(20)]
+        for client in waiting:
+            client.send("GET / HTTP/1.1\r\nHost: globex.test\r\n\r\n")
+        with RawClient(gateway.plain) as client:
+            for _ in range(50):
+                began = time.monotonic()
+                self.assertEqual(client.request("GET", "/", "acme.test").status, 200)
+                self.assertLess(time.monotonic() - began, 0.5)
+        for client in waiting:
+            response = client.read_response()
+            self.assertIn(response.status, (502, 503, 504))
+            self.assert_problem(response, response.status)
