@@ -169,6 +169,8 @@ public struct TenantSettings: Sendable {
     public var maxBody: UInt64?
     /// Share of a loop's turns when tenants compete.
     public var weight = 1
+    /// Limits, and how its requests are counted.
+    public var usage = UsageSettings()
     public var features: [String] = []  // the enabled ones, in order
     public var settings: [(name: String, value: String)] = []  // `set NAME VALUE;`
     public var requestHeaders: [HeaderChange] = []
@@ -198,6 +200,8 @@ public struct RouteSettings: Sendable {
     public var responseTimeout: UInt64?
     /// The tenant's where the route sets none.
     public var maxBody: UInt64?
+    /// Limits of its own, beside the tenant's; how requests are counted is the tenant's where it says nothing.
+    public var usage = UsageSettings()
     /// Those of the tenant with the route's on top: these alone are applied.
     public var requestHeaders: [HeaderChange] = []
     public var responseHeaders: [HeaderChange] = []

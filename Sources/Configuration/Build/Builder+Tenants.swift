@@ -33,6 +33,8 @@ extension Builder {
         layer = base(tenant.plan).under(layer)
         tenant.maxBody = layer.maxBody
         tenant.weight = Int(layer.weight ?? 1)
+        tenant.usage = layer.usage.settings
+        checkRates(tenant.usage, word)
         tenant.features = layer.features.filter(\.isOn).map(\.name)
         tenant.settings = layer.settings
         (tenant.requestHeaders, tenant.responseHeaders) = (layer.requestHeaders, layer.responseHeaders)
@@ -79,6 +81,8 @@ extension Builder {
                 at: item.words[0], "route \(quoted(path)) has no upstream, and its tenant has none either",
                 suggestion: "add `upstream NAME;`")
         }
+        route.usage = layer.usage.asOwn(beside: tenantLayer.usage).settings
+        checkRates(route.usage, item.words[0])
         let merged = tenantLayer.under(layer)
         route.maxBody = merged.maxBody
         (route.requestHeaders, route.responseHeaders) = (merged.requestHeaders, merged.responseHeaders)
@@ -92,6 +96,12 @@ extension Builder {
             keyOwners[digest] = earlier
             diagnostics.error(at: word, "this key belongs to \(earlier.owner) already (\(place(earlier.location)))")
         }
+    }
+
+    /// A slot of the meter table has three buckets.
+    private func checkRates(_ usage: UsageSettings, _ word: Word) {
+        guard usage.rates.count > 3 else { return }
+        diagnostics.error(at: word, "\(quoted(word.text)) has \(usage.rates.count) rates: at most three hold together")
     }
 
     /// Without `tenant_claim` an issuer's tokens can name one tenant only.

@@ -100,7 +100,7 @@ enum DirectiveID: UInt8, Sendable {
     case certificate, protocols, minVersion
     case headerTimeout, bodyTimeout, idleTimeout, maxHeaderSize, maxHeaders, maxConnections
     case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
-    case rate, concurrency, quota, bandwidth, maxBody, weight, feature, set, requestHeader, responseHeader
+    case rate, concurrency, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders, maxBody, weight, feature, set, requestHeader, responseHeader
     case plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
     case issuer, audience, keys, algorithms, tenantClaim, leeway
 }

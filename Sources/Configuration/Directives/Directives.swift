@@ -116,17 +116,35 @@ extension Directive {
 
         // Limits and settings of tenants
         Directive(
-            .rate, "rate", in: limited, [.one(.rate)], options: [.init("burst", .count(1...1_000_000_000))],
-            repeats: .many, supported: false, "Requests in a time, and how many may come at once."),
+            .rate, "rate", in: limited, [.one(.rate)],
+            options: [.init("burst", .count(1...1_000_000_000)), .init("mode", mode)], repeats: .many,
+            "Requests in a time, and how many may come at once (those of one period unless set); up to three hold together."),
         Directive(
-            .concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))], supported: false,
+            .concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))], options: [.init("mode", mode)],
             "Requests in flight at once."),
         Directive(
-            .quota, "quota", in: limited, [.one(.quota)], repeats: .oncePerFirstArgument, supported: false,
+            .quota, "quota", in: limited, [.one(.quota)], options: [.init("mode", mode)], repeats: .oncePerFirstArgument,
             "Requests in a calendar hour, day or month (UTC)."),
         Directive(
-            .bandwidth, "bandwidth", in: limited, [.one(.bandwidth)], supported: false,
-            "Bytes a second of responses; they are paced, not refused."),
+            .bandwidth, "bandwidth", in: limited, [.one(.bandwidth)], options: [.init("burst", .size(1...1 << 50))],
+            "Bytes a second of responses; they are paced, not refused. At once may go what a second allows unless set."),
+        Directive(
+            .cost, "cost", in: limited, [.one(.count(0...1_000_000))], default: "1",
+            "What a request takes from rates and quotas."),
+        Directive(
+            .costHeader, "cost_header", in: limited, [.one("NAME", .headerName)],
+            "A response field in which the upstream says what a request has cost; settled after, not passed on."),
+        Directive(
+            .charge, "charge", in: limited,
+            [.many("OUTCOME", .choice(["forwarded", "admitted", "1xx", "2xx", "3xx", "4xx", "5xx"]))], default: "forwarded",
+            "What counts against a quota: all that was forwarded unless the gateway answered 502 to 504, all that was admitted, or these statuses."),
+        Directive(
+            .quotaResetDay, "quota_reset_day", in: [.plan, .defaults, .tenant], [.one(.count(1...31))], default: "1",
+            "Day on which a month of `quota` begins; in a shorter month its last day."),
+        Directive(
+            .ratelimitHeaders, "ratelimit_headers", in: [.plan, .defaults, .tenant],
+            [.one(.choice(["draft", "legacy", "off"]))], default: "draft",
+            "RateLimit and RateLimit-Policy, X-RateLimit-*, or nothing."),
         Directive(.maxBody, "max_body", in: limited, [.one(.size(0...1 << 50))], "Bytes of a request body."),
         Directive(
             .weight, "weight", in: [.plan, .defaults, .tenant], [.one(.count(1...1000))], default: "1",
@@ -201,6 +219,9 @@ extension Directive {
             .leeway, "leeway", in: [.jwt], [.one(.time(0...600_000_000_000))], default: "30s",
             "Allowed difference of clocks."),
     ]
+
+    /// `mode=shadow`: a limit that never refuses and counts what it would have refused.
+    private static let mode = ValueType.choice(["enforce", "shadow"])
 
     /// Where limits and header fields may stand: the nearest wins.
     private static let limited: [Place] = [.plan, .defaults, .tenant, .route]

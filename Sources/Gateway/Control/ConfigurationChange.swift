@@ -26,13 +26,13 @@ extension TenantSettings {
     fileprivate func isSame(as other: TenantSettings, upstreams: [UpstreamSettings], before: [UpstreamSettings]) -> Bool {
         func name(_ index: Int?, _ list: [UpstreamSettings]) -> String? { index.map { list[$0].name } }
         return plan == other.plan && hosts == other.hosts && namespace == other.namespace && suspended == other.suspended
-            && maxBody == other.maxBody && weight == other.weight && features == other.features
+            && maxBody == other.maxBody && weight == other.weight && usage == other.usage && features == other.features
             && settings.map(\.name) == other.settings.map(\.name) && settings.map(\.value) == other.settings.map(\.value)
             && requestHeaders == other.requestHeaders && responseHeaders == other.responseHeaders
             && name(upstream, upstreams) == name(other.upstream, before)
             && routes.count == other.routes.count
             && zip(routes, other.routes).allSatisfy { a, b in
-                a.path == b.path && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody
+                a.path == b.path && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody && a.usage == b.usage
                     && a.requestHeaders == b.requestHeaders && a.responseHeaders == b.responseHeaders
                     && name(a.upstream, upstreams) == name(b.upstream, before)
             }
