@@ -41,7 +41,7 @@ let package = Package(
         // 4 the product's own words
         module("Tenancy", ["Base", "Crypto", "Configuration"]),
         module("Quotas", ["Base", "Configuration", "Storage"]),
-        module("Metering", ["Base", "Storage"]),
+        module("Metering", ["Base", "Configuration", "Storage"]),
         // 5 the two servers
         module("Proxy", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Storage", "Quotas"]),
         module("Admin", ["Base", "CLinux", "Net", "HTTP"]),
@@ -51,7 +51,7 @@ let package = Package(
         // tests
         tests("Base"), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
         tests("Metrics", ["Base"]), tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]), tests("Admin", ["Base"]),
-        tests("Metering", ["Base", "Storage"]),
+        tests("Metering", ["Base", "Configuration", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )
