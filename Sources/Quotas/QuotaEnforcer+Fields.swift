@@ -122,7 +122,10 @@ extension QuotaEnforcer {
                 isFirst = false
                 // A label is the quoted name and `;r=`: names hold nothing that JSON would escape.
                 let label = limits.labels[number]
-                out.append(Array(label[1..<(label.count - 3)]))
+                label.withUnsafeBytes { text in
+                    // From behind the first quote mark to the second.
+                    out.append(UnsafeRawBufferPointer(rebasing: text[1..<(text.count - 3)]))
+                }
             }
         }
         out.append("]")

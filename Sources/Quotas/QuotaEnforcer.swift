@@ -238,10 +238,7 @@ public struct QuotaEnforcer: Sendable {
     }
 
     /// A request of the tenant that was refused for another reason than a limit, before it was admitted.
-    public func refusedOtherwise(_ limits: LimitSet, key: LimitSet?) {
-        limits.meter.add(1, to: .refusedOtherwise)
-        key?.meter.add(1, to: .refusedOtherwise)
-    }
+    public func refusedOtherwise(_ limits: LimitSet) { limits.meter.add(1, to: .refusedOtherwise) }
 
     // MARK: Bandwidth
 
@@ -269,5 +266,15 @@ extension Admission {
     }
 
     /// Whether its responses are paced.
+    /// The bytes a second that the slowest of its levels allows; nil where responses are not paced.
+    public var bytesPerSecond: UInt64? {
+        var rate: UInt64?
+        for level in 0..<3 {
+            guard let pace = self.level(level)?.usage.bandwidth else { continue }
+            rate = min(rate ?? .max, pace.rate)
+        }
+        return rate
+    }
+
     public var isPaced: Bool { tenant.bandwidth != nil || key?.bandwidth != nil || terms.limits?.bandwidth != nil }
 }

@@ -14,7 +14,8 @@ public struct Verdict: Sendable, Equatable {
 
     public var isAdmitted: Bool { reason == nil }
 
-    static let admitted = Verdict()
+    /// Admitted, by no limit.
+    public init() {}
 
     /// Whole seconds for `Retry-After`: who waits that long gets in. At least 1.
     public var retryAfter: UInt64 { max(1, (wait &+ 999_999_999) / 1_000_000_000) }

@@ -6,6 +6,8 @@ import Glibc
 import Metrics
 import Net
 import Proxy
+import Quotas
+import Storage
 import Synchronization
 import Tenancy
 
@@ -31,6 +33,7 @@ public final class Gateway {
     private let mailbox = Mailbox<Mail>()
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
+    private let meters: MeterTable
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
@@ -61,8 +64,12 @@ public final class Gateway {
         }
         for line in candidate.render(candidate.warnings) { Console.error(line) }
         (self.settings, self.certificates) = (settings, certificates)
+        let quotas: QuotaBook
         do {
-            token = try StateFolder.open(settings.cold.state).token()
+            let folder = try StateFolder.open(settings.cold.state)
+            token = try folder.token()
+            meters = try MeterTable(path: folder.metersPath)
+            quotas = try QuotaBook(settings.hot.tenants, table: meters)
         } catch {
             throw StartFailure(description: "gateway: \(error)")
         }
@@ -74,7 +81,7 @@ public final class Gateway {
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
         servers = ServerRegistry()
-        snapshot = Snapshot(settings.hot, servers: servers, tls: candidate.tls)
+        snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
         reload = Reload()
@@ -151,7 +158,7 @@ public final class Gateway {
         }
         health.adopt(snapshot)
         chores = Chores(
-            loop: loop, mailboxes: mailboxes, notifier: notifier,
+            loop: loop, mailboxes: mailboxes, notifier: notifier, meters: meters,
             refreshNames: { [unowned self] in
                 for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
             })
@@ -191,6 +198,7 @@ public final class Gateway {
 
     /// Every worker goes by the snapshot: at the start, and after each reload.
     private func adopted() {
+        snapshot.quotas.retireOthers()
         if !isReady {
             isReady = true
             registry.setReady(true)
@@ -245,8 +253,15 @@ public final class Gateway {
                 return reject(["can't listen on \(next.hot.admin?.label ?? "") (admin): \(error)"])
             }
         }
+        let quotas: QuotaBook
+        do {
+            quotas = try QuotaBook(next.hot.tenants, table: meters)
+        } catch {
+            for list in sockets { for fd in list.values { close(fd) } }
+            return reject(["\(error)"])
+        }
         settings = next
-        snapshot = Snapshot(next.hot, servers: servers, tls: candidate.tls)
+        snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls)
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
         logWriter.setTarget(next.hot.accessLog.target)

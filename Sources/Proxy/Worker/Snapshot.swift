@@ -2,20 +2,23 @@ import Base
 import Configuration
 import Crypto
 import Net
+import Quotas
 import Tenancy
 
 /// One configuration in force: immutable, shared by all loops, swapped whole between two events.
 public final class Snapshot: Sendable {
     public let settings: HotSettings
     public let directory: Directory
+    /// What its tenants may use, in the order of its tenants.
+    public let quotas: QuotaBook
     public let upstreams: [Upstream]
     public let listeners: [ListenerState]
     /// Bytes of `problem_base`.
     let problemBase: [UInt8]
 
     /// - Parameter tls: of each listener, nil for plain ones.
-    public init(_ settings: HotSettings, servers: ServerRegistry, tls: [TLSListener?]) {
-        self.settings = settings
+    public init(_ settings: HotSettings, quotas: QuotaBook, servers: ServerRegistry, tls: [TLSListener?]) {
+        (self.settings, self.quotas) = (settings, quotas)
         var instances: [Upstream] = []
         var known: [String: Int] = [:]
         func instance(_ template: Int, _ tenant: TenantSettings?) -> Int {
