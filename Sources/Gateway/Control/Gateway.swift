@@ -34,6 +34,7 @@ public final class Gateway {
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
     private let meters: MeterTable
+    private let ledger: LedgerKeeper
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
@@ -80,6 +81,9 @@ public final class Gateway {
         registry = MetricsRegistry(
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
+        ledger = LedgerKeeper(
+            meters: meters, folder: StateFolder(path: settings.cold.state).ledgerPath, settings: settings.hot.ledger,
+            metrics: registry.ledger)
         servers = ServerRegistry()
         snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
@@ -90,6 +94,7 @@ public final class Gateway {
         mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
         let sockets = try bind(settings.hot.listeners.map { ($0.endpoint, $0.location) }, candidate)
         try openAdmin(settings.hot.admin)
+        ledger.start()
         startWorkers(sockets)
     }
 
@@ -265,6 +270,7 @@ public final class Gateway {
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
         logWriter.setTarget(next.hot.accessLog.target)
+        ledger.adopt(next.hot.ledger)
         reload.change = change
         reload.waitingForWorkers = mailboxes.count
         let mail = mailbox
@@ -314,6 +320,7 @@ public final class Gateway {
         for thread in threads { thread.join() }
         threads = []
         logWriter.finish()
+        ledger.finish()
         Console.log("stopped")
         loop.stop()
     }
