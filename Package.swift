@@ -44,13 +44,13 @@ let package = Package(
         module("Metering", ["Base", "Configuration", "Storage"]),
         // 5 the two servers
         module("Proxy", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Storage", "Quotas"]),
-        module("Admin", ["Base", "CLinux", "Net", "HTTP"]),
+        module("Admin", ["Base", "CLinux", "Net", "HTTP", "Metering"]),
         // 6 wiring
         module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin", "Storage", "Quotas", "Metering"]),
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
         tests("Base"), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
-        tests("Metrics", ["Base"]), tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]), tests("Admin", ["Base"]),
+        tests("Metrics", ["Base"]), tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]), tests("Admin", ["Base", "Metering"]),
         tests("Metering", ["Base", "Configuration", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]

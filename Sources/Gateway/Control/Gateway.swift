@@ -35,6 +35,7 @@ public final class Gateway {
     private let servers: ServerRegistry
     private let meters: MeterTable
     private let ledger: LedgerKeeper
+    private let usage: UsageReader
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
@@ -81,9 +82,10 @@ public final class Gateway {
         registry = MetricsRegistry(
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
+        let ledgerPath = StateFolder(path: settings.cold.state).ledgerPath
         ledger = LedgerKeeper(
-            meters: meters, folder: StateFolder(path: settings.cold.state).ledgerPath, settings: settings.hot.ledger,
-            metrics: registry.ledger)
+            meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
+        usage = UsageReader(folder: ledgerPath)
         servers = ServerRegistry()
         snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
@@ -157,6 +159,7 @@ public final class Gateway {
     /// Serves until a signal ends it. The exit code.
     public func run() -> Int32 {
         mailbox.deliver(on: loop) { [unowned self] mail in receive(mail) }
+        usage.deliver(on: loop)
         _ = Signals(loop: loop) { [unowned self] signal in self.signal(signal) }
         health.changed = { upstream, server, healthy, why in
             Console.log("upstream \(upstream): server \(server) is \(healthy ? "healthy" : "out"): \(why)")
@@ -341,6 +344,7 @@ public final class Gateway {
                 return true
             },
             reload: { [unowned self] done in startReload(done) },
+            usage: { [unowned self] query, done in usage.read(query, done) },
             token: { [token] in token },
             problemBase: { [unowned self] in settings.hot.problemBase })
     }
