@@ -80,7 +80,9 @@ struct JSONScanner {
         case 0x5B: return list { $0.skip(depth: depth - 1) }
         default:
             let start = at
-            while at < bytes.count, ASCII.isAlpha(bytes[at]) || ASCII.isDigit(bytes[at]) || [0x2B, 0x2D, 0x2E].contains(bytes[at]) {
+            while at < bytes.count,
+                ASCII.isAlpha(bytes[at]) || ASCII.isDigit(bytes[at]) || [0x2B, 0x2D, 0x2E].contains(bytes[at])
+            {
                 at += 1
             }
             return at > start

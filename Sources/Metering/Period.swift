@@ -16,7 +16,9 @@ public enum Period: String, Sendable, CaseIterable {
         case .month:
             let t = Timestamp.civil(time)
             let start = Timestamp.of(year: t.year, month: t.month) ?? 0
-            let next = t.month == 12 ? Timestamp.of(year: t.year + 1, month: 1) : Timestamp.of(year: t.year, month: t.month + 1)
+            let next =
+                t.month == 12
+                ? Timestamp.of(year: t.year + 1, month: 1) : Timestamp.of(year: t.year, month: t.month + 1)
             return start..<max(next ?? .max, start + 1)
         }
     }

@@ -60,7 +60,9 @@ public enum Timestamp {
         func isAt(_ place: Int, _ byte: UInt8) -> Bool { place < bytes.count && bytes[place] == byte }
         guard let year = number(0, 4), isAt(4, 0x2D), let month = number(5, 2) else { return nil }
         if bytes.count == 7 { return of(year: year, month: month) }
-        guard isAt(7, 0x2D), let day = number(8, 2), let date = of(year: year, month: month, day: day) else { return nil }
+        guard isAt(7, 0x2D), let day = number(8, 2), let date = of(year: year, month: month, day: day) else {
+            return nil
+        }
         if bytes.count == 10 { return date }
         guard isAt(10, 0x54) || isAt(10, 0x74) || isAt(10, 0x20), let hour = number(11, 2), hour < 24, isAt(13, 0x3A),
             let minute = number(14, 2), minute < 60, isAt(16, 0x3A), let second = number(17, 2), second < 61

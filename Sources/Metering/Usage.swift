@@ -39,11 +39,13 @@ public struct Usage: Sendable, Equatable {
         func grown(_ counter: UsageCounters.Counter) -> UInt64 { later[counter] &- earlier[counter] }
         admitted = grown(.admitted)
         for index in status.indices {
-            status[index] = later.words[UsageCounters.Counter.status1xx.rawValue + index]
+            status[index] =
+                later.words[UsageCounters.Counter.status1xx.rawValue + index]
                 &- earlier.words[UsageCounters.Counter.status1xx.rawValue + index]
         }
         for index in refused.indices {
-            refused[index] = later.words[UsageCounters.Counter.refusedByRate.rawValue + index]
+            refused[index] =
+                later.words[UsageCounters.Counter.refusedByRate.rawValue + index]
                 &- earlier.words[UsageCounters.Counter.refusedByRate.rawValue + index]
         }
         shadowRefused = grown(.shadowRefused)

@@ -15,7 +15,8 @@ let second: UInt64 = 1_000_000_000
     ) throws -> (ledger: SimulatedLedger, recovery: Recovery) {
         table.files = files
         return try #require(
-            try Ledger.open(table: table, journal: Journal(folder: folder, files: files), now: now, interval: 5 * second))
+            try Ledger.open(
+                table: table, journal: Journal(folder: folder, files: files), now: now, interval: 5 * second))
     }
 
     /// What the ledger says is what was counted, each line once.
@@ -51,7 +52,8 @@ let second: UInt64 = 1_000_000_000
             let text = try String(contentsOfFile: folder + "/2026-11-23.jsonl", encoding: .utf8)
             let records = try Books(folder).records
             #expect(text.split(separator: "\n").count == 4)
-            #expect(records.map(\.account) == [table.accounts[0], table.accounts[1], table.accounts[3], table.accounts[0]])
+            #expect(
+                records.map(\.account) == [table.accounts[0], table.accounts[1], table.accounts[3], table.accounts[0]])
             #expect(records[0].usage.admitted == 7 && records[0].usage.settled == 5 && records[0].inFlight == 2)
             #expect(records[0].usage.allRefused == 2 && records[0].usage.upstreamMilliseconds == 1)
             #expect(records[0].from == noon && records[0].to == noon + 5 * second)
@@ -289,7 +291,9 @@ let second: UInt64 = 1_000_000_000
                 case 0:
                     // Killed, at a store or a call, and started again.
                     table.storesLeft = Int.random(in: 0..<40, using: &random)
-                    if Bool.random(using: &random) { files.fail(after: Int.random(in: 0..<5, using: &random), forGood: true) }
+                    if Bool.random(using: &random) {
+                        files.fail(after: Int.random(in: 0..<5, using: &random), forGood: true)
+                    }
                     _ = try? ledger?.close(at: now)
                     ledger = nil
                     files.fail(after: nil)
@@ -312,4 +316,3 @@ let second: UInt64 = 1_000_000_000
         }
     }
 }
-

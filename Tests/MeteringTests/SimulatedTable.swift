@@ -71,7 +71,8 @@ struct Books {
     var ids: Set<RecordID> = []
 
     init(_ folder: String) throws {
-        let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".jsonl") }.sorted()
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".jsonl") }
+            .sorted()
         for name in names {
             try JournalReader().forward(folder + "/" + name) { line in
                 if let record = UsageRecord(line) { records.append(record) }
@@ -130,7 +131,8 @@ final class FailingFiles: FileOperations {
         return try disk.open(path, writing: writing)
     }
     func close(_ descriptor: Int32) { disk.close(descriptor) }
-    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
+    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault) -> Int
+    {
         try disk.read(descriptor, into: room, at: offset)
     }
     func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
@@ -138,7 +140,8 @@ final class FailingFiles: FileOperations {
             try pass()
         } catch {
             if isDead { throw error }
-            _ = try disk.write(descriptor, UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count / 2 + 1)]), at: offset)
+            _ = try disk.write(
+                descriptor, UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count / 2 + 1)]), at: offset)
             throw error
         }
         return try disk.write(descriptor, bytes, at: offset)

@@ -54,7 +54,8 @@ final class FaultyFiles: FileOperations {
         return try disk.open(path, writing: writing)
     }
     func close(_ descriptor: Int32) { disk.close(descriptor) }
-    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
+    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault) -> Int
+    {
         try disk.read(descriptor, into: room, at: offset)
     }
     func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
@@ -63,7 +64,8 @@ final class FaultyFiles: FileOperations {
         } catch {
             // A full disk and a death leave a part behind.
             if bytes.count > 1 {
-                _ = try disk.write(descriptor, UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count / 2)]), at: offset)
+                _ = try disk.write(
+                    descriptor, UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count / 2)]), at: offset)
             }
             throw error
         }

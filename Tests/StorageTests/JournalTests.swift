@@ -61,7 +61,9 @@ import Testing
         }
     }
 
-    @Test("any call that fails leaves what was there, and the next try goes on", arguments: [FaultyFiles.Fault.full, .readOnly])
+    @Test(
+        "any call that fails leaves what was there, and the next try goes on",
+        arguments: [FaultyFiles.Fault.full, .readOnly])
     func failures(fault: FaultyFiles.Fault) throws {
         for failing in 0..<12 {
             try withFolder { folder in

@@ -42,7 +42,8 @@ extension Builder {
         guard let measure = PriceMeasure(rawValue: words[3].text) else {
             let known = PriceMeasure.allCases.map(\.rawValue)
             return refuse(
-                words[3], "\(quoted(words[3].text)) has no price: there is \(known.map { "`\($0)`" }.joined(separator: ", "))",
+                words[3],
+                "\(quoted(words[3].text)) has no price: there is \(known.map { "`\($0)`" }.joined(separator: ", "))",
                 suggester.suggestion(for: words[3].text, among: known))
         }
         guard let per = quantity(words[2], of: measure, from: 1) else { return nil }
@@ -63,8 +64,9 @@ extension Builder {
         do throws(ValueFault) {
             let range = least...1_000_000_000_000_000
             let isBytes = measure == .requestBytes || measure == .responseBytes
-            guard case .number(let value) = try isBytes
-                ? Quantities.size(word.text, in: range) : Quantities.count(word.text, in: range, or: nil)
+            guard
+                case .number(let value) = try isBytes
+                    ? Quantities.size(word.text, in: range) : Quantities.count(word.text, in: range, or: nil)
             else { return nil }
             return value
         } catch {

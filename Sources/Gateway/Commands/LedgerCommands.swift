@@ -23,7 +23,8 @@ enum UsageCommand {
         case "json": Console.out(String(decoding: statement.json, as: UTF8.self))
         case "csv": Console.out(String(statement.csv.dropLast()))
         default:
-            let nothing = "no usage\(tenant.map { " of \($0)" } ?? "")\(from == nil && to == nil ? "" : " in that time")"
+            let nothing =
+                "no usage\(tenant.map { " of \($0)" } ?? "")\(from == nil && to == nil ? "" : " in that time")"
             Console.out(statement.rows.isEmpty ? nothing : String(statement.table.dropLast()))
         }
         return 0
@@ -50,7 +51,8 @@ enum InvoiceCommand {
         let statement = try book.statement(query, noteSources: true)
         do throws(Invoice.Fault) {
             let invoice = try Invoice(
-                tenant: id, plan: tenant.plan, prices: tenant.prices, month: month, statement: statement, now: Clock.wall())
+                tenant: id, plan: tenant.plan, prices: tenant.prices, month: month, statement: statement,
+                now: Clock.wall())
             switch format {
             case "json": Console.out(String(decoding: invoice.json, as: UTF8.self))
             case "csv": Console.out(String(invoice.csv.dropLast()))
@@ -58,7 +60,8 @@ enum InvoiceCommand {
             }
         } catch {
             switch error {
-            case .overflow(let price): throw Command.Failure(text: "gateway: `price \(price)` makes an amount that is too large")
+            case .overflow(let price):
+                throw Command.Failure(text: "gateway: `price \(price)` makes an amount that is too large")
             }
         }
         return 0
@@ -94,7 +97,8 @@ private struct LedgerBook {
     func tenant(_ id: String) throws -> TenantSettings {
         if let tenant = settings.hot.tenants.first(where: { $0.id == id }) { return tenant }
         let near = Suggestion.nearest(to: id, among: settings.hot.tenants.map(\.id))
-        throw Command.Failure(text: "gateway: no tenant `\(id)` in \(path)" + (near.map { " (did you mean `\($0)`?)" } ?? ""))
+        throw Command.Failure(
+            text: "gateway: no tenant `\(id)` in \(path)" + (near.map { " (did you mean `\($0)`?)" } ?? ""))
     }
 
     func expectTenant(_ id: String) throws { _ = try tenant(id) }

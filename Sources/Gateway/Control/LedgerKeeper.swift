@@ -99,7 +99,8 @@ final class LedgerKeeper: Sendable {
         let interval = state.withLock { $0.settings.interval }
         do throws(StorageFault) {
             let journal = try Journal(folder: folder)
-            guard let found = try Ledger.open(table: meters, journal: journal, now: Clock.wall(), interval: interval) else {
+            guard let found = try Ledger.open(table: meters, journal: journal, now: Clock.wall(), interval: interval)
+            else {
                 return trouble.say("ledger: another process writes it; this one will when that one has ended")
             }
             ledger = found.ledger
@@ -118,7 +119,9 @@ final class LedgerKeeper: Sendable {
             if let cut = closing.cut {
                 Console.log("ledger: \(cut.bytes) bytes behind the last good line of \(cut.file) were cut off")
             }
-            if let back = closing.clockWentBack { Console.log("ledger: the clock went back by \(back / 1_000_000_000) s") }
+            if let back = closing.clockWentBack {
+                Console.log("ledger: the clock went back by \(back / 1_000_000_000) s")
+            }
             if let fault = closing.checkpointFault { Console.log("meters: \(fault)") }
             trouble.end("ledger: has caught up")
         } catch {

@@ -43,18 +43,22 @@ extension Invoice {
     public var csv: String {
         let first = sources.ranges.first?.first.text ?? ""
         let last = sources.ranges.last?.last.text ?? ""
-        func row(_ price: String, _ measure: String, _ quantity: String, _ unit: String, _ per: String, _ amount: String)
+        func row(
+            _ price: String, _ measure: String, _ quantity: String, _ unit: String, _ per: String, _ amount: String
+        )
             -> [String]
         {
             [tenant, month, price, measure, quantity, unit, per, amount, currency, String(sources.count), first, last]
         }
         let head = [
-            "tenant", "month", "price", "measure", "quantity", "unit_amount", "per", "amount", "currency", "ledger_records",
+            "tenant", "month", "price", "measure", "quantity", "unit_amount", "per", "amount", "currency",
+            "ledger_records",
             "ledger_first", "ledger_last",
         ]
         let rows = lines.map { line in
             row(
-                line.price, line.measure?.rawValue ?? "month", String(line.quantity), line.unitAmount.text(places: places),
+                line.price, line.measure?.rawValue ?? "month", String(line.quantity),
+                line.unitAmount.text(places: places),
                 String(line.per), line.amount.text(places: places))
         }
         return CSV.text([head] + rows + [row("total", "", "", "", "", total.text(places: places))])

@@ -66,7 +66,9 @@ public struct Invoice: Sendable, Equatable {
             // Up to where the next line of the same measure begins.
             var end = UInt64.max
             for next in all {
-                if case .usage(let other, _, let start) = next.kind, other == measure, start > over { end = min(end, start) }
+                if case .usage(let other, _, let start) = next.kind, other == measure, start > over {
+                    end = min(end, start)
+                }
             }
             let used = min(usage.quantity(of: measure), end)
             line.quantity = used > over ? used - over : 0

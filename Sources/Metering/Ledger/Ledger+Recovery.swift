@@ -22,11 +22,13 @@ public struct Recovery: Sendable, Equatable {
         }
         if raised > 0 {
             notices.append(
-                "ledger: the meters of \(count(raised, "account", "accounts")) were older than the ledger and were raised to it")
+                "ledger: the meters of \(count(raised, "account", "accounts")) were older than the ledger and were raised to it"
+            )
         }
         if rewound > 0 {
             notices.append(
-                "ledger: lines of \(count(rewound, "account", "accounts")) are missing from its end; their usage is written again")
+                "ledger: lines of \(count(rewound, "account", "accounts")) are missing from its end; their usage is written again"
+            )
         }
         if unknown > 0 {
             notices.append(
@@ -54,7 +56,8 @@ extension Ledger {
         let tail = try LedgerTail(journal, node: node, after: noted(in: table))
         let known = LedgerState.closed.value(in: table)
         // A place that was given once is never given again, not even when the table forgot about it.
-        let epoch = max(table.epoch, LedgerState.epoch.value(in: table) + 1, RecordID(node: node, place: tail.last).epoch + 1)
+        let epoch = max(
+            table.epoch, LedgerState.epoch.value(in: table) + 1, RecordID(node: node, place: tail.last).epoch + 1)
         LedgerState.epoch.store(epoch, in: table)
         try note(tail, in: table, &recovery)
         try rewind(behind: tail, journal, in: table, &recovery)
@@ -65,7 +68,8 @@ extension Ledger {
         try table.sync()
         LedgerState.checkpoint.store(start, in: table)
         LedgerState.boot.store(table.boot, in: table)
-        let ledger = Ledger(table: table, journal: journal, node: node, epoch: epoch, closed: closed == 0 ? now : closed)
+        let ledger = Ledger(
+            table: table, journal: journal, node: node, epoch: epoch, closed: closed == 0 ? now : closed)
         if closed > 0 {
             let end = min(now, max(closed, LedgerState.tried.value(in: table)) + interval)
             // Where it fails, the first closing after this tries again.

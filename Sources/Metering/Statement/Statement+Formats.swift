@@ -3,7 +3,8 @@ import Base
 extension UsageRow {
     /// Names of the columns, as the contract has them.
     public static let columns = [
-        "tenant", "from", "to", "admitted", "settled", "refused", "status_1xx", "status_2xx", "status_3xx", "status_4xx",
+        "tenant", "from", "to", "admitted", "settled", "refused", "status_1xx", "status_2xx", "status_3xx",
+        "status_4xx",
         "status_5xx", "request_bytes", "response_bytes", "upstream_ms", "cost",
     ]
 
@@ -12,7 +13,8 @@ extension UsageRow {
         [String(usage.admitted), String(usage.settled), String(usage.allRefused)]
             + usage.status.indices.map { String(usage.status[$0]) }
             + [
-                String(usage.requestBytes), String(usage.responseBytes), String(usage.upstreamMilliseconds), String(usage.cost),
+                String(usage.requestBytes), String(usage.responseBytes), String(usage.upstreamMilliseconds),
+                String(usage.cost),
             ]
     }
 

@@ -31,7 +31,9 @@ public protocol FileOperations: Sendable {
 
 extension FileOperations {
     /// Into a part of an array.
-    func read(_ descriptor: Int32, into room: inout [UInt8], _ part: Range<Int>, at offset: Int) throws(StorageFault) -> Int {
+    func read(_ descriptor: Int32, into room: inout [UInt8], _ part: Range<Int>, at offset: Int) throws(StorageFault)
+        -> Int
+    {
         // `rethrows` knows no typed errors yet.
         try room.withUnsafeMutableBytes { room in
             Result { () throws(StorageFault) in
@@ -91,7 +93,8 @@ public struct DiskFiles: FileOperations {
         return done
     }
 
-    public func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
+    public func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int
+    {
         while true {
             let count = pwrite(descriptor, bytes.baseAddress, bytes.count, offset)
             if count > 0 { return count }
@@ -112,7 +115,9 @@ public struct DiskFiles: FileOperations {
 
     public func status(_ descriptor: Int32) throws(StorageFault) -> FileStatus {
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .system("can't look at", path: Self.name(descriptor), code: errno) }
+        guard fstat(descriptor, &status) == 0 else {
+            throw .system("can't look at", path: Self.name(descriptor), code: errno)
+        }
         return FileStatus(status)
     }
 
@@ -137,7 +142,9 @@ public struct DiskFiles: FileOperations {
     }
 
     public func makeFolder(_ folder: String) throws(StorageFault) {
-        if mkdir(folder, 0o700) != 0, errno != EEXIST { throw .system("can't make the folder", path: folder, code: errno) }
+        if mkdir(folder, 0o700) != 0, errno != EEXIST {
+            throw .system("can't make the folder", path: folder, code: errno)
+        }
     }
 
     public func syncFolder(_ folder: String) throws(StorageFault) {

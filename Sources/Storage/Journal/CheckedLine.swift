@@ -23,7 +23,9 @@ public enum CheckedLine {
     /// Whether a line, without its line end, is whole and as it was written.
     public static func isValid(_ line: UnsafeRawBufferPointer) -> Bool {
         let body = line.count - sealSize
-        guard body > 1, line[0] == 0x7B, line[line.count - 1] == 0x7D, line[line.count - 2] == 0x22 else { return false }
+        guard body > 1, line[0] == 0x7B, line[line.count - 1] == 0x7D, line[line.count - 2] == 0x22 else {
+            return false
+        }
         for place in 0..<8 where line[body + place] != prefix.utf8Start[place] { return false }
         var crc: UInt32 = 0
         for place in body + 8..<body + 16 {

@@ -78,16 +78,29 @@ public final class Journal {
         if lines.isEmpty { return cut }
         // Before the first byte: from here on the file may be longer than what counts.
         self.file?.isDirty = true
+        do throws(StorageFault) {
+            try write(lines, to: file)
+        } catch {
+            // Now if it works, or else before the next append: whoever reads meanwhile finds whole lines.
+            do throws(StorageFault) {
+                try files.truncate(file.descriptor, to: file.committed)
+                self.file?.isDirty = false
+            } catch {}
+            throw error
+        }
+        file.committed += lines.count
+        (file.isDirty, file.isNew) = (false, false)
+        self.file = file
+        return cut
+    }
+
+    private func write(_ lines: [UInt8], to file: OpenFile) throws(StorageFault) {
         var done = 0
         while done < lines.count {
             done += try files.write(file.descriptor, lines, from: done, at: file.committed + done)
         }
         try files.sync(file.descriptor)
         if file.isNew { try files.syncFolder(folder) }
-        file.committed += lines.count
-        (file.isDirty, file.isNew) = (false, false)
-        self.file = file
-        return cut
     }
 
     /// Makes `name` the open file, with nothing behind its last good line.
@@ -114,7 +127,8 @@ public final class Journal {
             let status = try files.status(descriptor)
             let good = try Self.goodSize(files, descriptor, size: status.size)
             if good < status.size { try files.truncate(descriptor, to: good) }
-            file = OpenFile(name: name, descriptor: descriptor, identity: status, committed: good, isNew: isNew || good == 0)
+            file = OpenFile(
+                name: name, descriptor: descriptor, identity: status, committed: good, isNew: isNew || good == 0)
             return good < status.size ? Cut(file: name, bytes: status.size - good) : nil
         } catch {
             files.close(descriptor)
@@ -123,7 +137,9 @@ public final class Journal {
     }
 
     /// Where the last good line ends.
-    private static func goodSize(_ files: any FileOperations, _ descriptor: Int32, size: Int) throws(StorageFault) -> Int {
+    private static func goodSize(_ files: any FileOperations, _ descriptor: Int32, size: Int) throws(StorageFault)
+        -> Int
+    {
         var good = 0
         try LineScan(files, descriptor, size: size).backward { line, isWhole, start in
             guard isWhole, CheckedLine.isValid(line) else { return true }

@@ -39,14 +39,17 @@ public struct LineScan {
             }
             guard let next else { return }
             kept = end - next
-            if next > 0, kept > 0 { room.withUnsafeMutableBytes { _ = memmove($0.baseAddress!, $0.baseAddress! + next, kept) } }
+            if next > 0, kept > 0 {
+                room.withUnsafeMutableBytes { _ = memmove($0.baseAddress!, $0.baseAddress! + next, kept) }
+            }
         }
         if kept > 0 { _ = room.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[..<kept]), false) } }
     }
 
     /// From the last line to the first. `body` gets each line without its line end, whether it had one, and where it
     /// begins in the file; it returns false to stop.
-    func backward(_ body: (_ line: UnsafeRawBufferPointer, _ isWhole: Bool, _ start: Int) -> Bool) throws(StorageFault) {
+    func backward(_ body: (_ line: UnsafeRawBufferPointer, _ isWhole: Bool, _ start: Int) -> Bool) throws(StorageFault)
+    {
         /// The bytes of the file from `offset` on that are not yet handed out.
         var held: [UInt8] = []
         var offset = size
