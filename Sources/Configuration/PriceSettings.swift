@@ -41,7 +41,7 @@ public enum PriceMeasure: String, Sendable, CaseIterable {
 /// `ledger_interval`, `ledger_rollup`, `ledger_retention`.
 public struct LedgerSettings: Sendable, Equatable {
     /// What the days that are over are added up to.
-    public enum Rollup: String, Sendable { case hour, day, off }
+    public enum Rollup: String, Sendable { case hour, day, month, off }
     /// Nanoseconds between two closings.
     public var interval: UInt64 = 5_000_000_000
     public var rollup = Rollup.hour

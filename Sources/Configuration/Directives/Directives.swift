@@ -40,8 +40,8 @@ extension Directive {
             .ledgerInterval, "ledger_interval", in: [.top], [.one(.time(100_000_000...3_600_000_000_000))], default: "5s",
             "How often usage is written to the ledger."),
         Directive(
-            .ledgerRollup, "ledger_rollup", in: [.top], [.one(.choice(["hour", "day", "off"]))], default: "hour",
-            "What the ledger's lines of a day that is over are added up to, beside the lines themselves."),
+            .ledgerRollup, "ledger_rollup", in: [.top], [.one(.choice(["hour", "day", "month", "off"]))], default: "hour",
+            "What days that are over are added up by, beside their lines; by longer periods they always are."),
         Directive(
             .ledgerRetention, "ledger_retention", in: [.top],
             [.one("TIME|forever", .time(86_400_000_000_000...315_360_000_000_000_000, or: "forever"))], default: "forever",

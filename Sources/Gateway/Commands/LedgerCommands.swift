@@ -83,7 +83,7 @@ private struct LedgerBook {
     func statement(_ query: UsageQuery, noteSources: Bool = false) throws -> Statement {
         let folder = StateFolder(path: settings.cold.state).ledgerPath
         do throws(StorageFault) {
-            let statement = try Statement(folder: folder, query: query, noteSources: noteSources)
+            let statement = try Statement(LedgerFolder(folder), query: query, noteSources: noteSources)
             if statement.damagedLines > 0 {
                 let files = statement.damagedFiles.joined(separator: ", ")
                 Console.error("gateway: \(statement.damagedLines) damaged lines are left out (\(folder): \(files))")

@@ -15,6 +15,9 @@ final class LedgerKeeper: Sendable {
         var settings: LedgerSettings
         var isEnding = false
         var thread: Thread?
+        var isRollingUp = false
+        /// When the next rollup is due, in the ledger's time.
+        var nextRollup: UInt64 = 0
     }
 
     private let meters: MeterTable
@@ -80,6 +83,7 @@ final class LedgerKeeper: Sendable {
             if ledger == nil { open(&ledger, &trouble) }
             if let ledger { close(ledger, &trouble) }
             if isEnding { return }
+            if let ledger { rollUp(settings, written: ledger.written) }
         }
     }
 
@@ -93,6 +97,34 @@ final class LedgerKeeper: Sendable {
         var count: UInt64 = 0
         _ = read(wake, &count, 8)
         return true
+    }
+
+    /// Once a day has ended, on a thread of its own: a day may be long to read. After a failure at the next hour.
+    private func rollUp(_ settings: LedgerSettings, written: UInt64) {
+        guard let finest = Period(rawValue: settings.rollup.rawValue) else { return }
+        let begins = state.withLock { state in
+            guard !state.isRollingUp, state.nextRollup <= written else { return false }
+            state.isRollingUp = true
+            return true
+        }
+        guard begins else { return }
+        let rollup = Rollup(LedgerFolder(folder), finest: finest, retention: settings.retention)
+        Thread("rollup") { [self] in
+            var next = Period.day.bounds(of: written).upperBound
+            do throws(StorageFault) {
+                let report = try rollup.run(closed: written)
+                let count = report.written.count + report.removed.count
+                if count > 0 {
+                    Console.log(
+                        "ledger: \(report.written.count) files of sums written, "
+                            + "\(report.removed.count) files of intervals removed")
+                }
+            } catch {
+                Console.log("ledger: can't add up what is over: \(error)")
+                next = written + Timestamp.hour
+            }
+            state.withLock { state in (state.isRollingUp, state.nextRollup) = (false, next) }
+        }.detach()
     }
 
     private func open(_ ledger: inout Ledger<MeterTable>?, _ trouble: inout Trouble) {

@@ -31,7 +31,7 @@ final class UsageReader {
         let (number, folder, mailbox) = (last, folder, mailbox)
         Thread("usage") {
             do throws(StorageFault) {
-                let statement = try Statement(folder: folder, query: query)
+                let statement = try Statement(LedgerFolder(folder), query: query)
                 mailbox.post(Mail(number: number, answer: .rows(json: statement.json, isEmpty: statement.rows.isEmpty)))
             } catch {
                 mailbox.post(Mail(number: number, answer: .failed("The ledger can't be read: \(error).")))

@@ -103,6 +103,14 @@ extension Ledger {
         }
     }
 
+    /// Whether the intervals of a day, or its sums, are in the folder.
+    private static func isThere(_ day: UInt64, in journal: Journal) throws(StorageFault) -> Bool {
+        for level in [nil] + Period.allCases.map(Optional.some) {
+            if try journal.contains(LedgerFile(day: day, level: level).path) { return true }
+        }
+        return false
+    }
+
     /// Moves shadows back that know of lines which are not there, or whose words do not belong together.
     private static func rewind(
         behind tail: LedgerTail, _ journal: Journal, in table: Table, _ recovery: inout Recovery
@@ -110,7 +118,7 @@ extension Ledger {
         // What ends the ledger, unless the file last written to was taken away whole, with everything that it said.
         let fileDay = LedgerState.fileDay.value(in: table)
         var end = UInt64.max
-        if fileDay > 0, try journal.contains(LedgerFiles.name(ofDay: fileDay)) {
+        if fileDay > 0, try isThere(fileDay, in: journal) {
             end = tail.last > 0 ? tail.last : max(LedgerState.fileFirst.value(in: table), 1) - 1
         }
         var lost: [Account: (slot: Table.Slot, shadow: Shadow, isIntact: Bool)] = [:]

@@ -112,12 +112,22 @@ public final class Ledger<Table: UsageTable> {
         if now + Timestamp.hour < closed {
             // It was wrong for long: going on from it would put everything into that moment.
             closing.clockWentBack = closed - now
-            closed = now
+            // What was added up stays as it is.
+            closed = max(now, (try? endOfRollups()) ?? closed)
         }
         let end = max(now, closed)
         let hour = end - end % Timestamp.hour
         return hour > closed && end - hour < Self.lateness ? hour : end
     }
+
+    private func endOfRollups() throws(StorageFault) -> UInt64 {
+        try LedgerFolder(journal.folder, files: journal.files).list().reduce(0) { end, file in
+            file.level == nil ? end : max(end, file.span.upperBound)
+        }
+    }
+
+    /// Everything that began before it is in the files.
+    public var written: UInt64 { waiting.first?.from ?? closed }
 
     private func prepare(to end: UInt64) -> Batch {
         var batch = Batch(
@@ -151,7 +161,7 @@ public final class Ledger<Table: UsageTable> {
     }
 
     private func write(_ batch: Batch, _ closing: inout Closing) throws(StorageFault) {
-        let name = LedgerFiles.name(ofDay: batch.day)
+        let name = LedgerFile(day: batch.day).path
         let isThere = try journal.contains(name)
         if !isThere || LedgerState.fileDay.value(in: table) != batch.day {
             LedgerState.fileFirst.store(batch.firstPlace, in: table)

@@ -16,12 +16,13 @@ struct LedgerTail {
     /// back. Lines of other nodes are another table's.
     init(_ journal: Journal, node: UInt32, after noted: UInt64) throws(StorageFault) {
         self.node = node
-        for name in try journal.names() where LedgerFiles.day(of: name) != nil {
-            try journal.readBackward(name) { line in
+        for file in try LedgerFolder(journal.folder, files: journal.files).list() {
+            try journal.readBackward(file.path) { line in
                 guard let record = UsageRecord(line), record.id.node == node else { return true }
                 last = max(last, record.id.place)
                 closed = max(closed, record.to)
-                guard record.id.place > noted else { return false }
+                // Sums tell what the last record was; what is behind the noted place is never in them.
+                guard file.level == nil, record.id.place > noted else { return false }
                 count += 1
                 if let other = lines[record.account], other.id.place > record.id.place { return true }
                 lines[record.account] = record
@@ -36,8 +37,11 @@ struct LedgerTail {
     ) throws(StorageFault) -> [Account: UsageRecord] {
         var wanted = accounts
         var found: [Account: UsageRecord] = [:]
-        for name in try journal.names().reversed() where LedgerFiles.day(of: name) != nil && !wanted.isEmpty {
-            try journal.readBackward(name) { line in
+        let folder = LedgerFolder(journal.folder, files: journal.files)
+        // Of a day's files the finest, and a month only where it has no days left.
+        let files = try LedgerFile.selection(of: folder.list(), for: UsageQuery(by: .hour))
+        for file in files.reversed() where !wanted.isEmpty {
+            try journal.readBackward(file.path) { line in
                 guard let record = UsageRecord(line), record.id.node == node else { return true }
                 if wanted.remove(record.account) != nil { found[record.account] = record }
                 return !wanted.isEmpty

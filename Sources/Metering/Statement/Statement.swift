@@ -42,13 +42,11 @@ public struct Statement: Sendable {
     /// Reads the ledger's files in `folder`; of one that is written to meanwhile, what stands there by then. Without a
     /// folder there is no usage.
     public init(
-        folder: String, query: UsageQuery, noteSources: Bool = false, files: any FileOperations = DiskFiles()
+        _ folder: LedgerFolder, query: UsageQuery, noteSources: Bool = false
     ) throws(StorageFault) {
         var sums: [Key: Sum] = [:]
-        var names: [String] = []
-        if try files.status(path: folder) != nil { names = try files.list(folder) }
-        for name in LedgerFiles.selection(of: names, for: query) {
-            let bad = try JournalReader(files).forward(folder + "/" + name) { line in
+        for file in LedgerFile.selection(of: try folder.list(), for: query) {
+            let bad = try JournalReader(folder.files).forward(folder.path(of: file)) { line in
                 guard let record = UsageRecord(line) else {
                     damagedLines += 1
                     return true
@@ -59,7 +57,7 @@ public struct Statement: Sendable {
                 sums[Key(tenant: record.account.tenant, start: start), default: Sum()].add(record)
                 return true
             }
-            if bad > 0 { damagedFiles.append(name) }
+            if bad > 0 { damagedFiles.append(file.path) }
             damagedLines += bad
         }
         rows = sums.map { key, sum in

@@ -52,6 +52,14 @@ extension FileOperations {
     }
 }
 
+extension FileOperations {
+    /// The whole of an array.
+    public func write(_ descriptor: Int32, all bytes: [UInt8], at offset: Int) throws(StorageFault) {
+        var done = 0
+        while done < bytes.count { done += try write(descriptor, bytes, from: done, at: offset + done) }
+    }
+}
+
 /// Which file it is, and how long.
 public struct FileStatus: Sendable, Equatable {
     public var size: Int

@@ -7,7 +7,7 @@ import Base
 /// there: then the lines stand in the file at the next start, whole or torn, and it is the reader's to go by them.
 public final class Journal {
     public let folder: String
-    private let files: any FileOperations
+    public let files: any FileOperations
     private var file: OpenFile?
     private var lockDescriptor: Int32?
 
@@ -63,9 +63,6 @@ public final class Journal {
         file = nil
     }
 
-    /// Names of the files, ascending.
-    public func names() throws(StorageFault) -> [String] { try files.list(folder).filter { $0.hasSuffix(".jsonl") } }
-
     public func path(_ name: String) -> String { folder + "/" + name }
 
     /// Appends whole checked lines to `name`, made where it is missing, and waits until they are on the disk. After an
@@ -95,10 +92,7 @@ public final class Journal {
     }
 
     private func write(_ lines: [UInt8], to file: OpenFile) throws(StorageFault) {
-        var done = 0
-        while done < lines.count {
-            done += try files.write(file.descriptor, lines, from: done, at: file.committed + done)
-        }
+        try files.write(file.descriptor, all: lines, at: file.committed)
         try files.sync(file.descriptor)
         if file.isNew { try files.syncFolder(folder) }
     }
