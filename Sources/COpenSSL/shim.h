@@ -9,9 +9,11 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/opensslv.h>
+#include <openssl/param_build.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -47,4 +49,6 @@ static inline int c_evp_pkey_security_bits(EVP_PKEY *k) { return EVP_PKEY_get_se
 static inline unsigned long c_bio_get_mem_data(BIO *b, char **p) { return (unsigned long)BIO_get_mem_data(b, p); }
 static inline int c_sk_general_name_num(GENERAL_NAMES *n) { return sk_GENERAL_NAME_num(n); }
 static inline GENERAL_NAME *c_sk_general_name_value(GENERAL_NAMES *n, int i) { return sk_GENERAL_NAME_value(n, i); }
+static inline int c_ssl_set1_verify_cert_store(SSL *s, X509_STORE *st) { return (int)SSL_set1_verify_cert_store(s, st); }
+static const int COPENSSL_EVP_PKEY_PUBLIC_KEY = EVP_PKEY_PUBLIC_KEY;
 #endif

@@ -42,6 +42,7 @@ public struct HotSettings: Sendable {
     public var metricsTenants = 1000
     public var ledger = LedgerSettings()
     public var upstreams: [UpstreamSettings] = []
+    public var issuers: [IssuerSettings] = []
     public var tenants: [TenantSettings] = []
     public init() {}
 }
@@ -86,6 +87,8 @@ public struct TLSSettings: Sendable {
     /// ALPN names in order of preference, `http/1.1` alone so far.
     public var protocols: [String] = ["http/1.1"]
     public var minVersion = TLSVersion.v1_2
+    /// PEM file of the authorities that vouch for client certificates; nil asks for none.
+    public var clientAuthorities: FileSettings?
     public init() {}
 }
 
@@ -98,6 +101,13 @@ public struct CertificateSettings: Sendable {
     public init(chain: String, key: String, location: Location) {
         (self.chain, self.key, self.location) = (chain, key, location)
     }
+}
+
+/// A file and where it was named.
+public struct FileSettings: Sendable {
+    public var path: String
+    public var location: Location
+    public init(path: String, location: Location) { (self.path, self.location) = (path, location) }
 }
 
 public struct AccessLogSettings: Sendable, Equatable {
@@ -177,6 +187,13 @@ public struct TenantSettings: Sendable {
     public var settings: [(name: String, value: String)] = []  // `set NAME VALUE;`
     public var requestHeaders: [HeaderChange] = []
     public var responseHeaders: [HeaderChange] = []
+    /// One of these must be presented; empty: the host is enough.
+    public var authenticate: [AuthenticationMethod] = []
+    public var keys: [KeySettings] = []
+    /// Indices into `HotSettings.issuers`.
+    public var issuers: [Int] = []
+    /// One of these must come with every request; empty: none.
+    public var clientCertificates: [ClientCertificateSettings] = []
     /// Longest path first.
     public var routes: [RouteSettings] = []
     public var location: Location
@@ -204,6 +221,8 @@ public struct RouteSettings: Sendable {
     public var maxBody: UInt64?
     /// Limits of its own, beside the tenant's; how requests are counted is the tenant's where it says nothing.
     public var usage = UsageSettings()
+    /// The tenant's where the route sets none.
+    public var authenticate: [AuthenticationMethod] = []
     /// Those of the tenant with the route's on top: these alone are applied.
     public var requestHeaders: [HeaderChange] = []
     public var responseHeaders: [HeaderChange] = []

@@ -34,6 +34,8 @@ public final class TenantLimits: Sendable {
     public let terms: Terms
     /// In the order of `TenantSettings.routes`.
     public let routes: [Terms]
+    /// In the order of `TenantSettings.keys`; nil for a key that has neither a name nor a limit.
+    public let keys: [LimitSet?]
 
     init(_ settings: TenantSettings, table: MeterTable, now: UInt64, calendar: QuotaCalendar) throws(StorageFault) {
         let meter = try table.meter(tenant: settings.id)
@@ -49,13 +51,29 @@ public final class TenantLimits: Sendable {
             routes.append(Terms(route.usage, limits: limits))
         }
         self.routes = routes
+        var keys: [LimitSet?] = []
+        for key in settings.keys {
+            guard key.name != nil || key.usage.hasLimits else {
+                keys.append(nil)
+                continue
+            }
+            // Keys of one name are one to whoever reads usage: a new key takes the old one's place.
+            var usage = key.usage
+            usage.quotaResetDay = settings.usage.quotaResetDay
+            let slot = try table.meter(.key, key.name ?? key.digest.text, of: meter)
+            keys.append(LimitSet(usage, kind: .key, meter: slot, now: now, calendar: calendar))
+        }
+        self.keys = keys
     }
+
+    @inline(__always)
+    public func key(_ number: Int?) -> LimitSet? { number.flatMap { keys[$0] } }
 
     /// Of route `number` of the settings; nil is what no route is about.
     @inline(__always)
     public func terms(route number: Int?) -> Terms { number.map { routes[$0] } ?? terms }
 
-    var meters: [Meter] { [own.meter] + routes.compactMap { $0.limits?.meter } }
+    var meters: [Meter] { [own.meter] + routes.compactMap { $0.limits?.meter } + keys.compactMap { $0?.meter } }
 }
 
 /// The limits of all tenants of one configuration, in the order of its tenants.

@@ -15,8 +15,8 @@ public struct TokenBucket: Sendable, Equatable {
     /// Ticks in which an empty bucket fills.
     public let span: UInt64
 
-    /// A year: no bucket takes longer to fill, and no debt is longer.
-    private static let spanMax: UInt64 = 365 * 86400 * 1_000_000_000 * MeterTable.ticksPerNanosecond
+    /// Ten years: no bucket takes longer to fill (the configuration sees to that), and no debt is longer than twice that.
+    private static let spanMax: UInt64 = 3650 * 86400 * 1_000_000_000 * MeterTable.ticksPerNanosecond
 
     /// - Parameters:
     ///   - count: tokens that come in `period`, at least 1.

@@ -1,5 +1,6 @@
 import Base
 import Configuration
+import Crypto
 import Glibc
 
 /// All tenants of one configuration, and who owns which host. Immutable: a reload builds another one beside it.
@@ -7,14 +8,45 @@ public final class Directory: Sendable {
     public let tenants: [Tenant]
     private let exact: HostTable
     private let wildcard: HostTable
+    private let ids: HostTable
+    /// All API keys.
+    public let keys: KeyTable
+    public let issuers: [TokenIssuer]
+    /// Indices of issuers by their `iss`: one `iss` may stand in several blocks.
+    private let issuersByName: [[UInt8]: [Int]]
+    /// Of each issuer: its tenant, where there is just one.
+    private let soleTenants: [Int?]
+    private let fingerprints: [Digest256: Int]
+    private let subjects: [String: Int]
 
-    public init(_ settings: [TenantSettings], upstream: (_ template: Int, _ tenant: TenantSettings) -> Int) {
+    /// - Parameters:
+    ///   - sharedHosts: hosts of nobody in particular.
+    ///   - issuers: those that the settings' indices mean.
+    public init(
+        _ settings: [TenantSettings], sharedHosts: [String] = [], issuers: [TokenIssuer] = [],
+        upstream: (_ template: Int, _ tenant: TenantSettings) -> Int
+    ) {
         var tenants: [Tenant] = []
         tenants.reserveCapacity(settings.count)
         var exact: [(String, Int32)] = []
         var wildcard: [(String, Int32)] = []
+        var keyCount = 0
+        var users: [[Int]] = Array(repeating: [], count: issuers.count)
+        var fingerprints: [Digest256: Int] = [:]
+        var subjects: [String: Int] = [:]
         for (index, one) in settings.enumerated() {
-            tenants.append(Tenant(one, index: index) { upstream($0, one) })
+            let fields = one.issuers.flatMap { issuers[$0].claimFields }
+            tenants.append(
+                Tenant(one, index: index, firstKey: keyCount, claimFields: fields) { upstream($0, one) })
+            keyCount += one.keys.count
+            for issuer in one.issuers { users[issuer].append(index) }
+            for certificate in one.clientCertificates {
+                switch certificate {
+                case .any: break
+                case .fingerprint(let digest): fingerprints[Digest256(digest)] = index
+                case .subject(let subject): subjects[subject] = index
+                }
+            }
             for host in one.hosts {
                 if host.hasPrefix("*.") {
                     wildcard.append((String(host.dropFirst(2)), Int32(index)))
@@ -23,36 +55,64 @@ public final class Directory: Sendable {
                 }
             }
         }
+        for host in sharedHosts { exact.append((Self.withoutBrackets(host), Int32(tenants.count))) }
         self.tenants = tenants
         self.exact = HostTable(exact)
+        ids = HostTable(settings.enumerated().map { ($0.element.id, Int32($0.offset)) })
+        keys = KeyTable(
+            count: keyCount,
+            settings.enumerated().lazy.flatMap { index, one in
+                one.keys.lazy.map { (Digest256($0.digest), Int32(index), $0.expires ?? KeyTable.Owner.never) }
+            })
+        self.issuers = issuers
+        issuersByName = Dictionary(grouping: issuers.indices) { issuers[$0].issuer }
+        soleTenants = users.map { $0.count == 1 ? $0[0] : nil }
+        (self.fingerprints, self.subjects) = (fingerprints, subjects)
         self.wildcard = HostTable(wildcard)
     }
 
-    /// The tenant of a host name in any case, with or without a trailing dot, without port or brackets: the exact name,
-    /// else the longest wildcard. One probe however many tenants there are, and one more a label for wildcards.
-    public func tenant(host: UnsafeRawBufferPointer) -> Tenant? {
+    /// Whose a host is.
+    public enum HostOwner {
+        case tenant(Tenant)
+        /// Everybody's: credentials name the tenant.
+        case shared
+        case nobody
+    }
+
+    /// The owner of a host name in any case, with or without a trailing dot, without port or brackets: that of the exact
+    /// name, else of the longest wildcard. One probe however many tenants there are, and one more a label for wildcards.
+    public func owner(host: UnsafeRawBufferPointer) -> HostOwner {
         var count = host.count
         if count > 1, host[count - 1] == 0x2E { count -= 1 }
-        guard count > 0, count <= 255 else { return nil }
-        if memchr(host.baseAddress!, 0x3A, count) != nil { return tenant(addressLiteral: host) }
-        return withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { name -> Tenant? in
+        guard count > 0, count <= 255 else { return .nobody }
+        if memchr(host.baseAddress!, 0x3A, count) != nil { return owner(addressLiteral: host) }
+        return withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { name -> HostOwner in
             for i in 0..<count { name[i] = ASCII.lowercase(host[i]) }
             let lowered = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(name)[0..<count])
-            if let index = exact.find(lowered) { return tenants[Int(index)] }
-            if wildcard.isEmpty { return nil }
+            if let index = exact.find(lowered) { return owner(index) }
+            if wildcard.isEmpty { return .nobody }
             for i in 1..<max(count, 1) where lowered[i - 1] == 0x2E {
-                if let index = wildcard.find(UnsafeRawBufferPointer(rebasing: lowered[i...])) { return tenants[Int(index)] }
+                if let index = wildcard.find(UnsafeRawBufferPointer(rebasing: lowered[i...])) {
+                    return .tenant(tenants[Int(index)])
+                }
             }
-            return nil
+            return .nobody
         }
     }
 
+    private func owner(_ index: Int32) -> HostOwner {
+        Int(index) < tenants.count ? .tenant(tenants[Int(index)]) : .shared
+    }
+
+    /// The tenant of a host name; nil where it is nobody's or everybody's.
+    public func tenant(host: UnsafeRawBufferPointer) -> Tenant? {
+        if case .tenant(let tenant) = owner(host: host) { tenant } else { nil }
+    }
+
     /// An IPv6 address has many spellings: both sides are brought to the system's own.
-    private func tenant(addressLiteral host: UnsafeRawBufferPointer) -> Tenant? {
-        Self.canonical(String(decoding: host, as: UTF8.self)).flatMap { name in
-            var name = name
-            return name.withUTF8 { exact.find(UnsafeRawBufferPointer($0)) }.map { tenants[Int($0)] }
-        }
+    private func owner(addressLiteral host: UnsafeRawBufferPointer) -> HostOwner {
+        guard var name = Self.canonical(String(decoding: host, as: UTF8.self)) else { return .nobody }
+        return name.withUTF8 { exact.find(UnsafeRawBufferPointer($0)) }.map(owner) ?? .nobody
     }
 
     private static func canonical(_ text: String) -> String? {
@@ -74,7 +134,18 @@ public final class Directory: Sendable {
         return host.withUTF8 { tenant(host: UnsafeRawBufferPointer($0)) }
     }
 
-    public func tenant(id: String) -> Tenant? { tenants.first { $0.id == id } }
+    public func tenant(id: String) -> Tenant? { index(ofTenant: Array(id.utf8)).map { tenants[$0] } }
+
+    func index(ofTenant id: [UInt8]) -> Int? { id.withUnsafeBytes { ids.find($0) }.map(Int.init) }
+
+    func issuers(named name: [UInt8]) -> [Int] { issuersByName[name] ?? [] }
+
+    func soleTenant(ofIssuer index: Int) -> Int? { soleTenants[index] }
+
+    /// The tenant that a client certificate names, if it names one.
+    func tenant(of certificate: ClientCertificate) -> Tenant? {
+        (fingerprints[certificate.fingerprint] ?? subjects[certificate.subject]).map { tenants[$0] }
+    }
 }
 
 /// Lower-case names to numbers: open addressing, all names in one run of bytes.

@@ -1,5 +1,6 @@
 import Base
 import Configuration
+import Crypto
 
 /// A tenant as the request path sees it: everything that can be computed ahead is. Immutable, part of one `Directory`.
 public final class Tenant: Sendable {
@@ -12,13 +13,23 @@ public final class Tenant: Sendable {
     public let weight: Int
     /// `X-Tenant-Id: ...` and its siblings, as header lines towards the upstream.
     public let identityFields: [UInt8]
+    /// What is looked for in its requests: what the tenant or one of its routes asks for. Empty: `Authorization` and
+    /// `X-API-Key` are its application's.
+    public let examined: CredentialSet
+    /// The place of its first key in the directory's table.
+    public let firstKey: Int
     /// Longest path first; the last one is the tenant itself with path `/`.
     public let routes: [Route]
     /// The settings it was made from: a reload compares them.
     public let settings: TenantSettings
 
-    /// - Parameter upstream: the index of an upstream's instance for this tenant.
-    public init(_ settings: TenantSettings, index: Int, upstream: (Int) -> Int) {
+    /// - Parameters:
+    ///   - firstKey: the place of its first key in the directory's table.
+    ///   - claimFields: names of fields that only the gateway may write, for they carry a token's claims.
+    ///   - upstream: the index of an upstream's instance for this tenant.
+    public init(
+        _ settings: TenantSettings, index: Int, firstKey: Int = 0, claimFields: [String] = [], upstream: (Int) -> Int
+    ) {
         self.settings = settings
         self.index = index
         id = settings.id
@@ -30,13 +41,30 @@ public final class Tenant: Sendable {
         if let plan = settings.plan { fields += "X-Tenant-Plan: \(plan)\r\n" }
         if !settings.features.isEmpty { fields += "X-Tenant-Features: \(settings.features.joined(separator: ","))\r\n" }
         identityFields = Array(fields.utf8)
-        var routes = settings.routes.enumerated().map { Route($1, number: $0, in: settings, upstream: upstream) }
+        var routes = settings.routes.enumerated().map { Route($1, number: $0, in: settings, claimFields, upstream: upstream) }
         if !routes.contains(where: { $0.path == [0x2F] }) {
             var all = RouteSettings(path: "/", location: settings.location)
             all.upstream = settings.upstream
-            routes.append(Route(all, number: nil, in: settings, upstream: upstream))
+            all.authenticate = settings.authenticate
+            routes.append(Route(all, number: nil, in: settings, claimFields, upstream: upstream))
         }
+        examined = routes.reduce(CredentialSet(settings.authenticate)) { $0.union($1.methods) }
+        self.firstKey = firstKey
         self.routes = routes.sorted { $0.path.count > $1.path.count }
+    }
+
+    /// Its requests must come with a client certificate.
+    public var wantsCertificate: Bool { !settings.clientCertificates.isEmpty }
+
+    /// Whether this is one of the certificates that its requests must come with.
+    func accepts(_ certificate: ClientCertificate) -> Bool {
+        settings.clientCertificates.contains { wanted in
+            switch wanted {
+            case .any: true
+            case .fingerprint(let digest): Digest256(digest) == certificate.fingerprint
+            case .subject(let subject): subject == certificate.subject
+            }
+        }
     }
 
     /// The route with the longest path that is a prefix of whole segments of `path` (normalised).
@@ -60,10 +88,14 @@ public final class Route: Sendable {
     public let responseTimeout: UInt64?
     /// Bytes; nil is without limit.
     public let maxBody: UInt64?
+    /// A request must prove one of these; empty: the host is enough.
+    public let methods: CredentialSet
     public let requestEdits: HeaderEdits
     public let responseEdits: HeaderEdits
 
-    init(_ settings: RouteSettings, number: Int?, in tenant: TenantSettings, upstream: (Int) -> Int) {
+    init(
+        _ settings: RouteSettings, number: Int?, in tenant: TenantSettings, _ claimFields: [String], upstream: (Int) -> Int
+    ) {
         var path = Array(settings.path.utf8)
         while path.count > 1, path.last == 0x2F { path.removeLast() }
         self.path = path
@@ -71,7 +103,8 @@ public final class Route: Sendable {
         self.upstream = (settings.upstream ?? tenant.upstream).map(upstream)
         responseTimeout = settings.responseTimeout
         maxBody = settings.maxBody ?? tenant.maxBody
-        requestEdits = HeaderEdits(tenant.requestHeaders, settings.requestHeaders)
+        methods = CredentialSet(settings.authenticate)
+        requestEdits = HeaderEdits(tenant.requestHeaders, settings.requestHeaders, alsoRemoved: claimFields)
         responseEdits = HeaderEdits(tenant.responseHeaders, settings.responseHeaders)
     }
 
@@ -86,20 +119,20 @@ public final class Route: Sendable {
 
 /// Fields to take out and lines to put in, of one direction.
 public final class HeaderEdits: Sendable {
-    /// Lower-case names that are removed wherever they come from.
+    /// Folded names that are removed wherever they come from.
     public let removed: [[UInt8]]
     /// Whole header lines.
     public let added: [UInt8]
 
     /// The second list comes on top of the first.
-    init(_ base: [HeaderChange], _ top: [HeaderChange]) {
+    init(_ base: [HeaderChange], _ top: [HeaderChange], alsoRemoved: [String] = []) {
         var changes: [HeaderChange] = []
         for change in base + top {
             let name = change.name.asciiLowercased
             changes.removeAll { $0.name.asciiLowercased == name }
             changes.append(change)
         }
-        removed = changes.map { Array($0.name.asciiLowercased.utf8) }
+        removed = (changes.map(\.name) + alsoRemoved).map { $0.utf8.map(Self.fold) }
         added = changes.flatMap { change in change.value.map { Array("\(change.name): \($0)\r\n".utf8) } ?? [] }
     }
 
@@ -107,12 +140,18 @@ public final class HeaderEdits: Sendable {
     public func removes(_ name: UnsafeRawBufferPointer) -> Bool {
         for candidate in removed where candidate.count == name.count {
             var same = true
-            for i in 0..<name.count where ASCII.lowercase(name[i]) != candidate[i] {
+            for i in 0..<name.count where Self.fold(name[i]) != candidate[i] {
                 same = false
                 break
             }
             if same { return true }
         }
         return false
+    }
+
+    /// Upstream frameworks make the variable of `X-User-Id` out of `X_User_Id` too, so all punctuation counts as one.
+    @inlinable @inline(__always)
+    static func fold(_ byte: UInt8) -> UInt8 {
+        ASCII.isAlpha(byte) || ASCII.isDigit(byte) ? ASCII.lowercase(byte) : 0x2D
     }
 }

@@ -174,9 +174,6 @@ class Check(Case):
             "plan p { quota 100/month; }",
             "plan p { concurrency 10; }",
             "plan p { bandwidth 1m/s; }",
-            "shared_host api.test;",
-            "tenant b { host b.test; upstream app; authenticate api_key; key sha256:" + "ab" * 32 + "; }",
-            "jwt idp { issuer https://id.test; audience a; keys keys.json; algorithms RS256; }",
         ):
             with self.subTest(line):
                 done = self.check(GOOD + line + "\n", files=[("keys.json", '{"keys":[]}')])

@@ -431,6 +431,36 @@ class Balance(Case):
         self.assertEqual(most[0], 2)
         self.assertEqual(len(upstream.connections), 2)
 
+    def test_a_queue_that_is_too_long_is_overloaded(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def behaviour(peer):
+            while peer.read_request():
+                release.wait(20)
+                peer.send(text("ok"))
+
+        gateway = self.simple(self.upstream(behaviour), block="max_connections 1;", workers=1)
+        clients = [self.connect(gateway.plain) for _ in range(60)]
+        for client in clients:
+            client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
+        self.until(lambda: gateway.metrics().sum("gateway_refused_total", reason="overloaded") > 0, "some refused")
+        release.set()
+        answers = [client.read_response() for client in clients]
+        self.assertEqual({response.status for response in answers}, {200, 503})
+        for response in answers:
+            if response.status == 503:
+                self.assert_problem(response, 503, "overloaded")
+
+    def test_retries_have_a_budget(self):
+        upstream = self.upstream(lambda peer: peer.read_request(), record=False)
+        gateway = self.simple(upstream, workers=1)
+        count = 300
+        with RawClient(gateway.plain) as client:
+            for _ in range(count):
+                self.assertEqual(client.request("GET", "/", "acme.test").status, 502)
+        self.assertLess(len(upstream.requests), count * 1.5, "an upstream that is ill gets twice the load")
+
     def test_an_upstream_over_ipv6(self):
         upstream = self.upstream(host="::1")
         gateway = self.gateway(

@@ -19,6 +19,9 @@ extension Builder {
                 guard case .text(let chain) = said.values[0], case .text(let key) = said.values[1] else { continue }
                 tls.certificates.append(CertificateSettings(chain: chain, key: key, location: word.location))
             case .protocols: tls.protocols = said.words.map(\.text)
+            case .clientCA:
+                guard case .text(let path) = said.values[0] else { continue }
+                tls.clientAuthorities = FileSettings(path: path, location: said.words[0].location)
             case .minVersion: tls.minVersion = said.words[0].text == "1.3" ? .v1_3 : .v1_2
             default: break
             }

@@ -11,6 +11,7 @@ extension Builder {
         var routes: [Checked] = []
         tenant.plan = block.has(.plan) ? nil : defaults.plan
         tenant.upstream = block.has(.upstream) ? nil : defaults.upstream
+        tenant.authenticate = defaults.authenticate
         var namespace = word
         for said in block.items where !layer.take(said) {
             switch said.id {
@@ -23,9 +24,10 @@ extension Builder {
                 }
             case .namespace: (tenant.namespace, namespace) = (said.words[0].text, said.words[0])
             case .suspended: tenant.suspended = said.values[0] == .text("on")
-            case .authenticate: checkMethods(said)
-            case .key: takeKey(said, tenant.id)
-            case .jwt: for issuer in said.words { use(issuer, by: tenant.id) }
+            case .authenticate: tenant.authenticate = methods(said)
+            case .key: takeKey(said, &tenant)
+            case .jwt: for issuer in said.words { use(issuer, by: &tenant) }
+            case .clientCertificate: takeClientCertificate(said, &tenant)
             case .route: routes.append(said)
             default: break
             }
@@ -50,6 +52,7 @@ extension Builder {
                 "tenant \(quoted(tenant.id)) has no upstream: neither its own, nor one of `defaults`, nor a route `/`")
         }
         checkReachable(word, block)
+        checkCredentials(tenant, word, block)
         checkTemplates(tenant, namespace, word)
         settings.hot.tenants.append(tenant)
     }
@@ -69,12 +72,13 @@ extension Builder {
         guard case .text(let path) = item.values[0] else { return }
         var route = RouteSettings(path: path, location: item.words[0].location)
         route.upstream = tenant.upstream
+        route.authenticate = tenant.authenticate
         var layer = Layer()
         let block = checker.block(of: item)
         for said in block.items where !layer.take(said) {
             switch (said.id, said.values[0]) {
             case (.upstream, _): route.upstream = upstream(said.words[0])
-            case (.authenticate, _): checkMethods(said)
+            case (.authenticate, _): route.authenticate = methods(said)
             case (.responseTimeout, .number(let time)): route.responseTimeout = time
             default: break
             }
@@ -92,33 +96,14 @@ extension Builder {
         tenant.routes.append(route)
     }
 
-    private mutating func takeKey(_ item: Checked, _ tenant: String) {
-        guard case .text(let digest) = item.values[0] else { return }
-        let word = item.words[0]
-        if let earlier = keyOwners.updateValue(Claim(tenant: tenant, location: word.location), forKey: digest) {
-            keyOwners[digest] = earlier
-            diagnostics.error(at: word, "this key belongs to \(earlier.owner) already (\(place(earlier.location)))")
+    /// A slot of the meter table has three buckets, and a bucket must fill in the lifetime of the table's clock.
+    func checkRates(_ usage: UsageSettings, _ word: Word) {
+        if usage.rates.count > 3 {
+            diagnostics.error(at: word, "\(quoted(word.text)) has \(usage.rates.count) rates: at most three hold together")
         }
-    }
-
-    /// A slot of the meter table has three buckets.
-    private func checkRates(_ usage: UsageSettings, _ word: Word) {
-        guard usage.rates.count > 3 else { return }
-        diagnostics.error(at: word, "\(quoted(word.text)) has \(usage.rates.count) rates: at most three hold together")
-    }
-
-    /// Without `tenant_claim` an issuer's tokens can name one tenant only.
-    private mutating func use(_ word: Word, by tenant: String) {
-        guard let issuer = issuers[word.text] else { return unknown("jwt", word, issuers.keys) }
-        if issuer.hasTenantClaim { return }
-        if let user = issuer.user, user.id != tenant {
+        for rate in usage.rates where rate.burst * (rate.length / 1_000_000_000) / rate.count > 3650 * 86400 {
             diagnostics.error(
-                at: word,
-                "tenant \(quoted(user.id)) uses \(quoted(word.text)) too (\(place(user.word.location))): "
-                    + "its tokens must say which tenant they are for",
-                suggestion: "add `tenant_claim CLAIM;` to `jwt \(word.text)`")
-        } else {
-            issuers[word.text]?.user = (tenant, word)
+                at: word, "a rate of \(quoted(word.text)) needs more than ten years to fill its burst of \(rate.burst)")
         }
     }
 

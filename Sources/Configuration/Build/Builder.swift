@@ -14,7 +14,8 @@ struct Builder {
     var defaults = Defaults()
     /// Who claimed a host first.
     var hostOwners: [String: Claim] = [:]
-    var keyOwners: [String: Claim] = [:]
+    var keyOwners: [DigestSettings: Claim] = [:]
+    var certificateOwners: [ClientCertificateSettings: Claim] = [:]
     /// Where an address was taken first.
     var endpoints: [Endpoint: Location] = [:]
     /// `defaults` with a plan on top, by plan; the empty name is `defaults` alone.
@@ -29,6 +30,7 @@ struct Builder {
         var upstream: Int?
         /// It names one, perhaps one that does not exist: tenants are not told that they lack it.
         var hasUpstream = false
+        var authenticate: [AuthenticationMethod] = []
     }
 
     /// A first claim on something that only one may have.
@@ -40,6 +42,8 @@ struct Builder {
     }
 
     struct Issuer {
+        /// Index into the settings' issuers.
+        var index: Int
         var hasTenantClaim: Bool
         /// The first tenant that names it.
         var user: (id: String, word: Word)?
@@ -85,8 +89,7 @@ struct Builder {
         case (.limits, _): takeLimits(item)
         case (.upstreamBlock, .text(let name)): takeUpstream(item, name)
         case (.planBlock, .text(let name)): takePlan(item, name)
-        case (.jwtBlock, .text(let name)):
-            issuers[name] = Issuer(hasTenantClaim: checker.block(of: item).has(.tenantClaim))
+        case (.jwtBlock, .text(let name)): takeIssuer(item, name)
         default: break
         }
     }
@@ -148,16 +151,10 @@ struct Builder {
             switch said.id {
             case .plan: defaults.plan = plan(said.words[0])
             case .upstream: defaults.upstream = upstream(said.words[0])
-            case .authenticate: checkMethods(said)
+            case .authenticate: defaults.authenticate = methods(said)
             default: break
             }
         }
-    }
-
-    /// `none` beside a method would let in everyone, or no one: readers differ.
-    func checkMethods(_ item: Checked) {
-        guard item.words.count > 1, let none = item.words.first(where: { $0.text == "none" }) else { return }
-        diagnostics.error(at: none, "`none` stands alone, or not at all")
     }
 
     // Names that refer to others

@@ -13,7 +13,7 @@ struct Layer {
 
     /// Takes in what all four kinds of block may say; false where `item` is something else.
     mutating func take(_ item: Checked) -> Bool {
-        switch (item.id, item.values[0]) {
+        switch (item.id, item.values.first) {
         case (.maxBody, .number(let bytes)): maxBody = bytes
         case (.weight, .number(let share)): weight = share
         case (.feature, .text(let name)): features.append((name, item.values[1] == .text("on")))

@@ -104,7 +104,9 @@ enum DirectiveID: UInt8, Sendable {
     case certificate, protocols, minVersion
     case headerTimeout, bodyTimeout, idleTimeout, maxHeaderSize, maxHeaders, maxConnections
     case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
-    case rate, concurrency, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders, maxBody, weight, feature, set, requestHeader, responseHeader
+    case rate, concurrency, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders
+    case maxBody, weight, feature, set, requestHeader, responseHeader
     case price, currency, plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
-    case issuer, audience, keys, algorithms, tenantClaim, leeway
+    case issuer, audience, keys, algorithms, tenantClaim, leeway, claimHeader
+    case clientCA, clientCertificate
 }

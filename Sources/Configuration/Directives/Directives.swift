@@ -18,7 +18,7 @@ extension Directive {
             .trustedProxies, "trusted_proxies", in: [.top], [.many("ADDRESS[/PREFIX]", .addressBlock)],
             repeats: .many, "Peers whose Forwarded and X-Forwarded-* are believed."),
         Directive(
-            .sharedHost, "shared_host", in: [.top], [.many("HOST", .host)], repeats: .many, supported: false,
+            .sharedHost, "shared_host", in: [.top], [.many("HOST", .host)], repeats: .many,
             "A host of many tenants: the key or the token names the tenant."),
         Directive(
             .listen, "listen", in: [.top], [.one(.endpoint), .optional(.choice(["tls"]))],
@@ -55,7 +55,7 @@ extension Directive {
             "Limits and settings that tenants share by name."),
         Directive(
             .jwtBlock, "jwt", in: [.top], [.one(.identifier)], block: .jwt, repeats: .oncePerFirstArgument,
-            supported: false, "An issuer of tokens and how its tokens are verified."),
+            "An issuer of tokens and how its tokens are verified."),
         Directive(
             .defaults, "defaults", in: [.top], block: .defaults, "What holds for a tenant that says nothing else."),
         Directive(
@@ -77,6 +77,9 @@ extension Directive {
         Directive(
             .minVersion, "min_version", in: [.listen], [.one(.choice(["1.2", "1.3"]))], default: "1.2",
             "The lowest TLS version that is spoken."),
+        Directive(
+            .clientCA, "client_ca", in: [.listen], [.one(.path)],
+            "Authorities (PEM) whose client certificates are accepted; a client may still come without one."),
 
         // limits
         Directive(
@@ -147,7 +150,7 @@ extension Directive {
         Directive(
             .charge, "charge", in: limited,
             [.many("OUTCOME", .choice(["forwarded", "admitted", "1xx", "2xx", "3xx", "4xx", "5xx"]))], default: "forwarded",
-            "What counts against a quota: all that was forwarded unless the gateway answered 502 to 504, all that was admitted, or these statuses."),
+            "What counts against quotas: what was forwarded (not 502 to 504 of the gateway's own), what was admitted, or these."),
         Directive(
             .quotaResetDay, "quota_reset_day", in: [.plan, .defaults, .tenant], [.one(.count(1...31))], default: "1",
             "Day on which a month of `quota` begins; in a shorter month its last day."),
@@ -186,7 +189,7 @@ extension Directive {
             "Where requests go."),
         Directive(
             .authenticate, "authenticate", in: [.defaults, .tenant, .route],
-            [.many("METHOD", .choice(["none"], notYet: ["api_key", "jwt"]))], default: "none",
+            [.many("METHOD", .choice(["none", "api_key", "jwt"]))], default: "none",
             "What a request presents one of; none: the host is enough."),
 
         // tenant
@@ -201,11 +204,19 @@ extension Directive {
             "Refuses every request of the tenant."),
         Directive(
             .key, "key", in: [.tenant], [.one("sha256:DIGEST", .keyDigest)],
-            options: [.init("name", .identifier), .init("expires", .date)], repeats: .many, supported: false,
-            "An API key by its digest."),
+            options: [
+                .init("name", .identifier), .init("expires", .date), .init("rate", .rate),
+                .init("burst", .count(1...1_000_000_000)), .init("quota", .quota),
+                .init("concurrency", .count(1...1_000_000)), .init("mode", mode),
+            ], repeats: .many,
+            "An API key by its digest; limits behind it are its own, beside the tenant's."),
         Directive(
-            .jwt, "jwt", in: [.tenant], [.many("NAME", .reference)], repeats: .many, supported: false,
+            .jwt, "jwt", in: [.tenant], [.many("NAME", .reference)], repeats: .many,
             "Issuers whose tokens name this tenant."),
+        Directive(
+            .clientCertificate, "client_certificate", in: [.tenant], [.optional(.choice(["any"]))],
+            options: [.init("fingerprint", .keyDigest), .init("subject", .text)], repeats: .many,
+            "A TLS client certificate that requests must come with: any that a client_ca vouches for, or one of these."),
         Directive(
             .route, "route", in: [.tenant], [.one("PATH", .urlPath)], block: .route,
             repeats: .oncePerFirstArgument, "What is different below a path; the longest path wins."),
@@ -235,6 +246,9 @@ extension Directive {
         Directive(
             .leeway, "leeway", in: [.jwt], [.one(.time(0...600_000_000_000))], default: "30s",
             "Allowed difference of clocks."),
+        Directive(
+            .claimHeader, "claim_header", in: [.jwt], [.one("CLAIM", .text), .one("NAME", .headerName)], repeats: .many,
+            "Passes a claim on in this field; what a client sends under its name never arrives."),
     ]
 
     /// `mode=shadow`: a limit that never refuses and counts what it would have refused.

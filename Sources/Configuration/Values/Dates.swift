@@ -24,4 +24,19 @@ enum Dates {
         guard isValid else { throw .refused("there is no such date as \(quoted(text))") }
         return .text(text)
     }
+
+    /// Seconds since 1970 of a text that `date` has accepted; a day is its beginning. At most `UInt32.max`.
+    static func seconds(_ text: String) -> UInt32 {
+        func number(_ range: Range<Int>) -> Int { Array(text.utf8)[range].reduce(0) { $0 * 10 + Int($1 - 0x30) } }
+        let (month, day) = (number(5..<7), number(8..<10))
+        // Howard Hinnant's civil-to-days, for years from 0 on.
+        let year = number(0..<4) + (month <= 2 ? 399 : 400)
+        let era = year / 400
+        let yearOfEra = year % 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        let days = (era - 1) * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+        var seconds = days * 86400
+        if text.utf8.count == 20 { seconds += number(11..<13) * 3600 + number(14..<16) * 60 + number(17..<19) }
+        return UInt32(clamping: seconds)
+    }
 }

@@ -4,6 +4,7 @@ import Crypto
 import Glibc
 import Net
 import Proxy
+import Tenancy
 
 /// A configuration read from disk with everything it names: validated whole before anything of it is used.
 struct Candidate: Sendable {
@@ -12,13 +13,17 @@ struct Candidate: Sendable {
     var settings: Settings?
     /// Of each listener, nil for plain ones.
     var tls: [TLSListener?] = []
+    /// Of the settings' issuers, with their keys.
+    var issuers: [TokenIssuer] = []
     var diagnostics: [Diagnostic]
 
     var errors: [Diagnostic] { diagnostics.filter { $0.severity == .error } }
     var warnings: [Diagnostic] { diagnostics.filter { $0.severity == .warning } }
 
-    /// Reads the file, its includes and the certificates.
-    static func read(_ path: String, certificates: CertificateCache = CertificateCache()) -> Candidate {
+    /// Reads the file, its includes, the certificates and the key sets.
+    static func read(
+        _ path: String, certificates: CertificateCache = CertificateCache(), keySets: KeySetStore = KeySetStore()
+    ) -> Candidate {
         let loaded = ConfigurationLoader.load(path, from: .disk)
         // Certificates of a configuration with other errors are looked at as well: all mistakes in one go.
         let settings = loaded.settings ?? loaded.partial
@@ -43,6 +48,7 @@ struct Candidate: Sendable {
                 tls.append(nil)
             }
         }
+        let issuers = settings.hot.issuers.compactMap { keySets.issuer($0, into: &diagnostics) }
         if case .file(let path) = settings.hot.accessLog.target, let slash = path.lastIndex(of: "/"),
             access(String(path[..<slash]), W_OK | X_OK) != 0, !path.hasPrefix(settings.cold.state + "/")
         {
@@ -50,7 +56,7 @@ struct Candidate: Sendable {
             diagnostics.append(Diagnostic(.warning, location, "can't write to the folder of the access log \(path)"))
         }
         let failed = diagnostics.contains { $0.severity == .error }
-        return Candidate(loaded: loaded, settings: failed ? nil : loaded.settings, tls: tls, diagnostics: diagnostics)
+        return Candidate(loaded: loaded, settings: failed ? nil : loaded.settings, tls: tls, issuers: issuers, diagnostics: diagnostics)
     }
 
     /// As `FILE:LINE:COLUMN: error: ...`, with the line shown.

@@ -12,7 +12,7 @@ extension ReloadChange {
                 added.append(tenant.id)
                 continue
             }
-            if !tenant.isSame(as: was, upstreams: new.hot.upstreams, before: old.hot.upstreams) { changed.append(tenant.id) }
+            if !tenant.isSame(as: was, in: new.hot, before: old.hot) { changed.append(tenant.id) }
         }
         removed = before.keys.sorted()
         added.sort()
@@ -23,16 +23,20 @@ extension ReloadChange {
 }
 
 extension TenantSettings {
-    fileprivate func isSame(as other: TenantSettings, upstreams: [UpstreamSettings], before: [UpstreamSettings]) -> Bool {
+    fileprivate func isSame(as other: TenantSettings, in new: HotSettings, before old: HotSettings) -> Bool {
+        let (upstreams, before) = (new.upstreams, old.upstreams)
         func name(_ index: Int?, _ list: [UpstreamSettings]) -> String? { index.map { list[$0].name } }
         return plan == other.plan && hosts == other.hosts && namespace == other.namespace && suspended == other.suspended
             && maxBody == other.maxBody && weight == other.weight && usage == other.usage && features == other.features
             && settings.map(\.name) == other.settings.map(\.name) && settings.map(\.value) == other.settings.map(\.value)
             && requestHeaders == other.requestHeaders && responseHeaders == other.responseHeaders
             && name(upstream, upstreams) == name(other.upstream, before)
+            && authenticate == other.authenticate && keys == other.keys
+            && clientCertificates == other.clientCertificates && issuers.map { new.issuers[$0] } == other.issuers.map { old.issuers[$0] }
             && routes.count == other.routes.count
             && zip(routes, other.routes).allSatisfy { a, b in
-                a.path == b.path && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody && a.usage == b.usage
+                a.path == b.path && a.authenticate == b.authenticate && a.usage == b.usage
+                    && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody
                     && a.requestHeaders == b.requestHeaders && a.responseHeaders == b.responseHeaders
                     && name(a.upstream, upstreams) == name(b.upstream, before)
             }

@@ -87,7 +87,7 @@ public final class Gateway {
             meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
         usage = UsageReader(folder: ledgerPath)
         servers = ServerRegistry()
-        snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls)
+        snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
         reload = Reload()
@@ -269,7 +269,7 @@ public final class Gateway {
             return reject(["\(error)"])
         }
         settings = next
-        snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls)
+        snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
         logWriter.setTarget(next.hot.accessLog.target)

@@ -14,7 +14,10 @@ import Tenancy
 /// *head*: reads until a request head is whole. *exchange*: one request is under way; its body is read as the upstream
 /// takes it. *linger*: the last answer is sent; what still comes is dropped, so that no reset destroys the answer.
 final class ClientConnection: Transport {
-    enum Phase { case handshake, head, exchange, tunnel, linger }
+    enum Phase { case handshake, head, paused, exchange, tunnel, linger }
+
+    /// Why a request waits before it is looked at again.
+    enum Pause { case keys, guess }
 
     private let metrics: ListenerMetrics
     let peer: SocketAddress
@@ -29,9 +32,13 @@ final class ClientConnection: Transport {
     private var hasNewInbound = false
     /// The tenant that the TLS server name names; nil without TLS or when nobody has that name.
     private(set) var namedTenant: String?
+    /// What the client presented in its TLS handshake.
+    private(set) var certificate: ClientCertificate?
     /// Of the last request: a reload that removes it closes the connection.
     private(set) var tenant: TenantState?
     private var requests = 0
+    /// What the next request has waited for already.
+    private(set) var paused: Pause?
     private var closesWhenSent = false
     /// Requests of it are refused by limits: it is read again only after a while.
     private var hold = Hold()
@@ -74,6 +81,7 @@ final class ClientConnection: Transport {
         switch phase {
         case .handshake: shakeHands()
         case .head: readHead()
+        case .paused: break
         case .exchange: readBody()
         case .tunnel: readTunnel()
         case .linger: dropInput()
@@ -96,6 +104,7 @@ final class ClientConnection: Transport {
             }
             // Between requests a quiet end is what everybody expects; a head begun deserves an answer.
             if inbound != nil, !isCongested { refuse(.timeout, "the request head did not arrive in time") } else { shut() }
+        case .paused: resume(from: paused)
         case .exchange: exchange?.clientTimedOut()
         case .tunnel, .linger: shut()
         }
@@ -224,10 +233,13 @@ final class ClientConnection: Transport {
         metrics.requestBegan()
         loop.schedule(self, at: .max)
         guard exchange.begin(head) else {
+            if let reason = exchange.setAside { return pause(reason, region, kept: kept) }
+            paused = nil
             // Refused; the answer is on its way. What else has come is the next request, if there is to be one.
             if !isClosed { keepRest(of: region, from: length, kept: kept) }
             return endOfRefusal()
         }
+        paused = nil
         tenant = exchange.tenantState
         flow = exchange.flow
         // The body, or its first part, must stand where there is room in front of it.
@@ -240,6 +252,28 @@ final class ClientConnection: Transport {
         exchange.start(body: body) { [self] used in keepRest(of: region, from: length + used, kept: kept) }
         // The read that brought the head may have left part of the body in the kernel, and no event will tell of it.
         if canRead, self.exchange === exchange, exchange.wantsBody { loop.wake(self, []) }
+    }
+
+    /// Puts the request back, to be taken anew when what it waits for has come, or its time is over.
+    private func pause(_ reason: Pause, _ region: UnsafeMutableRawBufferPointer, kept: Bool) {
+        guard let exchange else { return }
+        self.exchange = nil
+        metrics.requestEnded()
+        worker.giveBack(exchange)
+        if !kept { keepAhead(UnsafeRawBufferPointer(region)) }
+        phase = .paused
+        paused = reason
+        let delay = reason == .keys ? Limits.keyWaitNanoseconds : GuessDamper.delay
+        loop.schedule(self, at: loop.now + delay)
+    }
+
+    /// Takes up the request that waits for that.
+    func resume(from reason: Pause?) {
+        guard phase == .paused, paused == reason else { return }
+        phase = .head
+        hasNewInbound = true
+        loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
+        loop.wake(self, [])
     }
 
     /// Bytes past the request's end are the next one's.
@@ -415,7 +449,7 @@ final class ClientConnection: Transport {
     /// Closes if no request is under way; otherwise after it.
     func retire() {
         switch phase {
-        case .handshake, .linger: break
+        case .handshake, .paused, .linger: break
         case .head:
             if inbound == nil, !isCongested { close() }
         case .exchange: exchange?.keepAlive = false

@@ -9,7 +9,7 @@ extension Exchange {
     /// Takes what the request needs of every limit that applies, or refuses it: before anything else is done for it.
     func admit(_ tenant: Tenant, _ route: Route) -> Bool {
         guard let limits else { return true }
-        var asked = Admission(tenant: limits.own, key: nil, terms: limits.terms(route: route.number))
+        var asked = Admission(tenant: limits.own, key: limits.key(identity?.key), terms: limits.terms(route: route.number))
         verdict = worker.enforcer.reserve(&asked, monotonic: worker.loop.now, wall: worker.wall(worker.loop.now))
         admission = asked
         switch verdict.reason {

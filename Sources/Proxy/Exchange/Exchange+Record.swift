@@ -66,6 +66,7 @@ extension Worker {
         line.upstreamDuration = upstreamTime
         line.attempts = exchange.attempts
         var tenant = exchange.tenantState?.id ?? ""
+        var key = exchange.keyName ?? ""
         var server = exchange.attempts > 0 ? exchange.serverLabel ?? "" : ""
         // The ids and the client's address, written out in front of the line's own room.
         withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { room in
@@ -88,6 +89,9 @@ extension Worker {
             }
             let version: StaticString = exchange.isHTTP10 ? "HTTP/1.0" : "HTTP/1.1"
             line.protocol = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
+            key.withUTF8 { key in
+                if !key.isEmpty { line.key = part { $0.append(UnsafeRawBufferPointer(key)) } }
+            }
             tenant.withUTF8 { tenant in
                 server.withUTF8 { server in
                     exchange.noted.text.withUnsafeBytes { noted in

@@ -52,6 +52,7 @@ extension Exchange {
             out.append("\r\nRetry-After: ")
             out.append(decimal: seconds)
         }
+        if realm != nil { writeChallenge(to: &out) }
         if !keepAlive { out.append("\r\nConnection: close") } else if isHTTP10 { out.append("\r\nConnection: keep-alive") }
         out.append("\r\n")
         writeQuotaFields(to: &out)

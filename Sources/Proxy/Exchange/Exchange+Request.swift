@@ -39,6 +39,7 @@ extension Exchange {
         out.append(" HTTP/1.1\r\n")
         copyRequestFields(bytes, to: &out, route, trusted: trusted)
         out.append(tenant.identityFields)
+        if let token = identity?.token { out.append(token.fields) }
         out.append("X-Request-Id: ")
         requestID.write(to: &out)
         if !trace.isContinued {
@@ -76,6 +77,8 @@ extension Exchange {
     private func isReplaced(_ id: FieldName, trusted: Bool) -> Bool {
         switch id {
         case .other, .host: return false
+        case .xAPIKey: return identity?.dropsKey == true
+        case .authorization: return identity?.dropsAuthorization == true
         case .contentLength, .expect, .xTenant, .xRequestID, .xForwardedFor, .xRealIP, .proxyAuthorization: return true
         case .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedOther, .forwarded: return !trusted
         case .traceparent, .tracestate: return !trace.isContinued

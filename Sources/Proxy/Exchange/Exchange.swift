@@ -27,6 +27,12 @@ final class Exchange {
     private(set) var tenant: Tenant?
     private(set) var tenantState: TenantState?
     private(set) var route: Route?
+    /// What its credentials show; nil where none are asked for.
+    var identity: Identity?
+    /// `begin` wants to be called again, for the reason given; nothing has happened yet.
+    var setAside: ClientConnection.Pause?
+    /// The host, while a refusal that names it is written.
+    var realm: UnsafeRawBufferPointer?
 
     // The request
     var method = Method.get
@@ -97,6 +103,7 @@ final class Exchange {
         (requestDecoder, answerDecoder, admission, limits) = (nil, nil, nil, nil)
         head = nil
         heldBody = nil
+        identity = nil
     }
 
     var flow: Flow { tenantState?.flow ?? client.flow }
@@ -135,26 +142,20 @@ final class Exchange {
             requestDecoder = ChunkedDecoder()
         }
         requestIsDone = !hasBody
+        setAside = nil
         let trusted = snapshot.trusts(client.peer)
         nameRequest(bytes, trusted: trusted)
         if worker.accessLog != nil { noted.note(bytes, worker, client: trusted ? realClient(bytes) : nil) }
 
-        guard let tenant = snapshot.directory.tenant(host: bytes[worker.requestHead.host]) else {
-            return refuse(.misdirected, "this host is not served on this connection")
-        }
-        if let named = client.namedTenant, named != tenant.id {
-            return refuse(.misdirected, "this host is not served on this connection")
-        }
-        self.tenant = tenant
-        limits = snapshot.quotas.tenants[tenant.index]
-        let state = worker.state(of: tenant)
-        tenantState = state
+        guard let tenant = identify(bytes, trusted: trusted) else { return false }
+        attribute(to: tenant)
         if tenant.suspended { return refuse(.tenantSuspended, "this service is suspended") }
 
         guard let route = findRoute(bytes[worker.requestHead.path], of: tenant) else {
             return refuse(.badRequest, "ambiguous path")
         }
         self.route = route
+        guard isAdmitted(to: route, bytes, trusted: trusted) else { return false }
         if let most = route.maxBody, requestRemaining > most { return refuse(.contentTooLarge, "the body is larger than allowed") }
         if passedHere(bytes) > Limits.hopsMax { return refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { return refuse(.noHealthyUpstream, "no upstream") }
@@ -162,6 +163,13 @@ final class Exchange {
         balancer = worker.balancer(for: snapshot.upstreams[upstream])
         guard writeRequestHead(bytes, tenant, route, trusted: trusted) else { return refuse(.headersTooLarge, "the head is too large") }
         return true
+    }
+
+    /// From here on it is this tenant's, refused or not.
+    func attribute(to tenant: Tenant) {
+        self.tenant = tenant
+        tenantState = worker.state(of: tenant)
+        limits = worker.snapshot.quotas.tenants[tenant.index]
     }
 
     // MARK: 2. Where does it go?

@@ -104,7 +104,7 @@ final class UpstreamConnection: Transport {
         guard let exchange else { return }
         while canRead, state == .busy, exchange.upstream === self {
             if !exchange.wantsAnswer { return pause() }
-            let room = worker.inbox(limit: exchange.client.wasCongested ? Worker.smallRead : exchange.answerReadSize)
+            let room = worker.inbox(limit: exchange.client.isSlow ? Worker.smallRead : exchange.answerReadSize)
             switch receive(into: room) {
             case .bytes(let count):
                 if exchange.isTunnel {
@@ -177,7 +177,7 @@ final class UpstreamConnection: Transport {
         }
         inbound = nil
         scanned = 0
-        wasCongested = false
+        isSlow = false
         // A read that filled its room may have left bytes behind, which would be taken for the next answer.
         guard keep, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
         state = .idle

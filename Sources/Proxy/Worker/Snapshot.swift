@@ -16,8 +16,13 @@ public final class Snapshot: Sendable {
     /// Bytes of `problem_base`.
     let problemBase: [UInt8]
 
-    /// - Parameter tls: of each listener, nil for plain ones.
-    public init(_ settings: HotSettings, quotas: QuotaBook, servers: ServerRegistry, tls: [TLSListener?]) {
+    /// - Parameters:
+    ///   - quotas: the limits of the settings' tenants.
+    ///   - tls: of each listener, nil for plain ones.
+    ///   - issuers: those of the settings, with their keys.
+    public init(
+        _ settings: HotSettings, quotas: QuotaBook, servers: ServerRegistry, tls: [TLSListener?], issuers: [TokenIssuer] = []
+    ) {
         (self.settings, self.quotas) = (settings, quotas)
         var instances: [Upstream] = []
         var known: [String: Int] = [:]
@@ -35,7 +40,7 @@ public final class Snapshot: Sendable {
             instances.append(Upstream(group, index: instances.count, key: key, servers: members))
             return instances.count - 1
         }
-        directory = Directory(settings.tenants) { instance($0, $1) }
+        directory = Directory(settings.tenants, sharedHosts: settings.sharedHosts, issuers: issuers) { instance($0, $1) }
         upstreams = instances
         listeners = zip(settings.listeners, tls).enumerated().map {
             ListenerState(index: $0.offset, endpoint: $0.element.0.endpoint, tls: $0.element.1)

@@ -25,8 +25,10 @@ class Transport: Source {
     final var canRead = false
     final var peerFinished = false
     final var isBroken = false
-    /// Once a peer was slow to take what it is sent, less is read for it at a time: a slow peer costs little memory.
-    final var wasCongested = false
+    /// While a peer is slow to take what it is sent, less is read for it at a time: a slow peer costs little memory.
+    final var isSlow = false
+    private final var congestedSince: UInt64 = 0
+    private static let slowness: UInt64 = 200_000_000
 
     init(worker: Worker, fd: Int32, flow: Flow) {
         self.worker = worker
@@ -161,8 +163,10 @@ class Transport: Source {
     }
 
     private final func keep(_ rest: UnsafeRawBufferPointer) {
-        wasCongested = true
-        if outbound == nil { queued = Socket.unacknowledged(fd) }
+        if outbound == nil {
+            queued = Socket.unacknowledged(fd)
+            congestedSince = loop.now
+        }
         if outbound == nil { outbound = Buffer(capacity: rest.count, from: loop.buffers) }
         outbound!.append(rest)
     }
@@ -190,6 +194,7 @@ class Transport: Source {
             return false
         }
         outbound = nil
+        isSlow = loop.now &- congestedSince > Self.slowness
         return true
     }
 

@@ -20,6 +20,8 @@ public enum WorkerMessage: Sendable {
     case resolved(Server)
     /// A question that is answered on the worker's thread.
     case ask(@Sendable (Worker) -> Void)
+    /// An issuer's keys were fetched, with or without success: who waits for them need not wait longer.
+    case keysFetched
     case stop
 }
 
@@ -60,6 +62,8 @@ public final class Worker {
     static let responseFieldsMax = 1000
     var random = FastRandom()
     var enforcer: QuotaEnforcer
+    let identities = IdentityResolver()
+    var guesses = GuessDamper()
 
     // Who is there
     private var listeners: [Endpoint: Listener] = [:]
@@ -132,6 +136,7 @@ public final class Worker {
             let waiting = waitingForName.removeValue(forKey: ObjectIdentifier(server)) ?? []
             for exchange in waiting { exchange.balancer?.resolved(exchange, server) }
         case .ask(let question): question(self)
+        case .keysFetched: forEachClient { $0.resume(from: .keys) }
         case .stop:
             accessLog?.flush(now: .max)
             loop.stop()

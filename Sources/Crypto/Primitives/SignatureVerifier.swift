@@ -1,0 +1,84 @@
+import COpenSSL
+
+/// Verifies signatures. One a loop: its state is kept from one signature to the next.
+public final class SignatureVerifier {
+    private let context: OpaquePointer
+    /// An ECDSA signature as DER: two integers of at most 67 bytes with their heads, and the sequence's head.
+    private static let derMax = 144
+
+    public init() {
+        guard let context = EVP_MD_CTX_new() else { preconditionFailure("no memory") }
+        self.context = context
+    }
+
+    deinit { EVP_MD_CTX_free(context) }
+
+    /// Whether `signature`, in the form of RFC 7518 section 3, is one of `message` by `key`. False too where the key may
+    /// not be used with that algorithm.
+    public func verify(
+        _ signature: [UInt8], of message: UnsafeRawBufferPointer, by key: VerificationKey, _ algorithm: SignatureAlgorithm
+    ) -> Bool {
+        guard key.algorithms.contains(algorithm) else { return false }
+        switch (key.material, algorithm.family) {
+        case (.secret(let secret), .hmac): return verifyHMAC(signature, message, secret, algorithm)
+        case (.publicKey(let handle), .ecdsa):
+            guard let der = Self.der(signature, key) else { return false }
+            return verify(der, message, handle, algorithm)
+        case (.publicKey(let handle), .rsa), (.publicKey(let handle), .rsaPSS), (.publicKey(let handle), .edDSA):
+            return verify(signature, message, handle, algorithm)
+        default: return false
+        }
+    }
+
+    private func verifyHMAC(
+        _ signature: [UInt8], _ message: UnsafeRawBufferPointer, _ secret: [UInt8], _ algorithm: SignatureAlgorithm
+    ) -> Bool {
+        guard signature.count == algorithm.digestSize, let name = algorithm.digest,
+            let digest = EVP_get_digestbyname(name)
+        else { return false }
+        let bytes = message.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Int(EVP_MAX_MD_SIZE)) { made in
+            var count: UInt32 = 0
+            guard HMAC(digest, secret, Int32(secret.count), bytes, message.count, made.baseAddress, &count) != nil,
+                Int(count) == signature.count
+            else { return false }
+            return CRYPTO_memcmp(made.baseAddress, signature, signature.count) == 0
+        }
+    }
+
+    private func verify(
+        _ signature: [UInt8], _ message: UnsafeRawBufferPointer, _ key: OpaquePointer, _ algorithm: SignatureAlgorithm
+    ) -> Bool {
+        ERR_clear_error()
+        defer {
+            EVP_MD_CTX_reset(context)
+            ERR_clear_error()
+        }
+        var keyContext: OpaquePointer?
+        guard EVP_DigestVerifyInit_ex(context, &keyContext, algorithm.digest, nil, nil, key, nil) == 1 else { return false }
+        if algorithm.family == .rsaPSS {
+            guard EVP_PKEY_CTX_set_rsa_padding(keyContext, RSA_PKCS1_PSS_PADDING) == 1,
+                EVP_PKEY_CTX_set_rsa_pss_saltlen(keyContext, Int32(algorithm.digestSize)) == 1
+            else { return false }
+        }
+        let bytes = message.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        return EVP_DigestVerify(context, signature, signature.count, bytes, message.count) == 1
+    }
+
+    /// `r || s` of RFC 7518 section 3.4 as DER. Nil unless both have the curve's size and lie in 1 ..< n: a verifier that
+    /// forgets this takes a signature of zeros for anybody's (CVE-2022-21449).
+    private static func der(_ signature: [UInt8], _ key: VerificationKey) -> [UInt8]? {
+        let size = key.halfSize
+        guard size > 0, signature.count == 2 * size else { return nil }
+        let halves = [Array(signature[..<size]), Array(signature[size...])]
+        var body: [UInt8] = []
+        body.reserveCapacity(derMax)
+        for half in halves {
+            guard half.contains(where: { $0 != 0 }), half.lexicographicallyPrecedes(key.order) else { return nil }
+            var digits = half.drop { $0 == 0 }
+            if digits[digits.startIndex] & 0x80 != 0 { digits = [0] + digits }
+            body += [0x02, UInt8(digits.count)] + digits
+        }
+        return (body.count < 0x80 ? [0x30, UInt8(body.count)] : [0x30, 0x81, UInt8(body.count)]) + body
+    }
+}

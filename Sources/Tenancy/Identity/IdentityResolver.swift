@@ -1,0 +1,198 @@
+import Base
+import Crypto
+
+/// What a request shows of who it is for, beside its host. The bytes are the request's own.
+public struct PresentedCredentials {
+    /// `X-API-Key`.
+    public var key: UnsafeRawBufferPointer?
+    /// What follows `Authorization: Bearer`.
+    public var bearer: UnsafeRawBufferPointer?
+    public var certificate: ClientCertificate?
+
+    public init() {}
+}
+
+/// Whom a request's credentials name, and what becomes of them.
+public struct Identity {
+    public var tenant: Tenant
+    /// Index into the settings of the tenant's keys; nil without a key.
+    public var key: Int?
+    public var token: VerifiedToken?
+    /// The kinds of credentials that were presented and are good.
+    public var proven: CredentialSet = []
+    /// Presented, of a kind that this tenant takes, and not good.
+    public var fault: IdentityFault?
+    /// `X-API-Key` ends here.
+    public var dropsKey = false
+    /// `Authorization` ends here: it carried an API key.
+    public var dropsAuthorization = false
+
+    init(_ tenant: Tenant) { self.tenant = tenant }
+}
+
+/// Why a request's credentials are refused.
+public enum IdentityFault: Sendable, Equatable {
+    case required
+    case invalidKey
+    case invalidToken(TokenFault)
+    /// Two identities name different tenants.
+    case mismatch
+    case certificateRequired
+    case invalidCertificate
+
+    /// For the client: says nothing about what else exists here.
+    public var detail: StaticString {
+        switch self {
+        case .required: "this service wants an API key or a token"
+        case .invalidKey: "the API key is not valid here"
+        case .invalidToken(let fault): fault.detail
+        case .mismatch: "the credentials and the host do not belong together"
+        case .certificateRequired: "this service wants a client certificate"
+        case .invalidCertificate: "the client certificate is not accepted here"
+        }
+    }
+}
+
+public enum IdentityVerdict {
+    case identified(Identity)
+    case refused(IdentityFault)
+    /// The token's key may come with the next fetch of its issuer's keys.
+    case unknownKey(issuer: Int)
+}
+
+/// Combines the identities that a request carries: all of them must name the same tenant. One a loop.
+public final class IdentityResolver {
+    private let sha = SHA256()
+    private let tokens: TokenVerifier
+
+    public init() { tokens = TokenVerifier(sha) }
+
+    /// - Parameters:
+    ///   - host: the tenant of the host; nil on a shared host.
+    ///   - server: the tenant of the TLS server name, where it names one.
+    ///   - now: seconds since 1970.
+    public func resolve(
+        host: Tenant?, server: Tenant?, _ presented: PresentedCredentials, in directory: Directory, now: Int64
+    ) -> IdentityVerdict {
+        var named = host ?? server
+        var found = Found()
+        if let key = presented.key {
+            guard take(key, of: host, directory, now, &named, &found) else { return .refused(.mismatch) }
+            if found.dropsCredential { found.dropsKey = true }
+        }
+        if let bearer = presented.bearer {
+            found.dropsCredential = false
+            if APIKey.isOwn(bearer) {
+                guard take(bearer, of: host, directory, now, &named, &found) else { return .refused(.mismatch) }
+                if found.dropsCredential { found.dropsAuthorization = true }
+            } else if Token.looksLikeOne(bearer) {
+                switch takeToken(bearer, of: host, directory, now, presented.certificate, &named, &found) {
+                case nil: break
+                case .some(let verdict): return verdict
+                }
+            } else if host.map({ $0.examined.contains(.jwt) }) ?? true {
+                found.fault = .invalidToken(.malformed)
+            }
+        }
+        if let certificate = presented.certificate, let owner = directory.tenant(of: certificate) {
+            if let other = named, other !== owner { return .refused(.mismatch) }
+            if host == nil, server == nil, named == nil { named = owner }
+        }
+        guard let tenant = named, host != nil || found.isNamed(tenant, by: presented, directory) else {
+            return .refused(found.fault ?? .required)
+        }
+        if host == nil, let fault = found.fault { return .refused(fault) }
+        if tenant.wantsCertificate {
+            guard let certificate = presented.certificate else { return .refused(.certificateRequired) }
+            guard tenant.accepts(certificate) else { return .refused(.invalidCertificate) }
+        }
+        var identity = Identity(tenant)
+        identity.key = found.key.map { $0 - tenant.firstKey }
+        identity.token = found.token
+        identity.proven = found.proven
+        identity.fault = found.fault
+        identity.dropsKey = found.dropsKey
+        identity.dropsAuthorization = found.dropsAuthorization
+        return .identified(identity)
+    }
+
+    /// Whether what was proven is enough for a place that wants one of `methods`.
+    public static func fault(of identity: Identity, for methods: CredentialSet) -> IdentityFault? {
+        if methods.isEmpty { return nil }
+        if let fault = identity.fault { return fault }
+        return identity.proven.isDisjoint(with: methods) ? .required : nil
+    }
+
+    /// What the credentials have shown so far.
+    private struct Found {
+        /// Position in the table.
+        var key: Int?
+        var token: VerifiedToken?
+        var proven: CredentialSet = []
+        var fault: IdentityFault?
+        var dropsKey = false
+        var dropsAuthorization = false
+        /// The credential looked at last is the gateway's and not the application's.
+        var dropsCredential = false
+
+        /// On a shared host it is the key, the token or the certificate that names the tenant, not the server name alone.
+        func isNamed(_ tenant: Tenant, by presented: PresentedCredentials, _ directory: Directory) -> Bool {
+            if !proven.isEmpty { return true }
+            guard let certificate = presented.certificate else { return false }
+            return directory.tenant(of: certificate) === tenant
+        }
+    }
+
+    /// False when the key is another tenant's.
+    private func take(
+        _ key: UnsafeRawBufferPointer, of host: Tenant?, _ directory: Directory, _ now: Int64, _ named: inout Tenant?,
+        _ found: inout Found
+    ) -> Bool {
+        let isWanted = host.map { $0.examined.contains(.apiKey) } ?? true
+        if isWanted { found.dropsCredential = true }
+        // A mistyped key of our own making is told apart by its checksum.
+        let isPossible = !key.isEmpty && key.count <= APIKey.sizeMax && (!APIKey.isOwn(key) || APIKey.isWellFormed(key))
+        guard isPossible, let owner = directory.keys.find(sha.digest(key)) else {
+            if isWanted { found.fault = .invalidKey }
+            return true
+        }
+        found.dropsCredential = true
+        let tenant = directory.tenants[Int(owner.tenant)]
+        guard now < Int64(owner.expires) || owner.expires == KeyTable.Owner.never else {
+            found.fault = .invalidKey
+            return true
+        }
+        if let other = named, other !== tenant { return false }
+        named = tenant
+        if found.key == nil { found.key = owner.position }
+        found.proven.insert(.apiKey)
+        return true
+    }
+
+    /// A verdict that ends the matter; nil to go on.
+    private func takeToken(
+        _ text: UnsafeRawBufferPointer, of host: Tenant?, _ directory: Directory, _ now: Int64,
+        _ certificate: ClientCertificate?, _ named: inout Tenant?, _ found: inout Found
+    ) -> IdentityVerdict? {
+        let isWanted = host.map { $0.examined.contains(.jwt) } ?? true
+        switch tokens.verify(text, in: directory, now: now) {
+        case .unknownKey(let issuer):
+            return isWanted ? .unknownKey(issuer: issuer) : nil
+        case .invalid(let fault):
+            // Where no token is asked for it is the application's, whatever it is.
+            if isWanted { found.fault = .invalidToken(fault) }
+            return nil
+        case .valid(let token):
+            if let bound = token.boundTo, bound != certificate?.fingerprint {
+                if isWanted { found.fault = .invalidToken(.binding) }
+                return nil
+            }
+            let tenant = directory.tenants[token.tenant]
+            if let other = named, other !== tenant { return .refused(.mismatch) }
+            named = tenant
+            found.token = token
+            found.proven.insert(.jwt)
+            return nil
+        }
+    }
+}
