@@ -37,6 +37,8 @@ public final class Gateway {
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
     private let meters: MeterTable
+    private let ledger: LedgerKeeper
+    private let usage: UsageReader
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
@@ -87,6 +89,10 @@ public final class Gateway {
         registry = MetricsRegistry(
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
+        let ledgerPath = StateFolder(path: settings.cold.state).ledgerPath
+        ledger = LedgerKeeper(
+            meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
+        usage = UsageReader(folder: ledgerPath)
         servers = ServerRegistry()
         snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
@@ -97,6 +103,7 @@ public final class Gateway {
         mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
         let sockets = try bind(settings.hot.listeners.map { ($0.endpoint, $0.location) }, candidate)
         try openAdmin(settings.hot.admin)
+        ledger.start()
         startWorkers(sockets)
     }
 
@@ -159,6 +166,7 @@ public final class Gateway {
     /// Serves until a signal ends it. The exit code.
     public func run() -> Int32 {
         mailbox.deliver(on: loop) { [unowned self] mail in receive(mail) }
+        usage.deliver(on: loop)
         _ = Signals(loop: loop) { [unowned self] signal in self.signal(signal) }
         health.changed = { upstream, server, healthy, why in
             Console.log("upstream \(upstream): server \(server) is \(healthy ? "healthy" : "out"): \(why)")
@@ -292,6 +300,7 @@ public final class Gateway {
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
         logWriter.setTarget(next.hot.accessLog.target)
+        ledger.adopt(next.hot.ledger)
         reload.change = change
         reload.waitingForWorkers = mailboxes.count
         let mail = mailbox
@@ -341,6 +350,7 @@ public final class Gateway {
         for thread in threads { thread.join() }
         threads = []
         logWriter.finish()
+        ledger.finish()
         Console.log("stopped")
         loop.stop()
     }
@@ -361,6 +371,7 @@ public final class Gateway {
                 return true
             },
             reload: { [unowned self] done in startReload(done) },
+            usage: { [unowned self] query, done in usage.read(query, done) },
             token: { [token] in token },
             problemBase: { [unowned self] in settings.hot.problemBase })
     }
