@@ -34,6 +34,7 @@ public final class Gateway {
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
     private let meters: MeterTable
+    private var quotaReports: QuotaReports
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
@@ -81,6 +82,7 @@ public final class Gateway {
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
         servers = ServerRegistry()
+        quotaReports = QuotaReports(settings.hot.tenants, quotas)
         snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
@@ -91,6 +93,14 @@ public final class Gateway {
         let sockets = try bind(settings.hot.listeners.map { ($0.endpoint, $0.location) }, candidate)
         try openAdmin(settings.hot.admin)
         startWorkers(sockets)
+        showQuotas()
+    }
+
+    private func showQuotas() {
+        let reports = quotaReports
+        registry.setQuotas { id in
+            reports.limits(of: id).map { QuotaReading(policy: $0.policy, limit: $0.limit, used: $0.used) }
+        }
     }
 
     /// Each connection is two descriptors; the soft limit of most systems is for interactive programs.
@@ -261,6 +271,8 @@ public final class Gateway {
             return reject(["\(error)"])
         }
         settings = next
+        quotaReports = QuotaReports(next.hot.tenants, quotas)
+        showQuotas()
         snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
@@ -330,7 +342,7 @@ public final class Gateway {
             tenants: { [unowned self] in tenantIDs },
             tenant: { [unowned self] id, json in
                 guard let tenant = snapshot.directory.tenant(id: id) else { return false }
-                TenantReport(tenant, snapshot).write(to: &json)
+                TenantReport(tenant, snapshot, quotaReports).write(to: &json)
                 return true
             },
             reload: { [unowned self] done in startReload(done) },
