@@ -247,8 +247,8 @@ class Accuracy(Case):
         upstream = self.upstream(answer(text("ok")))
         gateway = self.simple(upstream, "rate 1000/s burst=1000;")
         took = 60 if LONG else 5
-        flood = Flood(gateway.plain, "acme.test", 64).start()
         began = time.monotonic()
+        flood = Flood(gateway.plain, "acme.test", 64).start()
         time.sleep(took)
         before = gateway.json("/v1/tenants/acme")["live"]["admitted"]
         elapsed = time.monotonic() - began
