@@ -13,6 +13,7 @@ extension MetricsRegistry {
             writeWorkers(reader, &text)
             writeLedger(&text)
             writeState(state, &text)
+            writeKeySets(state.keySets, &text)
             statistics.write(to: &text)
             return text.finish()
         }

@@ -68,6 +68,21 @@ public final class MetricsRegistry: Sendable {
         }
     }
 
+    /// A fetch of an issuer's key set has ended, at `wall` in nanoseconds, and there are so many keys now.
+    public func fetchedKeys(of issuer: String, successfully success: Bool, keys: Int, at wall: UInt64) {
+        state.withLock { state in
+            var set = state.keySets[issuer] ?? KeySetState()
+            set.keys = keys
+            if success {
+                set.fetches &+= 1
+                set.lastSuccess = wall
+            } else {
+                set.failures &+= 1
+            }
+            state.keySets[issuer] = set
+        }
+    }
+
     public func setReady(_ ready: Bool) { state.withLock { $0.ready = ready } }
 
     /// What the health checks, or the lack of failures, say about a server.
@@ -94,6 +109,17 @@ struct ProcessState {
     /// Wall time in nanoseconds.
     var lastSuccess: UInt64
     var health: [ServerMetrics.Key: Bool] = [:]
+    /// By issuer, of those whose keys come from a URL.
+    var keySets: [String: KeySetState] = [:]
 
     init(loaded wall: UInt64) { lastSuccess = wall }
+}
+
+/// What became of fetching one issuer's keys.
+struct KeySetState {
+    var fetches: UInt64 = 0
+    var failures: UInt64 = 0
+    var keys = 0
+    /// Wall time in nanoseconds; 0 is never.
+    var lastSuccess: UInt64 = 0
 }

@@ -52,7 +52,8 @@ public final class Resolver: Sendable {
         }
     }
 
-    private static func lookUp(_ name: String, port: UInt16) -> Outcome {
+    /// Asks at once, and waits for the answer.
+    public static func lookUp(_ name: String, port: UInt16) -> Outcome {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?

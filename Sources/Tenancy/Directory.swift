@@ -17,7 +17,7 @@ public final class Directory: Sendable {
     /// Of each issuer: its tenant, where there is just one.
     private let soleTenants: [Int?]
     private let fingerprints: [Digest256: Int]
-    private let subjects: [String: Int]
+    private let subjects: [[UInt8]: Int]
 
     /// - Parameters:
     ///   - sharedHosts: hosts of nobody in particular.
@@ -33,7 +33,7 @@ public final class Directory: Sendable {
         var keyCount = 0
         var users: [[Int]] = Array(repeating: [], count: issuers.count)
         var fingerprints: [Digest256: Int] = [:]
-        var subjects: [String: Int] = [:]
+        var subjects: [[UInt8]: Int] = [:]
         for (index, one) in settings.enumerated() {
             let fields = one.issuers.flatMap { issuers[$0].claimFields }
             tenants.append(
@@ -44,7 +44,7 @@ public final class Directory: Sendable {
                 switch certificate {
                 case .any: break
                 case .fingerprint(let digest): fingerprints[Digest256(digest)] = index
-                case .subject(let subject): subjects[subject] = index
+                case .subject(let subject): subjects[Array(subject.utf8)] = index
                 }
             }
             for host in one.hosts {

@@ -62,7 +62,7 @@ public final class Tenant: Sendable {
             switch wanted {
             case .any: true
             case .fingerprint(let digest): Digest256(digest) == certificate.fingerprint
-            case .subject(let subject): subject == certificate.subject
+            case .subject(let subject): certificate.subject.elementsEqual(subject.utf8)
             }
         }
     }

@@ -73,8 +73,27 @@ func describe(_ settings: Settings) -> String {
             )
         }
     }
+    for issuer in hot.issuers {
+        add("jwt", "\(issuer.name) \(issuer.issuer) \(issuer.keys) leeway=\(milliseconds(issuer.leeway))")
+        add("  algorithms", issuer.algorithms.joined(separator: " "))
+        if !issuer.audiences.isEmpty { add("  audience", issuer.audiences.joined(separator: " ")) }
+        if let claim = issuer.tenantClaim { add("  tenant_claim", claim) }
+        for header in issuer.claimHeaders { add("  claim_header", "\(header.claim) \(header.header)") }
+    }
     for tenant in hot.tenants {
         add("tenant", tenant.id)
+        if !tenant.authenticate.isEmpty { add("  authenticate", tenant.authenticate) }
+        for key in tenant.keys {
+            add("  key", "\(key.name ?? "-") expires=\(key.expires.map { "\($0)" } ?? "-")")
+        }
+        if !tenant.issuers.isEmpty { add("  jwt", tenant.issuers.map { hot.issuers[$0].name }.joined(separator: " ")) }
+        for certificate in tenant.clientCertificates {
+            switch certificate {
+            case .any: add("  client_certificate", "any")
+            case .fingerprint(let digest): add("  client_certificate", String(digest.words[0].bigEndian, radix: 16))
+            case .subject(let subject): add("  client_certificate", subject)
+            }
+        }
         add("  plan", tenant.plan ?? "-")
         add("  hosts", tenant.hosts.joined(separator: " "))
         add("  upstream", tenant.upstream.map { hot.upstreams[$0].name } ?? "-")
@@ -89,6 +108,7 @@ func describe(_ settings: Settings) -> String {
         if !tenant.requestHeaders.isEmpty { add("  request", changes(tenant.requestHeaders)) }
         if !tenant.responseHeaders.isEmpty { add("  response", changes(tenant.responseHeaders)) }
         for route in tenant.routes {
+            if route.authenticate != tenant.authenticate { add("  route-authenticate", route.authenticate) }
             add(
                 "  route",
                 "\(route.path) \(route.upstream.map { hot.upstreams[$0].name } ?? "-")"

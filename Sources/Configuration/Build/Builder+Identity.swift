@@ -10,8 +10,11 @@ extension Builder {
         var methods: [AuthenticationMethod] = []
         for word in item.words where word.text != "none" {
             let method = word.text == "jwt" ? AuthenticationMethod.jwt : .apiKey
-            if methods.contains(method) { diagnostics.error(at: word, "\(quoted(word.text)) stands twice") }
-            methods.append(method)
+            if methods.contains(method) {
+                diagnostics.error(at: word, "\(quoted(word.text)) stands twice")
+            } else {
+                methods.append(method)
+            }
         }
         return methods
     }
@@ -103,7 +106,7 @@ extension Builder {
         if methods.contains(.jwt), block.has(.jwt) { return }
         diagnostics.warning(
             at: word,
-            "tenant \(quoted(tenant.id)) refuses every request: it authenticates, and has no \(missing(methods))")
+            "nobody can authenticate to tenant \(quoted(tenant.id)): it has no \(missing(methods))")
     }
 
     private func missing(_ methods: [AuthenticationMethod]) -> String {

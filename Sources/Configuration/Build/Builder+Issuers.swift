@@ -27,8 +27,8 @@ extension Builder {
             default: break
             }
         }
-        checkAlgorithms(issuer, algorithms)
-        if block.lacks(.audience) {
+        if issuer.keys != .file("") { checkAlgorithms(issuer, algorithms) }
+        if block.lacks(.audience), !block.lacks(.keys), !algorithms.isEmpty {
             diagnostics.warning(
                 at: item.words[0], "tokens of \(quoted(name)) for other services are accepted too",
                 suggestion: "add `audience NAME;`")

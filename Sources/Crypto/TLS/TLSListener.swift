@@ -10,12 +10,17 @@ public final class TLSListener: @unchecked Sendable {
     private let certificates: [Certificate]
     /// ALPN wire format, in the server's order of preference.
     let protocols: [UInt8]
+    /// Nil: clients are not asked for certificates.
+    let clientAuthorities: ClientAuthorities?
 
     /// - Parameter certificates: at least one; the first is the default.
-    public init(certificates: [Certificate], protocols: [String], minVersion: Int32) throws(OpenSSLError) {
+    public init(
+        certificates: [Certificate], protocols: [String], minVersion: Int32, clientAuthorities: ClientAuthorities? = nil
+    ) throws(OpenSSLError) {
         guard let context = SSL_CTX_new(TLS_server_method()) else { throw OpenSSLError("SSL_CTX_new") }
         self.context = context
         self.certificates = certificates
+        self.clientAuthorities = clientAuthorities
         // Whoever offers only its older version gets that; it is served alike.
         let protocols = protocols.contains("http/1.1") ? protocols + ["http/1.0"] : protocols
         self.protocols = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }

@@ -184,6 +184,14 @@ public final class TLSSession {
         if SSL_shutdown(ssl) < 0 { ERR_clear_error() }
     }
 
+    /// What the client presented in this handshake, or in the one whose session it resumes; nil when that was nothing.
+    public var clientCertificate: ClientCertificate? {
+        guard listener.clientAuthorities != nil, SSL_get_verify_result(ssl) == Int(X509_V_OK),
+            let certificate = SSL_get0_peer_certificate(ssl)
+        else { return nil }
+        return ClientCertificate(certificate)
+    }
+
     public var isResumed: Bool { SSL_session_reused(ssl) == 1 }
     public var isVersion13: Bool { SSL_version(ssl) == TLS1_3_VERSION }
 
@@ -213,6 +221,8 @@ public final class TLSSession {
             serverName = String(decoding: raw.lazy.map(ASCII.lowercase), as: UTF8.self)
             if let chosen = listener.certificate(for: serverName) { certificate = chosen }
         }
-        return SSL_set_SSL_CTX(ssl, certificate.context) != nil
+        guard SSL_set_SSL_CTX(ssl, certificate.context) != nil else { return false }
+        // After the change of context, which takes most of these settings along.
+        return listener.clientAuthorities?.apply(to: ssl) ?? true
     }
 }

@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import Tenancy
 
 enum RunCommand {
     static func run(_ arguments: Arguments) throws -> Int32 { try serve(arguments.configurationPath()) }
@@ -26,8 +27,28 @@ enum CheckCommand {
             return 1
         }
         let hot = candidate.settings!.hot
+        for issuer in hot.issuers { tryKeys(of: issuer, candidate) }
         Console.out("\(path): ok (\(hot.tenants.count) tenants, \(hot.upstreams.count) upstreams, \(hot.listeners.count) listeners)")
         return 0
+    }
+}
+
+extension CheckCommand {
+    /// A key set that can't be had now is no error: a start would go on, and try again.
+    private static func tryKeys(of issuer: IssuerSettings, _ candidate: Candidate) {
+        guard case .url(let url) = issuer.keys else { return }
+        func warn(_ text: String) {
+            let warning = Diagnostic(.warning, issuer.keysLocation, "the key set \(url): \(text)")
+            for line in candidate.render([warning]) { Console.error(line) }
+        }
+        do throws(KeySetFetch.Failure) {
+            let answer = try KeySetFetch.get(url)
+            do throws(KeySet.Fault) {
+                let keys = try KeySet(json: answer.json, algorithms: issuer.signatureAlgorithms)
+                for reason in keys.skipped { warn("not used: \(reason)") }
+                Console.out("jwt \(issuer.name): \(keys.count) keys from \(url)")
+            } catch { warn(error.description) }
+        } catch { warn("can't be fetched: \(error)") }
     }
 }
 

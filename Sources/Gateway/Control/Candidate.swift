@@ -39,10 +39,21 @@ struct Candidate: Sendable {
                 tls.append(nil)
                 continue
             }
+            var authorities: ClientAuthorities?
+            if let file = wanted.clientAuthorities {
+                do {
+                    authorities = try ClientAuthorities(file.path)
+                } catch {
+                    diagnostics.append(Diagnostic(.error, file.location, error.description))
+                    tls.append(nil)
+                    continue
+                }
+            }
             do {
                 tls.append(
                     try TLSListener(
-                        certificates: found, protocols: wanted.protocols, minVersion: wanted.minVersion == .v1_3 ? 0x0304 : 0x0303))
+                        certificates: found, protocols: wanted.protocols,
+                        minVersion: wanted.minVersion == .v1_3 ? 0x0304 : 0x0303, clientAuthorities: authorities))
             } catch {
                 diagnostics.append(Diagnostic(.error, listener.location, error.description))
                 tls.append(nil)

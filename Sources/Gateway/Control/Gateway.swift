@@ -25,6 +25,9 @@ public final class Gateway {
         case candidate(Candidate)
         /// A worker goes by the new snapshot.
         case adopted
+        /// A token names a key that its issuer's set does not have.
+        case keysWanted(KeySource)
+        case keysFetched(KeySetRefresher.Result)
         case drained
     }
 
@@ -39,6 +42,8 @@ public final class Gateway {
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
+    private let keySets: KeySetStore
+    private var refresher: KeySetRefresher?
     private let notifier = SystemdNotifier()
     private let health: HealthChecker
     private let token: [UInt8]
@@ -60,7 +65,9 @@ public final class Gateway {
     public init(configuration path: String) throws(StartFailure) {
         self.path = path
         let certificates = CertificateCache()
-        let candidate = Candidate.read(path, certificates: certificates)
+        let mail = mailbox
+        keySets = KeySetStore { mail.post(.keysWanted($0)) }
+        let candidate = Candidate.read(path, certificates: certificates, keySets: keySets)
         guard let settings = candidate.settings else {
             throw StartFailure(description: candidate.render(candidate.diagnostics).joined(separator: "\n"))
         }
@@ -170,8 +177,23 @@ public final class Gateway {
             refreshNames: { [unowned self] in
                 for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
             })
+        startRefresher()
         loop.run()
         return 0
+    }
+
+    private func startRefresher() {
+        let mail = mailbox
+        let refresher = KeySetRefresher(loop: loop) { mail.post(.keysFetched($0)) }
+        refresher.tellWorkers = { [unowned self] in for worker in mailboxes { worker.post(.keysFetched) } }
+        refresher.report = { [registry] in registry.fetchedKeys(of: $0, successfully: $1, keys: $2, at: Clock.wall()) }
+        self.refresher = refresher
+        refreshKeys()
+    }
+
+    private func refreshKeys() {
+        refresher?.adopt(
+            snapshot.directory.issuers, algorithms: snapshot.settings.issuers.map(\.signatureAlgorithms))
     }
 
     private func receive(_ mail: Mail) {
@@ -180,6 +202,8 @@ public final class Gateway {
         case .adopted:
             reload.waitingForWorkers -= 1
             if reload.waitingForWorkers == 0 { adopted() }
+        case .keysWanted(let source): refresher?.want(source)
+        case .keysFetched(let result): refresher?.finish(result)
         case .drained:
             drained += 1
             if drained == mailboxes.count { stop() }
@@ -214,6 +238,7 @@ public final class Gateway {
             notifier.ready(summary)
             return
         }
+        refreshKeys()
         servers.keep(only: snapshot.upstreams)
         health.adopt(snapshot)
         notifier.ready(summary)
@@ -230,8 +255,10 @@ public final class Gateway {
         guard reload.join(done) else { return }
         notifier.reloading()
         // Beside the running one, on a thread of its own: health checks, names and the admin listener go on.
-        let (path, certificates, mailbox) = (path, certificates, mailbox)
-        Thread("reload") { mailbox.post(.candidate(Candidate.read(path, certificates: certificates))) }.detach()
+        let (path, certificates, keySets, mailbox) = (path, certificates, keySets, mailbox)
+        Thread("reload") {
+            mailbox.post(.candidate(Candidate.read(path, certificates: certificates, keySets: keySets)))
+        }.detach()
     }
 
     private func apply(_ candidate: Candidate) {

@@ -151,6 +151,7 @@ final class ClientConnection: Transport {
     private func handshakeDone(_ tls: TLSSession) {
         worker.metrics.handshake(tls.isVersion13 ? .v1_3 : .v1_2, resumed: tls.isResumed, .success)
         if !tls.serverName.isEmpty { namedTenant = worker.snapshot.directory.tenant(host: tls.serverName)?.id }
+        certificate = tls.clientCertificate
         phase = .head
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
         // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with the
@@ -158,7 +159,7 @@ final class ClientConnection: Transport {
         let room = worker.inbox(limit: Limits.readSize)
         switch tls.read(into: room) {
         case .bytes(let count):
-            received(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+            received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             if isClosed { return }
             flushEncrypted()
         case .wantsMore:
@@ -177,7 +178,7 @@ final class ClientConnection: Transport {
         while canRead, phase == .head, !isClosed {
             let room = worker.inbox(limit: Limits.readSize)
             switch receive(into: room) {
-            case .bytes(let count): received(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+            case .bytes(let count): received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             case .nothing: return
             case .end, .failed: return shut()
             }
@@ -302,7 +303,7 @@ final class ClientConnection: Transport {
                 let room = worker.inbox(limit: Limits.readSize)
                 switch receive(into: room) {
                 case .bytes(let count):
-                    let region = UnsafeMutableRawBufferPointer(rebasing: room[..<count])
+                    let region = UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count)
                     exchange.requestBody(region) { [self] used in
                         if used < count { keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[used...])) }
                     }
@@ -337,7 +338,7 @@ final class ClientConnection: Transport {
             switch receive(into: room) {
             case .bytes(let count):
                 loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)
-                exchange.tunnelFromClient(UnsafeRawBufferPointer(rebasing: room[..<count]))
+                exchange.tunnelFromClient(UnsafeRawBufferPointer(start: room.baseAddress, count: count))
                 if canRead, !isClosed {
                     loop.wake(self, [])
                     return

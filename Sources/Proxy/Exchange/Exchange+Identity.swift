@@ -53,7 +53,7 @@ extension Exchange {
             if let host { attribute(to: host) }
             _ = refuse(fault, bytes, trusted: trusted)
         case .unknownKey(let issuer):
-            if client.paused == nil, directory.issuers[issuer].keys.want(now: worker.loop.now) {
+            if client.paused == nil, directory.issuers[issuer].keys.want(now: worker.loop.now, patience: Limits.keyWaitNanoseconds / 2) {
                 setAside = .keys
             } else {
                 if let host { attribute(to: host) }

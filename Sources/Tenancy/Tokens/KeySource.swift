@@ -31,10 +31,14 @@ public final class KeySource: Sendable {
 
     public var keys: KeySet { current.withLock { $0 } }
 
-    /// Asks for a fetch, at `now`. False when there was one so lately that another would be of no use.
-    public func want(now: UInt64) -> Bool {
+    /// Monotonic nanoseconds: before this nobody's unknown key leads to another fetch.
+    public var quietEnd: UInt64 { quietUntil.load(ordering: .relaxed) }
+
+    /// Asks for a fetch, at `now`, to begin within `patience` nanoseconds. False when there was one so lately that the
+    /// next may not be begun by then.
+    public func want(now: UInt64, patience: UInt64) -> Bool {
         if isBusy.load(ordering: .acquiring) { return true }
-        if url == nil || now < quietUntil.load(ordering: .relaxed) { return false }
+        if url == nil || quietEnd > now &+ patience { return false }
         if begin() { wanted(self) }
         return true
     }
@@ -44,7 +48,7 @@ public final class KeySource: Sendable {
         isBusy.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged
     }
 
-    /// A fetch has ended; `keys` is what it brought, if anything. True when these are others than before.
+    /// A fetch has ended, or is not going to be; `keys` is what it brought, if anything. True when these are others than before.
     @discardableResult
     public func fetched(_ keys: KeySet?, quietUntil: UInt64) -> Bool {
         let changed = keys.map(replace) ?? false
