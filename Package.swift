@@ -50,8 +50,9 @@ let package = Package(
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
         tests("Base"), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
-        tests("Metrics", ["Base"]), tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]), tests("Admin", ["Base", "Metering"]),
-        tests("Metering", ["Base", "Configuration", "Storage"]),
+        tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
+        tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]),
+        tests("Metering", ["Base", "Configuration", "Storage"]), tests("Admin", ["Base", "Metering"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

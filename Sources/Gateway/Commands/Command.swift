@@ -51,6 +51,13 @@ public enum Command {
                 """,
             run: { try ReloadCommand.run($0) }),
         Row(
+            name: "key", usage: "gateway key create TENANT [--name N] [--expires T]", summary: "make an API key",
+            details: """
+                Makes an API key of 160 random bits, shows it once, and prints the `key` line for the tenant in
+                gateway.conf. T is a day (2027-01-01) or a moment in UTC (2027-01-01T12:00:00Z).
+                """,
+            run: { try KeyCommand.run($0) }),
+        Row(
             name: "usage",
             usage: "gateway usage [TENANT] [--from T] [--to T] [--by hour|day|month] [--format table|csv|json] [-c FILE]",
             summary: "what tenants used, by the ledger",
@@ -77,13 +84,6 @@ public enum Command {
                 that it was computed from.
                 """,
             run: { try InvoiceCommand.run($0) }),
-        Row(
-            name: "key", usage: "gateway key create TENANT [--name N] [--expires T]", summary: "make an API key",
-            details: """
-                Makes an API key of 160 random bits, shows it once, and prints the `key` line for the tenant in
-                gateway.conf. T is a day (2027-01-01) or a moment in UTC (2027-01-01T12:00:00Z).
-                """,
-            run: { try KeyCommand.run($0) }),
         Row(
             name: "directives", usage: "gateway directives [NAME]", summary: "explain the directives of gateway.conf",
             details: "Prints what may stand in gateway.conf and where; with NAME, all about that directive.",
