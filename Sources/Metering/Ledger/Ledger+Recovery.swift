@@ -123,8 +123,8 @@ extension Ledger {
         }
         var lost: [Account: (slot: Table.Slot, shadow: Shadow, isIntact: Bool)] = [:]
         table.forEachAccount { slot in
-            var isIntact = true
-            let shadow = Shadow(table, slot, isIntact: &isIntact)
+            let shadow = Shadow(table, slot)
+            let isIntact = shadow.isIntact(in: table, slot)
             if shadow.last > end || !isIntact { lost[table.account(of: slot)] = (slot, shadow, isIntact) }
         }
         if lost.isEmpty { return }

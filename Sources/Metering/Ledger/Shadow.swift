@@ -13,16 +13,14 @@ struct Shadow: Equatable {
 
     init() {}
 
-    /// `isIntact` is false where the words do not belong together: a power cut between two of them.
-    init<Table: UsageTable>(_ table: Table, _ slot: Table.Slot, isIntact: inout Bool) {
+    init<Table: UsageTable>(_ table: Table, _ slot: Table.Slot) {
         (last, first) = (table.word(0, of: slot), table.word(1, of: slot))
         for index in counters.words.indices { counters.words[index] = table.word(3 + index, of: slot) }
-        isIntact = table.word(2, of: slot) == check
     }
 
-    init<Table: UsageTable>(_ table: Table, _ slot: Table.Slot) {
-        var isIntact = true
-        self.init(table, slot, isIntact: &isIntact)
+    /// False where the words do not belong together: a power cut between two of them.
+    func isIntact<Table: UsageTable>(in table: Table, _ slot: Table.Slot) -> Bool {
+        table.word(2, of: slot) == check
     }
 
     func store<Table: UsageTable>(in table: Table, _ slot: Table.Slot) {
