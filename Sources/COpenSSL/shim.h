@@ -44,6 +44,44 @@ static inline void c_bio_set_retry_read(BIO *b) { BIO_clear_retry_flags(b); BIO_
 static inline void c_bio_set_retry_write(BIO *b) { BIO_clear_retry_flags(b); BIO_set_retry_write(b); }
 static inline void c_bio_clear_retry_flags(BIO *b) { BIO_clear_retry_flags(b); }
 static inline EVP_PKEY *c_evp_ec_gen(const char *curve) { return EVP_EC_gen(curve); }
+// OSSL_PARAM keeps the pointers that it is given: here they are static or outlive the call, a Swift literal's would not.
+static inline int c_mac_set_sha256_key(EVP_MAC_CTX *mac, const unsigned char *key, size_t length) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key, length),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0), OSSL_PARAM_construct_end()};
+    return EVP_MAC_CTX_set_params(mac, parameters);
+}
+static inline EVP_PKEY *c_public_key_from(const char *type, OSSL_PARAM *parameters) {
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    if (!context || EVP_PKEY_fromdata_init(context) != 1 ||
+        EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1)
+        key = NULL;
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+// An RSA public key of modulus and exponent, both big-endian.
+static inline EVP_PKEY *c_rsa_public_key(const unsigned char *n, size_t n_size, const unsigned char *e, size_t e_size) {
+    BIGNUM *modulus = BN_bin2bn(n, (int)n_size, NULL), *exponent = BN_bin2bn(e, (int)e_size, NULL);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *parameters = NULL;
+    EVP_PKEY *key = NULL;
+    if (modulus && exponent && builder && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) &&
+        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent) && (parameters = OSSL_PARAM_BLD_to_param(builder)))
+        key = c_public_key_from("RSA", parameters);
+    OSSL_PARAM_free(parameters);
+    OSSL_PARAM_BLD_free(builder);
+    BN_free(modulus);
+    BN_free(exponent);
+    return key;
+}
+// An EC public key of an uncompressed point on the named curve.
+static inline EVP_PKEY *c_ec_public_key(const char *curve, const unsigned char *point, size_t size) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)curve, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, size), OSSL_PARAM_construct_end()};
+    return c_public_key_from("EC", parameters);
+}
 static inline int c_err_get_reason(unsigned long e) { return ERR_GET_REASON(e); }
 static inline int c_evp_pkey_security_bits(EVP_PKEY *k) { return EVP_PKEY_get_security_bits(k); }
 static inline unsigned long c_bio_get_mem_data(BIO *b, char **p) { return (unsigned long)BIO_get_mem_data(b, p); }
@@ -54,5 +92,4 @@ static inline void c_sk_x509_name_free(STACK_OF(X509_NAME) *n) { sk_X509_NAME_po
 static inline int c_sk_x509_object_num(STACK_OF(X509_OBJECT) *o) { return sk_X509_OBJECT_num(o); }
 static inline X509_OBJECT *c_sk_x509_object_value(STACK_OF(X509_OBJECT) *o, int i) { return sk_X509_OBJECT_value(o, i); }
 static const unsigned long COPENSSL_XN_FLAG_RFC2253 = XN_FLAG_RFC2253;
-static const int COPENSSL_EVP_PKEY_PUBLIC_KEY = EVP_PKEY_PUBLIC_KEY;
 #endif

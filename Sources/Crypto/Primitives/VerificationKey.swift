@@ -18,14 +18,6 @@ public final class VerificationKey: @unchecked Sendable {
             }
         }
 
-        var name: StaticString {
-            switch self {
-            case .p256: "P-256"
-            case .p384: "P-384"
-            case .p521: "P-521"
-            }
-        }
-
         var algorithm: SignatureAlgorithm {
             switch self {
             case .p256: .es256
@@ -97,15 +89,9 @@ public final class VerificationKey: @unchecked Sendable {
         guard modulus.last.map({ $0 & 1 == 1 }) == true else { throw .invalid("an even RSA modulus") }
         let all: [SignatureAlgorithm] = [.rs256, .rs384, .rs512, .ps256, .ps384, .ps512]
         let algorithms = SignatureAlgorithms(algorithm.map { [$0] } ?? all)
-        let n = BN_bin2bn(modulus, Int32(modulus.count), nil)
-        let e = BN_bin2bn(exponent, Int32(exponent.count), nil)
-        defer {
-            BN_free(n)
-            BN_free(e)
-        }
-        let key = try make("RSA") { builder in
-            OSSL_PARAM_BLD_push_BN(builder, ("n" as StaticString).cString, n) == 1
-                && OSSL_PARAM_BLD_push_BN(builder, ("e" as StaticString).cString, e) == 1
+        ERR_clear_error()
+        guard let key = c_rsa_public_key(modulus, modulus.count, exponent, exponent.count) else {
+            throw .invalid(OpenSSLError("not a valid RSA key").description)
         }
         return VerificationKey(.publicKey(key), algorithms)
     }
@@ -113,12 +99,10 @@ public final class VerificationKey: @unchecked Sendable {
     /// A point of a NIST curve. It must lie on the curve.
     public static func ecdsa(_ curve: Curve, x: [UInt8], y: [UInt8]) throws(Fault) -> VerificationKey {
         guard x.count == curve.size, y.count == curve.size else { throw .coordinates }
-        let key = try ([4] + x + y).withUnsafeBufferPointer { point throws(Fault) in
-            try make("EC") { builder in
-                OSSL_PARAM_BLD_push_utf8_string(builder, ("group" as StaticString).cString, curve.name.cString, 0) == 1
-                    && OSSL_PARAM_BLD_push_octet_string(
-                        builder, ("pub" as StaticString).cString, point.baseAddress, point.count) == 1
-            }
+        let point = [4] + x + y
+        ERR_clear_error()
+        guard let key = c_ec_public_key(curve.rawValue, point, point.count) else {
+            throw .invalid(OpenSSLError("not a valid EC key").description)
         }
         let context = EVP_PKEY_CTX_new_from_pkey(nil, key, nil)
         defer { EVP_PKEY_CTX_free(context) }
@@ -145,22 +129,6 @@ public final class VerificationKey: @unchecked Sendable {
         return VerificationKey(.secret(secret), SignatureAlgorithms(algorithms.filter { $0.family == .hmac }))
     }
 
-    /// `fill` pushes parameters whose names and values outlive this call: the builder keeps no copies.
-    private static func make(_ type: String, _ fill: (OpaquePointer) -> Bool) throws(Fault) -> OpaquePointer {
-        ERR_clear_error()
-        guard let builder = OSSL_PARAM_BLD_new() else { throw .invalid("no memory") }
-        defer { OSSL_PARAM_BLD_free(builder) }
-        guard fill(builder), let parameters = OSSL_PARAM_BLD_to_param(builder) else { throw .invalid("no memory") }
-        defer { OSSL_PARAM_free(parameters) }
-        guard let context = EVP_PKEY_CTX_new_from_name(nil, type, nil) else { throw .invalid("no \(type) here") }
-        defer { EVP_PKEY_CTX_free(context) }
-        var key: OpaquePointer?
-        guard EVP_PKEY_fromdata_init(context) == 1,
-            EVP_PKEY_fromdata(context, &key, COPENSSL_EVP_PKEY_PUBLIC_KEY, parameters) == 1, let key
-        else { throw .invalid(OpenSSLError("not a valid \(type) key").description) }
-        return key
-    }
-
     private static func order(of curve: Curve) -> [UInt8] {
         func hex(_ text: String) -> [UInt8] {
             let digits = text.utf8.compactMap(ASCII.hexValue)
@@ -178,9 +146,4 @@ public final class VerificationKey: @unchecked Sendable {
                     + "A5D03BB5C9B8899C47AEBB6FB71E91386409")
         }
     }
-}
-
-extension StaticString {
-    /// A literal as C wants it, for as long as the process lives. A `String` would be a pointer for one call only.
-    var cString: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
 }

@@ -74,16 +74,9 @@ final class TicketKeys: Sendable {
                 ? EVP_EncryptInit_ex(cipher, aes, nil, bytes, iv) : EVP_DecryptInit_ex(cipher, aes, nil, bytes, iv)
         }
         guard initialised == 1 else { return -1 }
-        return withUnsafeMutableBytes(of: &key.mac) { secret in
-            var digest: [CChar] = [0x53, 0x48, 0x41, 0x32, 0x35, 0x36, 0]  // SHA256
-            return digest.withUnsafeMutableBufferPointer { digest in
-                var parameters = [
-                    OSSL_PARAM_construct_octet_string(("key" as StaticString).cString, secret.baseAddress, 32),
-                    OSSL_PARAM_construct_utf8_string(("digest" as StaticString).cString, digest.baseAddress, 0),
-                    OSSL_PARAM_construct_end(),
-                ]
-                return EVP_MAC_CTX_set_params(mac, &parameters) == 1 ? result : -1
-            }
+        let keyed = withUnsafeBytes(of: &key.mac) { secret in
+            c_mac_set_sha256_key(mac, secret.baseAddress!.assumingMemoryBound(to: UInt8.self), secret.count)
         }
+        return keyed == 1 ? result : -1
     }
 }

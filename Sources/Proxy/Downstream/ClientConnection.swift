@@ -151,7 +151,7 @@ final class ClientConnection: Transport {
         let room = worker.inbox(limit: Limits.readSize)
         switch tls.read(into: room) {
         case .bytes(let count):
-            received(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+            received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             if isClosed { return }
             flushEncrypted()
         case .wantsMore:
@@ -170,7 +170,7 @@ final class ClientConnection: Transport {
         while canRead, phase == .head, !isClosed {
             let room = worker.inbox(limit: Limits.readSize)
             switch receive(into: room) {
-            case .bytes(let count): received(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+            case .bytes(let count): received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             case .nothing: return
             case .end, .failed: return shut()
             }
@@ -295,7 +295,7 @@ final class ClientConnection: Transport {
                 let room = worker.inbox(limit: Limits.readSize)
                 switch receive(into: room) {
                 case .bytes(let count):
-                    let region = UnsafeMutableRawBufferPointer(rebasing: room[..<count])
+                    let region = UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count)
                     exchange.requestBody(region) { [self] used in
                         if used < count { keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[used...])) }
                     }
@@ -330,7 +330,7 @@ final class ClientConnection: Transport {
             switch receive(into: room) {
             case .bytes(let count):
                 loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)
-                exchange.tunnelFromClient(UnsafeRawBufferPointer(rebasing: room[..<count]))
+                exchange.tunnelFromClient(UnsafeRawBufferPointer(start: room.baseAddress, count: count))
                 if canRead, !isClosed {
                     loop.wake(self, [])
                     return

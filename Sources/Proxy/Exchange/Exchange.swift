@@ -262,7 +262,8 @@ final class Exchange {
 
     func connectFailed() {
         upstream = nil
-        retryOrRefuse(.badUpstream, "the upstream can't be reached", possible: balancer!.hasOther(than: triedPool) || (triedPool?.server.addresses.count ?? 0) > 1)
+        let hasElsewhere = balancer!.hasOther(than: triedPool) || (triedPool?.server.addresses.count ?? 0) > 1
+        retryOrRefuse(.badUpstream, "the upstream can't be reached", possible: hasElsewhere)
     }
 
     /// The upstream has closed or reset the connection, before or in the middle of its answer.

@@ -55,7 +55,8 @@ class Transport: Source {
 
     // MARK: Receiving
 
-    /// Reads what has come, at most `room`. With TLS `room` must hold as much as one read of ciphertext.
+    /// Reads what has come, at most `room`, which is a part of the inbox. With TLS it may be up to a record more: the
+    /// inbox has `Worker.slack` bytes behind any room.
     @inline(__always)
     final func receive(into room: UnsafeMutableRawBufferPointer) -> Received {
         tls == nil ? receivePlain(into: room) : receiveEncrypted(into: room)
