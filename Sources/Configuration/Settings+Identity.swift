@@ -23,6 +23,12 @@ public struct DigestSettings: Sendable, Hashable {
         }
     }
 
+    /// Its first eight bytes in hexadecimal, enough to tell keys apart.
+    public var text: String {
+        let digits = String(UInt64(bigEndian: words[0]), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
     public static func == (a: DigestSettings, b: DigestSettings) -> Bool {
         a.words[0] == b.words[0] && a.words[1] == b.words[1] && a.words[2] == b.words[2] && a.words[3] == b.words[3]
     }
@@ -36,6 +42,8 @@ public struct KeySettings: Sendable, Equatable {
     public var name: String?
     /// Seconds since 1970 from which on it is no longer good.
     public var expires: UInt32?
+    /// Limits of its own, beside its tenant's.
+    public var usage = UsageSettings()
     public init(digest: DigestSettings) { self.digest = digest }
 }
 

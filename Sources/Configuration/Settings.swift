@@ -40,6 +40,7 @@ public struct HotSettings: Sendable {
     public var problemBase = "https://gateway.invalid/problems/"
     /// Tenants that metrics name before the rest become `_other`.
     public var metricsTenants = 1000
+    public var ledger = LedgerSettings()
     public var upstreams: [UpstreamSettings] = []
     public var issuers: [IssuerSettings] = []
     public var tenants: [TenantSettings] = []
@@ -179,6 +180,9 @@ public struct TenantSettings: Sendable {
     public var maxBody: UInt64?
     /// Share of a loop's turns when tenants compete.
     public var weight = 1
+    /// Limits, and how its requests are counted.
+    public var usage = UsageSettings()
+    public var prices = PriceSettings()
     public var features: [String] = []  // the enabled ones, in order
     public var settings: [(name: String, value: String)] = []  // `set NAME VALUE;`
     public var requestHeaders: [HeaderChange] = []
@@ -215,6 +219,8 @@ public struct RouteSettings: Sendable {
     public var responseTimeout: UInt64?
     /// The tenant's where the route sets none.
     public var maxBody: UInt64?
+    /// Limits of its own, beside the tenant's; how requests are counted is the tenant's where it says nothing.
+    public var usage = UsageSettings()
     /// The tenant's where the route sets none.
     public var authenticate: [AuthenticationMethod] = []
     /// Those of the tenant with the route's on top: these alone are applied.

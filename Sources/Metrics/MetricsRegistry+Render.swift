@@ -11,6 +11,7 @@ extension MetricsRegistry {
             writeTenants(reader, &text)
             writeUpstreams(reader, state, &text)
             writeWorkers(reader, &text)
+            writeLedger(&text)
             writeState(state, &text)
             writeKeySets(state.keySets, &text)
             statistics.write(to: &text)
@@ -129,6 +130,18 @@ extension MetricsRegistry {
         text.family("gateway_accept_errors", .counter, "New connections that could not be accepted.")
         text.sample()
         text.value(sum { $0.acceptErrors.value })
+    }
+
+    private func writeLedger(_ text: inout TextWriter) {
+        var totals = HistogramTotals()
+        totals.add(ledger.flush)
+        text.family(
+            "gateway_ledger_flush_seconds", .histogram, unit: "seconds", "Time in which an interval's usage was written and synced.")
+        text.histogram(Labels(), totals, RequestScale.self)
+        text.family(
+            "gateway_ledger_unflushed", .gauge, "Requests admitted that the ledger failed to write so far; they are not lost.")
+        text.sample()
+        text.value(ledger.unflushed.load(ordering: .relaxed))
     }
 
     private func writeState(_ state: ProcessState, _ text: inout TextWriter) {

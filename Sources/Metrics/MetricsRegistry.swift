@@ -11,6 +11,7 @@ public final class MetricsRegistry: Sendable {
     let upstreams: [MetricsTable<String, UpstreamMetrics>]
     let servers: [MetricsTable<ServerMetrics.Key, ServerMetrics>]
     let listeners: [MetricsTable<String, ListenerMetrics>]
+    public let ledger = LedgerMetrics()
     let process: @Sendable () -> ProcessStatistics
     let state: Mutex<ProcessState>
     let reader: Mutex<MetricsReader>

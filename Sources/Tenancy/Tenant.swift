@@ -41,12 +41,12 @@ public final class Tenant: Sendable {
         if let plan = settings.plan { fields += "X-Tenant-Plan: \(plan)\r\n" }
         if !settings.features.isEmpty { fields += "X-Tenant-Features: \(settings.features.joined(separator: ","))\r\n" }
         identityFields = Array(fields.utf8)
-        var routes = settings.routes.map { Route($0, in: settings, claimFields, upstream: upstream) }
+        var routes = settings.routes.enumerated().map { Route($1, number: $0, in: settings, claimFields, upstream: upstream) }
         if !routes.contains(where: { $0.path == [0x2F] }) {
             var all = RouteSettings(path: "/", location: settings.location)
             all.upstream = settings.upstream
             all.authenticate = settings.authenticate
-            routes.append(Route(all, in: settings, claimFields, upstream: upstream))
+            routes.append(Route(all, number: nil, in: settings, claimFields, upstream: upstream))
         }
         examined = routes.reduce(CredentialSet(settings.authenticate)) { $0.union($1.methods) }
         self.firstKey = firstKey
@@ -80,6 +80,8 @@ public final class Tenant: Sendable {
 public final class Route: Sendable {
     /// Without a slash at its end, except for `/` itself.
     public let path: [UInt8]
+    /// Which of the settings' routes it is; nil is what no route is about.
+    public let number: Int?
     /// Index of the upstream's instance; nil when the tenant has none here.
     public let upstream: Int?
     /// Nanoseconds; nil is the upstream's own.
@@ -91,10 +93,13 @@ public final class Route: Sendable {
     public let requestEdits: HeaderEdits
     public let responseEdits: HeaderEdits
 
-    init(_ settings: RouteSettings, in tenant: TenantSettings, _ claimFields: [String], upstream: (Int) -> Int) {
+    init(
+        _ settings: RouteSettings, number: Int?, in tenant: TenantSettings, _ claimFields: [String], upstream: (Int) -> Int
+    ) {
         var path = Array(settings.path.utf8)
         while path.count > 1, path.last == 0x2F { path.removeLast() }
         self.path = path
+        self.number = number
         self.upstream = (settings.upstream ?? tenant.upstream).map(upstream)
         responseTimeout = settings.responseTimeout
         maxBody = settings.maxBody ?? tenant.maxBody

@@ -22,29 +22,21 @@ import Testing
         #expect(hot.listeners.count == 2 && hot.listeners[0].tls?.certificates.count == 2)
     }
 
-    @Test("without that, it is refused for exactly the directives that nothing acts on yet")
-    func refused() {
+    @Test("all that it says is acted on")
+    func supported() {
         let loaded = load(bytes)
-        #expect(loaded.settings == nil)
-        let said = loaded.diagnostics.map { "\($0.location.line) \($0.message)" }
-        var expected: [String] = []
-        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-        var inJWT = false
-        for (number, line) in lines.enumerated() {
-            let words = line.split(whereSeparator: { $0 == " " || $0 == ";" })
-            guard let first = words.first.map(String.init) else { continue }
-            if first == "}" { inJWT = false }
-            if inJWT { continue }
-            if first == "jwt", line.hasSuffix("{") { inJWT = true }
-            if ["shared_host", "rate", "concurrency", "quota", "bandwidth", "jwt", "key"].contains(first) {
-                expected.append("\(number + 1) `\(first)` is not supported yet")
-            } else if first == "authenticate", words[1] != "none" {
-                expected.append("\(number + 1) `authenticate api_key` is not supported yet")
-            } else if line.contains(" rate ") {
-                expected.append("\(number + 1) `rate` is not supported yet")
-            }
-        }
-        #expect(said == expected)
-        #expect(expected.count > 10)
+        #expect(loaded.diagnostics.filter { $0.severity == .error }.map(\.message) == [])
+        #expect(loaded.settings != nil)
+    }
+
+    @Test("limits of a plan reach its tenants, and a tenant's own and a route's take their places")
+    func limits() throws {
+        let acme = try #require(load(bytes).settings).hot.tenants[0]
+        #expect(acme.usage.rates == [RateSettings(count: 800, period: .second, burst: 1600)])
+        #expect(acme.usage.quotas.map(\.count) == [50000, 10_000_000])
+        #expect(acme.usage.concurrency == ConcurrencySettings(count: 200))
+        #expect(acme.usage.bandwidth == BandwidthSettings(rate: 20 << 20, burst: 20 << 20))
+        #expect(acme.routes[0].usage.rates == [RateSettings(count: 5, period: .second, burst: 5)])
+        #expect(acme.routes[0].usage.quotas.isEmpty)
     }
 }

@@ -17,7 +17,7 @@ import Testing
 
     @Test("usage is written as in a file")
     func usage() {
-        #expect(Directive.named("rate").map(\.usage) == ["rate COUNT/s|m|h [burst=COUNT];"])
+        #expect(Directive.named("rate").map(\.usage) == ["rate COUNT/s|m|h [burst=COUNT] [mode=enforce|shadow];"])
         #expect(Directive.named("listen").map(\.usage) == ["listen [ADDRESS:]PORT [tls] [{ ... }]"])
         #expect(Directive.named("host").map(\.usage) == ["host HOST...;"])
         #expect(Directive.named("jwt").map(\.usage) == ["jwt NAME { ... }", "jwt NAME...;"])

@@ -30,7 +30,23 @@ extension Builder {
         var key = KeySettings(digest: digest)
         if case .text(let name) = item.option("name") { key.name = name }
         if case .text(let date) = item.option("expires") { key.expires = Dates.seconds(date) }
+        key.usage = keyUsage(item)
+        checkRates(key.usage, word)
         tenant.keys.append(key)
+    }
+
+    /// The limits that stand behind a key: one of each kind.
+    private func keyUsage(_ item: Checked) -> UsageSettings {
+        var layer = UsageLayer()
+        let isShadow = item.option("mode") == .text("shadow")
+        if case .amount(let count, let unit)? = item.option("rate") {
+            layer.rates = [UsageLayer.rate(count, unit, burst: item.option("burst"), isShadow)]
+        }
+        if case .amount(let count, let unit)? = item.option("quota") { layer.quotas = [UsageLayer.quota(count, unit, isShadow)] }
+        if case .number(let count)? = item.option("concurrency") {
+            layer.concurrency = ConcurrencySettings(count: count, isShadow: isShadow)
+        }
+        return layer.settings
     }
 
     /// Without `tenant_claim` an issuer's tokens can name one tenant only.

@@ -32,9 +32,14 @@ extension Builder {
             default: break
             }
         }
+        layer.prices = prices(of: block.items)
         layer = base(tenant.plan).under(layer)
+        tenant.prices = layer.prices
+        checkCurrency(tenant, at: word)
         tenant.maxBody = layer.maxBody
         tenant.weight = Int(layer.weight ?? 1)
+        tenant.usage = layer.usage.settings
+        checkRates(tenant.usage, word)
         tenant.features = layer.features.filter(\.isOn).map(\.name)
         tenant.settings = layer.settings
         (tenant.requestHeaders, tenant.responseHeaders) = (layer.requestHeaders, layer.responseHeaders)
@@ -83,10 +88,23 @@ extension Builder {
                 at: item.words[0], "route \(quoted(path)) has no upstream, and its tenant has none either",
                 suggestion: "add `upstream NAME;`")
         }
+        route.usage = layer.usage.asOwn(beside: tenantLayer.usage).settings
+        checkRates(route.usage, item.words[0])
         let merged = tenantLayer.under(layer)
         route.maxBody = merged.maxBody
         (route.requestHeaders, route.responseHeaders) = (merged.requestHeaders, merged.responseHeaders)
         tenant.routes.append(route)
+    }
+
+    /// A slot of the meter table has three buckets, and a bucket must fill in the lifetime of the table's clock.
+    func checkRates(_ usage: UsageSettings, _ word: Word) {
+        if usage.rates.count > 3 {
+            diagnostics.error(at: word, "\(quoted(word.text)) has \(usage.rates.count) rates: at most three hold together")
+        }
+        for rate in usage.rates where rate.burst * (rate.length / 1_000_000_000) / rate.count > 3650 * 86400 {
+            diagnostics.error(
+                at: word, "a rate of \(quoted(word.text)) needs more than ten years to fill its burst of \(rate.burst)")
+        }
     }
 
     private func checkReachable(_ word: Word, _ block: Block) {

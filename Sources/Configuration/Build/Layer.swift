@@ -8,6 +8,8 @@ struct Layer {
     var settings: [(name: String, value: String)] = []
     var requestHeaders: [HeaderChange] = []
     var responseHeaders: [HeaderChange] = []
+    var usage = UsageLayer()
+    var prices = PriceSettings()
 
     /// Takes in what all four kinds of block may say; false where `item` is something else.
     mutating func take(_ item: Checked) -> Bool {
@@ -19,7 +21,7 @@ struct Layer {
             if case .text(let value) = item.values[1] { settings.append((name, value)) }
         case (.requestHeader, .text(let name)): requestHeaders.append(Self.change(name, item))
         case (.responseHeader, .text(let name)): responseHeaders.append(Self.change(name, item))
-        default: return false
+        default: return usage.take(item)
         }
         return true
     }
@@ -34,6 +36,8 @@ struct Layer {
     /// This layer with a nearer one on top.
     func under(_ nearer: Layer) -> Layer {
         var merged = Layer()
+        merged.usage = usage.under(nearer.usage)
+        merged.prices = prices.under(nearer.prices)
         merged.maxBody = nearer.maxBody ?? maxBody
         merged.weight = nearer.weight ?? weight
         merged.features = Self.merge(features, nearer.features) { $0.name }

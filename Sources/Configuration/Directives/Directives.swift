@@ -36,6 +36,16 @@ extension Directive {
         Directive(
             .metricsTenants, "metrics_tenants", in: [.top], [.one(.count(0...1_000_000))], default: "1000",
             "Tenants that metrics name; the rest are counted as _other."),
+        Directive(
+            .ledgerInterval, "ledger_interval", in: [.top], [.one(.time(100_000_000...3_600_000_000_000))], default: "5s",
+            "How often usage is written to the ledger."),
+        Directive(
+            .ledgerRollup, "ledger_rollup", in: [.top], [.one(.choice(["hour", "day", "month", "off"]))], default: "hour",
+            "What days that are over are added up by, beside their lines; by longer periods they always are."),
+        Directive(
+            .ledgerRetention, "ledger_retention", in: [.top],
+            [.one("TIME|forever", .time(86_400_000_000_000...315_360_000_000_000_000, or: "forever"))], default: "forever",
+            "How long the ledger's lines are kept once they are added up; the sums are kept for ever."),
         Directive(.limits, "limits", in: [.top], block: .limits, "Bounds on every connection and request head."),
         Directive(
             .upstreamBlock, "upstream", in: [.top], [.one(.identifier)], block: .upstream,
@@ -119,17 +129,35 @@ extension Directive {
 
         // Limits and settings of tenants
         Directive(
-            .rate, "rate", in: limited, [.one(.rate)], options: [.init("burst", .count(1...1_000_000_000))],
-            repeats: .many, supported: false, "Requests in a time, and how many may come at once."),
+            .rate, "rate", in: limited, [.one(.rate)],
+            options: [.init("burst", .count(1...1_000_000_000)), .init("mode", mode)], repeats: .many,
+            "Requests in a time, and how many may come at once (those of one period unless set); up to three hold together."),
         Directive(
-            .concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))], supported: false,
+            .concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))], options: [.init("mode", mode)],
             "Requests in flight at once."),
         Directive(
-            .quota, "quota", in: limited, [.one(.quota)], repeats: .oncePerFirstArgument, supported: false,
+            .quota, "quota", in: limited, [.one(.quota)], options: [.init("mode", mode)], repeats: .oncePerFirstArgument,
             "Requests in a calendar hour, day or month (UTC)."),
         Directive(
-            .bandwidth, "bandwidth", in: limited, [.one(.bandwidth)], supported: false,
-            "Bytes a second of responses; they are paced, not refused."),
+            .bandwidth, "bandwidth", in: limited, [.one(.bandwidth)], options: [.init("burst", .size(1...1 << 50))],
+            "Bytes a second of responses; they are paced, not refused. At once may go what a second allows unless set."),
+        Directive(
+            .cost, "cost", in: limited, [.one(.count(0...1_000_000))], default: "1",
+            "What a request takes from rates and quotas."),
+        Directive(
+            .costHeader, "cost_header", in: limited, [.one("NAME", .headerName)],
+            "A response field in which the upstream says what a request has cost; settled after, not passed on."),
+        Directive(
+            .charge, "charge", in: limited,
+            [.many("OUTCOME", .choice(["forwarded", "admitted", "1xx", "2xx", "3xx", "4xx", "5xx"]))], default: "forwarded",
+            "What counts against quotas: what was forwarded (not 502 to 504 of the gateway's own), what was admitted, or these."),
+        Directive(
+            .quotaResetDay, "quota_reset_day", in: [.plan, .defaults, .tenant], [.one(.count(1...31))], default: "1",
+            "Day on which a month of `quota` begins; in a shorter month its last day."),
+        Directive(
+            .ratelimitHeaders, "ratelimit_headers", in: [.plan, .defaults, .tenant],
+            [.one(.choice(["draft", "legacy", "off"]))], default: "draft",
+            "RateLimit and RateLimit-Policy, X-RateLimit-*, or nothing."),
         Directive(.maxBody, "max_body", in: limited, [.one(.size(0...1 << 50))], "Bytes of a request body."),
         Directive(
             .weight, "weight", in: [.plan, .defaults, .tenant], [.one(.count(1...1000))], default: "1",
@@ -148,6 +176,13 @@ extension Directive {
             .responseHeader, "response_header", in: limited,
             [.one("NAME", .headerName), .one("VALUE|off", .headerValue(mayBeSecret: false))],
             repeats: .oncePerFirstArgument, "A field set towards the client, or removed by `off`."),
+        Directive(
+            .price, "price", in: [.plan, .defaults, .tenant],
+            [.one("AMOUNT[/month]", .price), .more("per COUNT MEASURE over COUNT")], repeats: .many,
+            "What a month costs, or so many requests, settled, request_bytes, response_bytes, upstream_ms or cost."),
+        Directive(
+            .currency, "currency", in: [.plan, .defaults, .tenant], [.one("CODE", .currency)],
+            "The currency of the prices, as EUR."),
         Directive(.plan, "plan", in: [.defaults, .tenant], [.one("NAME", .reference)], "The tenant's plan."),
         Directive(
             .upstream, "upstream", in: [.defaults, .tenant, .route], [.one("NAME", .reference)],
@@ -169,8 +204,12 @@ extension Directive {
             "Refuses every request of the tenant."),
         Directive(
             .key, "key", in: [.tenant], [.one("sha256:DIGEST", .keyDigest)],
-            options: [.init("name", .identifier), .init("expires", .date)], repeats: .many,
-            "An API key by its digest."),
+            options: [
+                .init("name", .identifier), .init("expires", .date), .init("rate", .rate),
+                .init("burst", .count(1...1_000_000_000)), .init("quota", .quota),
+                .init("concurrency", .count(1...1_000_000)), .init("mode", mode),
+            ], repeats: .many,
+            "An API key by its digest; limits behind it are its own, beside the tenant's."),
         Directive(
             .jwt, "jwt", in: [.tenant], [.many("NAME", .reference)], repeats: .many,
             "Issuers whose tokens name this tenant."),
@@ -211,6 +250,9 @@ extension Directive {
             .claimHeader, "claim_header", in: [.jwt], [.one("CLAIM", .text), .one("NAME", .headerName)], repeats: .many,
             "Passes a claim on in this field; what a client sends under its name never arrives."),
     ]
+
+    /// `mode=shadow`: a limit that never refuses and counts what it would have refused.
+    private static let mode = ValueType.choice(["enforce", "shadow"])
 
     /// Where limits and header fields may stand: the nearest wins.
     private static let limited: [Place] = [.plan, .defaults, .tenant, .route]

@@ -104,12 +104,11 @@ public final class VerificationKey: @unchecked Sendable {
         guard let key = c_ec_public_key(curve.rawValue, point, point.count) else {
             throw .invalid(OpenSSLError("not a valid EC key").description)
         }
-        let context = EVP_PKEY_CTX_new_from_pkey(nil, key, nil)
-        defer { EVP_PKEY_CTX_free(context) }
-        guard EVP_PKEY_public_check(context) == 1 else {
+        guard let context = EVP_PKEY_CTX_new_from_pkey(nil, key, nil), EVP_PKEY_public_check(context) == 1 else {
             EVP_PKEY_free(key)
             throw .invalid(OpenSSLError("a point that is not on the curve").description)
         }
+        EVP_PKEY_CTX_free(context)
         return VerificationKey(
             .publicKey(key), SignatureAlgorithms([curve.algorithm]), halfSize: curve.size, order: order(of: curve))
     }

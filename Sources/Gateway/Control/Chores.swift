@@ -2,12 +2,14 @@ import Base
 import Glibc
 import Net
 import Proxy
+import Storage
 import Synchronization
 
 /// What the control thread does now and then: looks names up again, and tells systemd that every loop moves.
 final class Chores: Source {
     private let mailboxes: [Mailbox<WorkerMessage>]
     private let notifier: SystemdNotifier
+    private let meters: MeterTable
     private let refreshNames: () -> Void
     private var sinceNames: UInt64 = 0
     /// Workers that have answered the last question. Shared with them.
@@ -20,7 +22,11 @@ final class Chores: Source {
         let count = Atomic<Int>(0)
     }
 
-    init(loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, refreshNames: @escaping () -> Void) {
+    init(
+        loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, meters: MeterTable,
+        refreshNames: @escaping () -> Void
+    ) {
+        self.meters = meters
         (self.mailboxes, self.notifier, self.refreshNames) = (mailboxes, notifier, refreshNames)
         super.init(loop: loop, fd: -1, flow: loop.commonFlow)
         answered.count.store(mailboxes.count, ordering: .relaxed)
@@ -30,6 +36,8 @@ final class Chores: Source {
     override func expired() {
         let period = min(Self.period, notifier.watchdogInterval ?? .max)
         loop.schedule(self, at: loop.now + period)
+        meters.reclaim()
+        meters.noteTime(monotonic: loop.now)
         sinceNames += period
         if sinceNames >= Self.namesPeriod {
             sinceNames = 0

@@ -27,7 +27,7 @@ extension TenantSettings {
         let (upstreams, before) = (new.upstreams, old.upstreams)
         func name(_ index: Int?, _ list: [UpstreamSettings]) -> String? { index.map { list[$0].name } }
         return plan == other.plan && hosts == other.hosts && namespace == other.namespace && suspended == other.suspended
-            && maxBody == other.maxBody && weight == other.weight && features == other.features
+            && maxBody == other.maxBody && weight == other.weight && usage == other.usage && features == other.features
             && settings.map(\.name) == other.settings.map(\.name) && settings.map(\.value) == other.settings.map(\.value)
             && requestHeaders == other.requestHeaders && responseHeaders == other.responseHeaders
             && name(upstream, upstreams) == name(other.upstream, before)
@@ -35,7 +35,8 @@ extension TenantSettings {
             && clientCertificates == other.clientCertificates && issuers.map { new.issuers[$0] } == other.issuers.map { old.issuers[$0] }
             && routes.count == other.routes.count
             && zip(routes, other.routes).allSatisfy { a, b in
-                a.path == b.path && a.authenticate == b.authenticate && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody
+                a.path == b.path && a.authenticate == b.authenticate && a.usage == b.usage
+                    && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody
                     && a.requestHeaders == b.requestHeaders && a.responseHeaders == b.responseHeaders
                     && name(a.upstream, upstreams) == name(b.upstream, before)
             }

@@ -6,6 +6,8 @@ import Glibc
 import Metrics
 import Net
 import Proxy
+import Quotas
+import Storage
 import Synchronization
 import Tenancy
 
@@ -34,6 +36,9 @@ public final class Gateway {
     private let mailbox = Mailbox<Mail>()
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
+    private let meters: MeterTable
+    private let ledger: LedgerKeeper
+    private let usage: UsageReader
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
@@ -68,8 +73,12 @@ public final class Gateway {
         }
         for line in candidate.render(candidate.warnings) { Console.error(line) }
         (self.settings, self.certificates) = (settings, certificates)
+        let quotas: QuotaBook
         do {
-            token = try StateFolder.open(settings.cold.state).token()
+            let folder = try StateFolder.open(settings.cold.state)
+            token = try folder.token()
+            meters = try MeterTable(path: folder.metersPath)
+            quotas = try QuotaBook(settings.hot.tenants, table: meters)
         } catch {
             throw StartFailure(description: "gateway: \(error)")
         }
@@ -80,8 +89,12 @@ public final class Gateway {
         registry = MetricsRegistry(
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
+        let ledgerPath = StateFolder(path: settings.cold.state).ledgerPath
+        ledger = LedgerKeeper(
+            meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
+        usage = UsageReader(folder: ledgerPath)
         servers = ServerRegistry()
-        snapshot = Snapshot(settings.hot, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
+        snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
         reload = Reload()
@@ -90,6 +103,7 @@ public final class Gateway {
         mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
         let sockets = try bind(settings.hot.listeners.map { ($0.endpoint, $0.location) }, candidate)
         try openAdmin(settings.hot.admin)
+        ledger.start()
         startWorkers(sockets)
     }
 
@@ -152,13 +166,14 @@ public final class Gateway {
     /// Serves until a signal ends it. The exit code.
     public func run() -> Int32 {
         mailbox.deliver(on: loop) { [unowned self] mail in receive(mail) }
+        usage.deliver(on: loop)
         _ = Signals(loop: loop) { [unowned self] signal in self.signal(signal) }
         health.changed = { upstream, server, healthy, why in
             Console.log("upstream \(upstream): server \(server) is \(healthy ? "healthy" : "out"): \(why)")
         }
         health.adopt(snapshot)
         chores = Chores(
-            loop: loop, mailboxes: mailboxes, notifier: notifier,
+            loop: loop, mailboxes: mailboxes, notifier: notifier, meters: meters,
             refreshNames: { [unowned self] in
                 for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
             })
@@ -215,6 +230,7 @@ public final class Gateway {
 
     /// Every worker goes by the snapshot: at the start, and after each reload.
     private func adopted() {
+        snapshot.quotas.retireOthers()
         if !isReady {
             isReady = true
             registry.setReady(true)
@@ -272,11 +288,19 @@ public final class Gateway {
                 return reject(["can't listen on \(next.hot.admin?.label ?? "") (admin): \(error)"])
             }
         }
+        let quotas: QuotaBook
+        do {
+            quotas = try QuotaBook(next.hot.tenants, table: meters)
+        } catch {
+            for list in sockets { for fd in list.values { close(fd) } }
+            return reject(["\(error)"])
+        }
         settings = next
-        snapshot = Snapshot(next.hot, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
+        snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
         logWriter.setTarget(next.hot.accessLog.target)
+        ledger.adopt(next.hot.ledger)
         reload.change = change
         reload.waitingForWorkers = mailboxes.count
         let mail = mailbox
@@ -326,6 +350,7 @@ public final class Gateway {
         for thread in threads { thread.join() }
         threads = []
         logWriter.finish()
+        ledger.finish()
         Console.log("stopped")
         loop.stop()
     }
@@ -346,6 +371,7 @@ public final class Gateway {
                 return true
             },
             reload: { [unowned self] done in startReload(done) },
+            usage: { [unowned self] query, done in usage.read(query, done) },
             token: { [token] in token },
             problemBase: { [unowned self] in settings.hot.problemBase })
     }

@@ -40,6 +40,8 @@ final class ClientConnection: Transport {
     /// What the next request has waited for already.
     private(set) var paused: Pause?
     private var closesWhenSent = false
+    /// Requests of it are refused by limits: it is read again only after a while.
+    private var hold = Hold()
     private var lingerUntil: UInt64 = 0
     // Neighbours in the worker's list of clients.
     unowned(unsafe) var previousClient: ClientConnection?
@@ -95,6 +97,11 @@ final class ClientConnection: Transport {
             worker.metrics.handshake(.none, resumed: false, .timeout)
             shut()
         case .head:
+            if hold.until > 0 {
+                hold.end()
+                loop.schedule(self, at: loop.now + worker.limits.idleTimeout)
+                return loop.wake(self, [])
+            }
             // Between requests a quiet end is what everybody expects; a head begun deserves an answer.
             if inbound != nil, !isCongested { refuse(.timeout, "the request head did not arrive in time") } else { shut() }
         case .paused: resume(from: paused)
@@ -112,6 +119,7 @@ final class ClientConnection: Transport {
     override func shut(abort: Bool = false) {
         if isClosed { return }
         metrics.closed(active: exchange != nil)
+        exchange?.abandon()
         exchange = nil
         inbound = nil
         worker.forget(self)
@@ -165,7 +173,7 @@ final class ClientConnection: Transport {
 
     /// Reads until one request has begun. The next one is looked at only when its answer is on its way.
     private func readHead() {
-        if isCongested { return }
+        if isCongested || hold.until > loop.now { return }
         if parseKept() { return }
         while canRead, phase == .head, !isClosed {
             let room = worker.inbox(limit: Limits.readSize)
@@ -349,10 +357,14 @@ final class ClientConnection: Transport {
         guard let done = exchange else { return }
         exchange = nil
         metrics.requestEnded()
+        let verdict = done.verdict
+        let passed = done.admission != nil && verdict.isAdmitted
         worker.giveBack(done)
         guard keepAlive, !worker.isDraining, !peerFinished || inbound != nil else { return close() }
         phase = .head
         // The time of a client that does not take its answer is not idle time.
+        if passed { hold.admitted() } else if !verdict.isAdmitted, !isCongested { hold.refused(verdict, now: loop.now) }
+        if hold.until > 0 { return loop.schedule(self, at: hold.until) }
         loop.schedule(self, at: loop.now + (isCongested ? worker.limits.bodyTimeout : worker.limits.idleTimeout))
         if inbound != nil || canRead { loop.wake(self, []) }
     }

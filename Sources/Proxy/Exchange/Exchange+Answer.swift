@@ -5,7 +5,7 @@ import Net
 /// Towards the client: the answer's head rewritten, its body passed on as it comes.
 extension Exchange {
     /// There is somewhere to put the answer's next bytes.
-    var wantsAnswer: Bool { !client.isCongested }
+    var wantsAnswer: Bool { !client.isCongested && !isPaced }
 
     /// The client has taken what was kept for it.
     func clientDrained() {
@@ -137,7 +137,10 @@ extension Exchange {
         out.append("X-Request-Id: ")
         requestID.write(to: &out)
         out.append("\r\n")
-        if code >= 200, let edits = route?.responseEdits { out.append(edits.added) }
+        if code >= 200 {
+            writeQuotaFields(to: &out)
+            if let edits = route?.responseEdits { out.append(edits.added) }
+        }
         out.append("\r\n")
         worker.headWritten = out.written
         return !out.overflowed
@@ -148,11 +151,12 @@ extension Exchange {
         guard count > 0 else { return }
         let edits = route!.responseEdits
         let checksNames = !edits.removed.isEmpty
+        let cost = readDeclaredCost(bytes)
         var run = worker.responseHead.fields[0].name.first
         let base = bytes.baseAddress!
         for i in 0..<count {
             let field = worker.responseHead.fields[i]
-            let ends = field.dropped || field.id == .contentLength || field.id == .xRequestID || field.id.isHopByHop
+            let ends = field.dropped || i == cost || field.id == .contentLength || field.id == .xRequestID || field.id.isHopByHop
             guard ends || (checksNames && edits.removes(bytes[field.name])) else { continue }
             out.append(base + run, field.name.first - run)
             run = i + 1 < count ? worker.responseHead.fields[i + 1].name.first : bytes.count - 2
@@ -197,6 +201,7 @@ extension Exchange {
         }
         if let head { data = joined(head, data) }
         if !data.isEmpty { client.send(data) }
+        pace(data.count)
         afterSending()
     }
 

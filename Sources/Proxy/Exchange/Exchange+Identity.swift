@@ -119,7 +119,7 @@ extension Exchange {
             if let realm { out.append(realm) }
             out.append(byte: 0x22)
             if refusal == .credentialsInvalid { out.append(", error=\"invalid_token\"") }
-        case .rateLimited: out.append("\r\nRetry-After: 2")
+        case .rateLimited where verdict.isAdmitted: out.append("\r\nRetry-After: 2")
         default: break
         }
     }

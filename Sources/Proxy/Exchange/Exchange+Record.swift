@@ -52,6 +52,7 @@ extension Worker {
             // exchanges without one say something about the gateway.
             if !exchange.isTunnel, exchange.requestBytes == 0, duration > time { metrics.overhead(nanoseconds: duration - time) }
         }
+        exchange.settleQuota(upstreamTime: upstreamTime)
         if let log = accessLog { write(exchange, duration, upstreamTime, to: log) }
     }
 

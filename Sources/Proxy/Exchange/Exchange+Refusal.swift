@@ -33,7 +33,9 @@ extension Exchange {
         body.append(detail)
         body.append("\",\"instance\":\"")
         requestID.write(to: &body)
-        body.append("\"}\n")
+        body.append("\"")
+        writeViolatedPolicies(to: &body)
+        body.append("}\n")
 
         var out = ByteWriter(worker.headRoom)
         out.append("HTTP/1.1 ")
@@ -46,13 +48,14 @@ extension Exchange {
         out.append(worker.date)
         out.append("\r\nX-Request-Id: ")
         requestID.write(to: &out)
-        if let seconds = problem.retryAfter {
+        if let seconds = quotaRetryAfter ?? problem.retryAfter {
             out.append("\r\nRetry-After: ")
             out.append(decimal: seconds)
         }
         if realm != nil { writeChallenge(to: &out) }
         if !keepAlive { out.append("\r\nConnection: close") } else if isHTTP10 { out.append("\r\nConnection: keep-alive") }
         out.append("\r\n")
+        writeQuotaFields(to: &out)
         // What a tenant wants on its answers (HSTS, say) it wants on these too.
         if let edits = route?.responseEdits { out.append(edits.added) }
         out.append("\r\n")

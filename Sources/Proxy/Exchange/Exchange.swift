@@ -2,6 +2,7 @@ import Base
 import HTTP
 import Metrics
 import Net
+import Quotas
 import Tenancy
 
 /// One request, from its head to its settlement. This file tells the story; the extensions hold the details.
@@ -52,6 +53,16 @@ final class Exchange {
     var requestID = RequestID()
     var trace = TraceContext()
 
+    // What it takes of its tenant's limits
+    private(set) var limits: TenantLimits?
+    var admission: Admission?
+    var verdict = Verdict()
+    /// What the upstream says that it has cost.
+    var declaredCost: UInt64?
+    /// The answer's next part is read only then: monotonic nanoseconds.
+    var pacedUntil: UInt64 = 0
+    private var isSettled = false
+
     // The answer
     var answerHasBegun = false
     var answerIsDone = false
@@ -89,7 +100,7 @@ final class Exchange {
     /// Over: holds on to nothing that others may want to free.
     func letGo() {
         (upstream, balancer, tenant, tenantState, route, triedPool) = (nil, nil, nil, nil, nil, nil)
-        (requestDecoder, answerDecoder) = (nil, nil)
+        (requestDecoder, answerDecoder, admission, limits) = (nil, nil, nil, nil)
         head = nil
         heldBody = nil
         identity = nil
@@ -105,6 +116,7 @@ final class Exchange {
         (requestBytes, responseBytes, requestRemaining, answerRemaining) = (0, 0, 0, 0)
         (attempts, interimAnswers, status, refusal) = (0, 0, 0, nil)
         (sentAt, answeredAt) = (0, 0)
+        (admission, verdict, declaredCost, pacedUntil, isSettled) = (nil, Verdict(), nil, 0, false)
         started = worker.loop.now
         trace = TraceContext()
     }
@@ -147,6 +159,7 @@ final class Exchange {
         if let most = route.maxBody, requestRemaining > most { return refuse(.contentTooLarge, "the body is larger than allowed") }
         if passedHere(bytes) > Limits.hopsMax { return refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { return refuse(.noHealthyUpstream, "no upstream") }
+        guard admit(tenant, route) else { return false }
         balancer = worker.balancer(for: snapshot.upstreams[upstream])
         guard writeRequestHead(bytes, tenant, route, trusted: trusted) else { return refuse(.headersTooLarge, "the head is too large") }
         return true
@@ -156,6 +169,7 @@ final class Exchange {
     func attribute(to tenant: Tenant) {
         self.tenant = tenant
         tenantState = worker.state(of: tenant)
+        limits = worker.snapshot.quotas.tenants[tenant.index]
     }
 
     // MARK: 2. Where does it go?
@@ -349,5 +363,15 @@ final class Exchange {
     }
 
     /// Usage is recorded. Nobody waits for this.
-    func settle() { worker.record(self) }
+    func settle() {
+        if isSettled { return }
+        isSettled = true
+        worker.record(self)
+    }
+
+    /// Its client's connection has ended under it.
+    func abandon() {
+        if status == 0 { status = 499 }
+        settle()
+    }
 }

@@ -20,6 +20,8 @@ final class UpstreamConnection: Transport {
     private var scanned = 0
     /// The exchange's deadline (time for an answer) is at work.
     private var responseTimeout: UInt64 = 0
+    /// The deadline is that of the tenant's bandwidth.
+    private var isHeldByPace = false
 
     init(worker: Worker, fd: Int32, pool: ServerPool, address: SocketAddress) {
         (self.pool, self.address) = (pool, address)
@@ -66,7 +68,13 @@ final class UpstreamConnection: Transport {
         switch state {
         case .connecting: lost()
         case .idle: shut()
-        case .busy: exchange?.upstreamTimedOut()
+        case .busy:
+            if isHeldByPace {
+                isHeldByPace = false
+                loop.schedule(self, at: loop.now + responseTimeout)
+                return loop.wake(self, [])
+            }
+            exchange?.upstreamTimedOut()
         }
     }
 
@@ -87,13 +95,16 @@ final class UpstreamConnection: Transport {
     }
 
     /// The client is slow: nothing is read, and no time runs.
-    func pause() { loop.schedule(self, at: .max) }
+    func pause() {
+        isHeldByPace = exchange?.isPaced == true
+        loop.schedule(self, at: isHeldByPace ? exchange!.pacedUntil : .max)
+    }
 
     func readAnswer() {
         guard let exchange else { return }
         while canRead, state == .busy, exchange.upstream === self {
             if !exchange.wantsAnswer { return pause() }
-            let room = worker.inbox(limit: exchange.client.isSlow ? Worker.smallRead : Limits.readSize)
+            let room = worker.inbox(limit: exchange.client.isSlow ? Worker.smallRead : exchange.answerReadSize)
             switch receive(into: room) {
             case .bytes(let count):
                 if exchange.isTunnel {

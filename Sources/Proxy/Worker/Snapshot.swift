@@ -2,22 +2,28 @@ import Base
 import Configuration
 import Crypto
 import Net
+import Quotas
 import Tenancy
 
 /// One configuration in force: immutable, shared by all loops, swapped whole between two events.
 public final class Snapshot: Sendable {
     public let settings: HotSettings
     public let directory: Directory
+    /// What its tenants may use, in the order of its tenants.
+    public let quotas: QuotaBook
     public let upstreams: [Upstream]
     public let listeners: [ListenerState]
     /// Bytes of `problem_base`.
     let problemBase: [UInt8]
 
     /// - Parameters:
+    ///   - quotas: the limits of the settings' tenants.
     ///   - tls: of each listener, nil for plain ones.
     ///   - issuers: those of the settings, with their keys.
-    public init(_ settings: HotSettings, servers: ServerRegistry, tls: [TLSListener?], issuers: [TokenIssuer] = []) {
-        self.settings = settings
+    public init(
+        _ settings: HotSettings, quotas: QuotaBook, servers: ServerRegistry, tls: [TLSListener?], issuers: [TokenIssuer] = []
+    ) {
+        (self.settings, self.quotas) = (settings, quotas)
         var instances: [Upstream] = []
         var known: [String: Int] = [:]
         func instance(_ template: Int, _ tenant: TenantSettings?) -> Int {

@@ -6,6 +6,7 @@ import Glibc
 import HTTP
 import Metrics
 import Net
+import Quotas
 import Tenancy
 
 /// What the control thread tells a worker.
@@ -60,6 +61,7 @@ public final class Worker {
     let responseLimits = ParseLimits(maxHeadSize: Limits.headSizeMax, maxFields: Worker.responseFieldsMax)
     static let responseFieldsMax = 1000
     var random = FastRandom()
+    var enforcer: QuotaEnforcer
     let identities = IdentityResolver()
     var guesses = GuessDamper()
 
@@ -91,6 +93,7 @@ public final class Worker {
         (self.registry, self.resolver, self.logWriter) = (registry, resolver, logWriter)
         metrics = registry.worker(index)
         loop = EventLoop()
+        enforcer = QuotaEnforcer(table: snapshot.quotas.table, wall: Clock.wall())
         limits = snapshot.settings.limits
         cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
         inboxBase = .allocate(byteCount: Limits.headroom + Self.inboxSize + Self.slack, alignment: 4096)

@@ -1,0 +1,280 @@
+import Base
+import Configuration
+import Storage
+
+/// Takes what a request needs of every limit that applies, in one step or not at all, and settles it after. One a loop;
+/// all loops work on the same slots, without a lock.
+public struct QuotaEnforcer: Sendable {
+    let table: MeterTable
+    /// One request in this process's half of an in-flight word.
+    private let one: UInt64
+    public private(set) var calendar: QuotaCalendar
+
+    /// - Parameter wall: nanoseconds since 1970.
+    public init(table: MeterTable, wall: UInt64) {
+        self.table = table
+        one = 1 << UInt64(32 * table.lane)
+        calendar = QuotaCalendar(seconds: wall / 1_000_000_000)
+    }
+
+    /// A view of the present moment for what is counted now.
+    struct Moment {
+        var ticks: UInt64
+        var hour: UInt64
+        var day: UInt64
+        var month: UInt64
+
+        @inline(__always)
+        func period(_ period: QuotaSettings.Period) -> UInt64 {
+            switch period {
+            case .hour: hour
+            case .day: day
+            case .month: month
+            }
+        }
+    }
+
+    // MARK: Reserve
+
+    /// Admits the request or says which limits are in its way, and counts it either way.
+    /// - Parameters:
+    ///   - monotonic: nanoseconds.
+    ///   - wall: nanoseconds since 1970.
+    public mutating func reserve(_ admission: inout Admission, monotonic: UInt64, wall: UInt64) -> Verdict {
+        calendar.refresh(seconds: wall / 1_000_000_000)
+        let resetDay = admission.tenant.usage.quotaResetDay
+        let moment = Moment(
+            ticks: table.ticks(monotonic: monotonic), hour: calendar.period(.hour, resetDay: 1),
+            day: calendar.period(.day, resetDay: 1), month: calendar.period(.month, resetDay: resetDay))
+        // First a look, so that a request that is refused takes nothing, not even for a moment.
+        var verdict = Verdict()
+        for level in 0..<3 {
+            guard let limits = admission.level(level), limits.hasEnforced else { continue }
+            look(at: limits, level, admission.cost, moment, &verdict)
+        }
+        if verdict.isAdmitted {
+            take(&admission, moment, &verdict)
+            if verdict.isAdmitted {
+                (admission.hour, admission.day, admission.month) = (moment.hour, moment.day, moment.month)
+                admission.isOpen = true
+                return verdict
+            }
+        }
+        let cell: Meter.Cell =
+            switch verdict.reason {
+            case .rate, nil: .refusedByRate
+            case .quota: .refusedByQuota
+            case .concurrency: .refusedByConcurrency
+            }
+        for level in 0..<3 { admission.level(level)?.meter.add(1, to: cell) }
+        return verdict
+    }
+
+    private func look(
+        at limits: LimitSet, _ level: Int, _ cost: UInt64, _ moment: Moment, _ verdict: inout Verdict
+    ) {
+        let meter = limits.meter
+        for number in limits.limits.indices {
+            let limit = limits.limits[number]
+            if limit.isShadow { continue }
+            let bit: UInt32 = 1 << UInt32(level * 8 + number)
+            switch limit.kind {
+            case .rate(let bucket):
+                let wait = bucket.wait(cost, at: moment.ticks, arrival: meter.value(limit.cell))
+                if wait > 0 { refuse(&verdict, bit, bucket, wait) }
+            case .quota(let window, let period):
+                if !window.allows(cost, in: moment.period(period), word: meter.value(limit.cell)) {
+                    refuse(&verdict, bit, period, limits.usage.quotaResetDay)
+                }
+            case .concurrency(let most):
+                if meter.inFlight >= most { verdict.refuse(bit, .concurrency, wait: 0, refill: 0) }
+            }
+        }
+    }
+
+    private func refuse(_ verdict: inout Verdict, _ bit: UInt32, _ bucket: TokenBucket, _ wait: UInt64) {
+        let scale = MeterTable.ticksPerNanosecond
+        // Rounded up: at that moment it does get in.
+        verdict.refuse(bit, .rate, wait: (wait &+ scale &- 1) / scale, refill: bucket.span / scale)
+    }
+
+    private func refuse(_ verdict: inout Verdict, _ bit: UInt32, _ period: QuotaSettings.Period, _ resetDay: Int) {
+        let wait = calendar.remaining(period, resetDay: resetDay) &* 1_000_000_000
+        verdict.refuse(bit, .quota, wait: wait, refill: wait)
+    }
+
+    /// Takes from one limit after the other. When another loop was faster at one, what was taken goes back.
+    private func take(_ admission: inout Admission, _ moment: Moment, _ verdict: inout Verdict) {
+        var taken: UInt32 = 0
+        for level in 0..<3 {
+            guard let limits = admission.level(level) else { continue }
+            let meter = limits.meter
+            var overShadow = false
+            var most: UInt64?
+            for number in limits.limits.indices {
+                let limit = limits.limits[number]
+                let bit: UInt32 = 1 << UInt32(level * 8 + number)
+                switch limit.kind {
+                case .rate(let bucket):
+                    if bucket.take(admission.cost, at: moment.ticks, from: limit.cell, of: meter) {
+                        taken |= bit
+                    } else if limit.isShadow {
+                        overShadow = true
+                    } else {
+                        let wait = bucket.wait(admission.cost, at: moment.ticks, arrival: meter.value(limit.cell))
+                        refuse(&verdict, bit, bucket, max(wait, 1))
+                    }
+                case .quota(let window, let period):
+                    if window.take(admission.cost, in: moment.period(period), from: limit.cell, of: meter) {
+                        taken |= bit
+                    } else if limit.isShadow {
+                        overShadow = true
+                    } else {
+                        refuse(&verdict, bit, period, limits.usage.quotaResetDay)
+                    }
+                case .concurrency(let limitSize):
+                    if limit.isShadow { overShadow = overShadow || meter.inFlight >= limitSize } else { most = limitSize }
+                }
+                if !verdict.isAdmitted { return undo(admission, taken, before: level, moment) }
+            }
+            guard enter(meter, most) else {
+                verdict.refuse(1 << UInt32(level * 8 + limits.limits.count - 1), .concurrency, wait: 0, refill: 0)
+                return undo(admission, taken, before: level, moment)
+            }
+            if overShadow { meter.add(1, to: .shadowRefused) }
+        }
+        admission.taken = taken
+        for level in 0..<3 { admission.level(level)?.meter.add(1, to: .admitted) }
+    }
+
+    /// One more in flight, unless there are `most` already.
+    private func enter(_ meter: Meter, _ most: UInt64?) -> Bool {
+        guard let most else {
+            meter.add(one, to: .inFlight)
+            return true
+        }
+        var word = meter.value(.inFlight)
+        while true {
+            if (word & 0xFFFF_FFFF) + word >> 32 >= most { return false }
+            if meter.replace(&word, with: word &+ one, in: .inFlight) { return true }
+        }
+    }
+
+    /// - Parameter entered: levels below this one count the request as in flight.
+    private func undo(_ admission: Admission, _ taken: UInt32, before entered: Int, _ moment: Moment) {
+        for level in 0..<3 {
+            guard let limits = admission.level(level) else { continue }
+            for number in limits.limits.indices where taken & 1 << UInt32(level * 8 + number) != 0 {
+                let limit = limits.limits[number]
+                switch limit.kind {
+                case .rate(let bucket): bucket.giveBack(admission.cost, to: limit.cell, of: limits.meter)
+                case .quota(let window, let period):
+                    window.giveBack(admission.cost, in: moment.period(period), to: limit.cell, of: limits.meter)
+                case .concurrency: break
+                }
+            }
+            if level < entered { limits.meter.subtract(one, from: .inFlight) }
+        }
+    }
+
+    // MARK: Settle
+
+    /// Records how an admitted request ended and gives back what is not charged. Exactly once for each admission;
+    /// nothing happens the second time.
+    public mutating func settle(_ admission: inout Admission, _ outcome: Outcome, monotonic: UInt64) {
+        guard admission.isOpen else { return }
+        admission.isOpen = false
+        var charged: UInt64 = 0
+        if admission.terms.charges(outcome) {
+            charged = min(outcome.declaredCost ?? admission.cost, Self.costMax)
+            if charged != admission.cost { correct(admission, to: charged, now: table.ticks(monotonic: monotonic)) }
+        } else if admission.cost > 0 {
+            giveBackQuotas(admission, admission.cost)
+        }
+        for level in 0..<3 {
+            guard let meter = admission.level(level)?.meter else { continue }
+            if outcome.requestBytes > 0 { meter.add(outcome.requestBytes, to: .requestBytes) }
+            if outcome.responseBytes > 0 { meter.add(outcome.responseBytes, to: .responseBytes) }
+            if outcome.upstreamMicroseconds > 0 { meter.add(outcome.upstreamMicroseconds, to: .upstreamMicroseconds) }
+            if charged > 0 { meter.add(charged, to: .cost) }
+            meter.add(1, to: .status(outcome.status / 100))
+            // Last: a slot in which nothing is in flight has counted all that it ever will.
+            meter.subtract(one, from: .inFlight)
+        }
+    }
+
+    /// More than this no single request costs, whatever an upstream says.
+    public static let costMax: UInt64 = 1_000_000_000
+
+    private func giveBackQuotas(_ admission: Admission, _ cost: UInt64) {
+        for level in 0..<3 {
+            guard let limits = admission.level(level) else { continue }
+            for number in limits.limits.indices where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
+                let limit = limits.limits[number]
+                guard case .quota(let window, let period) = limit.kind else { continue }
+                window.giveBack(cost, in: admission.period(period), to: limit.cell, of: limits.meter)
+            }
+        }
+    }
+
+    /// The upstream says that it has cost something else: rates and quotas go by what it says.
+    private func correct(_ admission: Admission, to actual: UInt64, now: UInt64) {
+        let (more, less) = actual > admission.cost ? (actual - admission.cost, 0) : (0, admission.cost - actual)
+        for level in 0..<3 {
+            guard let limits = admission.level(level) else { continue }
+            for number in limits.limits.indices where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
+                let limit = limits.limits[number]
+                switch limit.kind {
+                case .rate(let bucket):
+                    if more > 0 { bucket.charge(more, at: now, to: limit.cell, of: limits.meter) }
+                    if less > 0 { bucket.giveBack(less, to: limit.cell, of: limits.meter) }
+                case .quota(let window, let period):
+                    if more > 0 { window.charge(more, in: admission.period(period), to: limit.cell, of: limits.meter) }
+                    if less > 0 { window.giveBack(less, in: admission.period(period), to: limit.cell, of: limits.meter) }
+                case .concurrency: break
+                }
+            }
+        }
+    }
+
+    /// A request of the tenant that was refused for another reason than a limit, before it was admitted.
+    public func refusedOtherwise(_ limits: LimitSet) { limits.meter.add(1, to: .refusedOtherwise) }
+
+    // MARK: Bandwidth
+
+    /// Pays for bytes of a response that were sent. Nanoseconds until more should be read; zero is now.
+    public func pace(_ admission: Admission, bytes: UInt64, monotonic: UInt64) -> UInt64 {
+        var wait: UInt64 = 0
+        let now = table.ticks(monotonic: monotonic)
+        for level in 0..<3 {
+            guard let limits = admission.level(level), let bucket = limits.bandwidth else { continue }
+            bucket.charge(bytes, at: now, to: .bandwidth, of: limits.meter)
+            wait = max(wait, bucket.wait(1, at: now, arrival: limits.meter.value(.bandwidth)))
+        }
+        return wait / MeterTable.ticksPerNanosecond
+    }
+}
+
+extension Admission {
+    @inline(__always)
+    func period(_ period: QuotaSettings.Period) -> UInt64 {
+        switch period {
+        case .hour: hour
+        case .day: day
+        case .month: month
+        }
+    }
+
+    /// Whether its responses are paced.
+    /// The bytes a second that the slowest of its levels allows; nil where responses are not paced.
+    public var bytesPerSecond: UInt64? {
+        var rate: UInt64?
+        for level in 0..<3 {
+            guard let pace = self.level(level)?.usage.bandwidth else { continue }
+            rate = min(rate ?? .max, pace.rate)
+        }
+        return rate
+    }
+
+    public var isPaced: Bool { tenant.bandwidth != nil || key?.bandwidth != nil || terms.limits?.bandwidth != nil }
+}

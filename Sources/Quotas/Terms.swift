@@ -1,0 +1,97 @@
+import Base
+import Configuration
+import Storage
+
+/// How requests of one route are counted, and the route's own limits.
+public final class Terms: Sendable {
+    /// Cost units of a request.
+    public let cost: UInt64
+    /// A response field that says what a request has cost, in lower case.
+    public let costHeader: [UInt8]?
+    public let charge: ChargeRule
+    /// nil: the route has none of its own.
+    public let limits: LimitSet?
+
+    public init(_ usage: UsageSettings, limits: LimitSet?) {
+        (cost, charge, self.limits) = (usage.cost, usage.charge, limits)
+        costHeader = usage.costHeader.map { Array($0.utf8) }
+    }
+
+    /// Whether a request that ended like this counts against quotas and is charged.
+    func charges(_ outcome: Outcome) -> Bool {
+        switch charge {
+        case .admitted: true
+        case .forwarded: outcome.wasForwarded && !(outcome.isOwnAnswer && (502...504).contains(outcome.status))
+        case .classes(let classes): outcome.wasForwarded && classes & 1 << UInt8(clamping: outcome.status / 100) != 0
+        }
+    }
+}
+
+/// All that a tenant's requests are counted by, in one configuration.
+public final class TenantLimits: Sendable {
+    public let own: LimitSet
+    /// Of what no route is about.
+    public let terms: Terms
+    /// In the order of `TenantSettings.routes`.
+    public let routes: [Terms]
+    /// In the order of `TenantSettings.keys`; nil for a key that has neither a name nor a limit.
+    public let keys: [LimitSet?]
+
+    init(_ settings: TenantSettings, table: MeterTable, now: UInt64, calendar: QuotaCalendar) throws(StorageFault) {
+        let meter = try table.meter(tenant: settings.id)
+        own = LimitSet(settings.usage, kind: .tenant, meter: meter, now: now, calendar: calendar)
+        terms = Terms(settings.usage, limits: nil)
+        var routes: [Terms] = []
+        for route in settings.routes {
+            var limits: LimitSet?
+            if route.usage.hasLimits {
+                let meter = try table.meter(.route, route.path, of: meter)
+                limits = LimitSet(route.usage, kind: .route, meter: meter, now: now, calendar: calendar)
+            }
+            routes.append(Terms(route.usage, limits: limits))
+        }
+        self.routes = routes
+        var keys: [LimitSet?] = []
+        for key in settings.keys {
+            guard key.name != nil || key.usage.hasLimits else {
+                keys.append(nil)
+                continue
+            }
+            // Keys of one name are one to whoever reads usage: a new key takes the old one's place.
+            var usage = key.usage
+            usage.quotaResetDay = settings.usage.quotaResetDay
+            let slot = try table.meter(.key, key.name ?? key.digest.text, of: meter)
+            keys.append(LimitSet(usage, kind: .key, meter: slot, now: now, calendar: calendar))
+        }
+        self.keys = keys
+    }
+
+    @inline(__always)
+    public func key(_ number: Int?) -> LimitSet? { number.flatMap { keys[$0] } }
+
+    /// Of route `number` of the settings; nil is what no route is about.
+    @inline(__always)
+    public func terms(route number: Int?) -> Terms { number.map { routes[$0] } ?? terms }
+
+    var meters: [Meter] { [own.meter] + routes.compactMap { $0.limits?.meter } + keys.compactMap { $0?.meter } }
+}
+
+/// The limits of all tenants of one configuration, in the order of its tenants.
+public final class QuotaBook: Sendable {
+    public let table: MeterTable
+    public let tenants: [TenantLimits]
+
+    /// Finds or makes every slot and takes the limits over into them. For the control thread.
+    public init(_ tenants: [TenantSettings], table: MeterTable) throws(StorageFault) {
+        self.table = table
+        let now = table.ticks(monotonic: Clock.monotonic())
+        let calendar = QuotaCalendar(seconds: Clock.wall() / 1_000_000_000)
+        var all: [TenantLimits] = []
+        all.reserveCapacity(tenants.count)
+        for tenant in tenants { all.append(try TenantLimits(tenant, table: table, now: now, calendar: calendar)) }
+        self.tenants = all
+    }
+
+    /// Lets go of the slots of what is no longer configured. Once no loop goes by an older book.
+    public func retireOthers() { table.retire(allBut: tenants.flatMap(\.meters)) }
+}
