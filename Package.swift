@@ -41,16 +41,18 @@ let package = Package(
         // 4 the product's own words
         module("Tenancy", ["Base", "Crypto", "Configuration"]),
         module("Quotas", ["Base", "Configuration", "Storage"]),
+        module("Metering", ["Base", "Configuration", "Storage"]),
         // 5 the two servers
         module("Proxy", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Storage", "Quotas"]),
-        module("Admin", ["Base", "CLinux", "Net", "HTTP"]),
+        module("Admin", ["Base", "CLinux", "Net", "HTTP", "Metering"]),
         // 6 wiring
-        module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin", "Storage", "Quotas"]),
+        module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin", "Storage", "Quotas", "Metering"]),
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
         tests("Base"), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
-        tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]), tests("Admin", ["Base"]),
+        tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]),
+        tests("Metering", ["Base", "Configuration", "Storage"]), tests("Admin", ["Base", "Metering"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

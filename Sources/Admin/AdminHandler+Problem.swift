@@ -9,6 +9,8 @@ enum AdminProblem {
     case methodNotAllowed
     case reloadRejected
     case notReady
+    case ledgerUnreadable
+    case busy
 
     var status: Int {
         switch self {
@@ -17,7 +19,8 @@ enum AdminProblem {
         case .notFound: 404
         case .methodNotAllowed: 405
         case .reloadRejected: 422
-        case .notReady: 503
+        case .ledgerUnreadable: 500
+        case .notReady, .busy: 503
         }
     }
 
@@ -31,6 +34,8 @@ enum AdminProblem {
         case .methodNotAllowed: "method-not-allowed"
         case .reloadRejected: "reload-rejected"
         case .notReady: "not-ready"
+        case .ledgerUnreadable: "ledger-unreadable"
+        case .busy: "busy"
         }
     }
 
@@ -43,6 +48,8 @@ enum AdminProblem {
         case .methodNotAllowed: "Method not allowed"
         case .reloadRejected: "Reload rejected"
         case .notReady: "Not ready"
+        case .ledgerUnreadable: "Ledger unreadable"
+        case .busy: "Busy"
         }
     }
 
@@ -55,6 +62,8 @@ enum AdminProblem {
         case .methodNotAllowed: "The field Allow names the methods that this resource has."
         case .reloadRejected: "The configuration has errors. The one before goes on."
         case .notReady: "The gateway is starting or draining."
+        case .ledgerUnreadable: "The ledger can't be read."
+        case .busy: "Others are reading the ledger."
         }
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import Metering
 
 /// The admin listener's endpoints: a request in, an answer out.
 public struct AdminHandler {
@@ -6,7 +7,7 @@ public struct AdminHandler {
 
     public init(_ services: AdminServices) { self.services = services }
 
-    /// Calls `reply` exactly once: before it returns, except for a reload, which takes its time.
+    /// Calls `reply` exactly once: before it returns, except for a reload and for usage, which take their time.
     public func respond(to request: AdminRequest, reply: @escaping (AdminResponse) -> Void) {
         let isHead = request.method == "HEAD"
         switch route(request) {
@@ -16,12 +17,20 @@ public struct AdminHandler {
         case .reload:
             let handler = self
             services.reload { outcome in reply(handler.response(to: outcome)) }
+        case .usage(let query, let tenant):
+            let handler = self
+            services.usage(query) { answer in
+                var response = handler.response(to: answer, of: tenant)
+                if isHead { response.dropBody() }
+                reply(response)
+            }
         }
     }
 
     private enum Route {
         case now(AdminResponse)
         case reload
+        case usage(UsageQuery, tenant: String)
     }
 
     private func route(_ request: AdminRequest) -> Route {
@@ -42,6 +51,16 @@ public struct AdminHandler {
         default: break
         }
         let prefix = "/v1/tenants/"
+        let suffix = "/usage"
+        if request.path.hasPrefix(prefix), request.path.hasSuffix(suffix),
+            let id = percentDecoded(request.path.dropFirst(prefix.count).dropLast(suffix.count), isPathSegment: true)
+        {
+            guard request.method == "GET" || request.method == "HEAD" else { return .now(notAllowed("GET, HEAD")) }
+            switch usageQuery(request, of: id) {
+            case .success(let query): return .usage(query, tenant: id)
+            case .failure(let fault): return .now(problem(.badRequest, detail: fault.detail))
+            }
+        }
         if request.path.hasPrefix(prefix),
             let id = percentDecoded(request.path.dropFirst(prefix.count), isPathSegment: true)
         {

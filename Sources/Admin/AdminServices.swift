@@ -1,4 +1,5 @@
 import Base
+import Metering
 
 /// What the admin API tells and does, given to it by whoever puts the gateway together. All of it is called on the
 /// thread that calls the handler.
@@ -13,6 +14,8 @@ public struct AdminServices {
     public var tenant: (_ id: String, _ json: inout JSONWriter) -> Bool
     /// Begins a reload and calls `done` once, at its end.
     public var reload: (_ done: @escaping (ReloadOutcome) -> Void) -> Void
+    /// Reads the ledger and calls `done` once.
+    public var usage: (_ query: UsageQuery, _ done: @escaping (UsageAnswer) -> Void) -> Void
     /// What stands in `state/admin.token`, without its line end. While it is empty, nobody gets in.
     public var token: () -> [UInt8]
     /// The directive `problem_base`.
@@ -24,12 +27,22 @@ public struct AdminServices {
         tenants: @escaping () -> [String],
         tenant: @escaping (_ id: String, _ json: inout JSONWriter) -> Bool,
         reload: @escaping (_ done: @escaping (ReloadOutcome) -> Void) -> Void,
+        usage: @escaping (_ query: UsageQuery, _ done: @escaping (UsageAnswer) -> Void) -> Void = { _, done in done(.busy) },
         token: @escaping () -> [UInt8],
         problemBase: @escaping () -> String = { "https://gateway.invalid/problems/" }
     ) {
         (self.isReady, self.metrics, self.tenants, self.tenant) = (isReady, metrics, tenants, tenant)
-        (self.reload, self.token, self.problemBase) = (reload, token, problemBase)
+        (self.reload, self.usage, self.token, self.problemBase) = (reload, usage, token, problemBase)
     }
+}
+
+/// What the ledger says to a question.
+public enum UsageAnswer: Sendable {
+    /// An array of usage rows.
+    case rows(json: [UInt8], isEmpty: Bool)
+    case failed(String)
+    /// Too many others are asking.
+    case busy
 }
 
 /// How a reload ended.

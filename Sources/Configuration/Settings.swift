@@ -40,6 +40,7 @@ public struct HotSettings: Sendable {
     public var problemBase = "https://gateway.invalid/problems/"
     /// Tenants that metrics name before the rest become `_other`.
     public var metricsTenants = 1000
+    public var ledger = LedgerSettings()
     public var upstreams: [UpstreamSettings] = []
     public var issuers: [IssuerSettings] = []
     public var tenants: [TenantSettings] = []
@@ -181,6 +182,7 @@ public struct TenantSettings: Sendable {
     public var weight = 1
     /// Limits, and how its requests are counted.
     public var usage = UsageSettings()
+    public var prices = PriceSettings()
     public var features: [String] = []  // the enabled ones, in order
     public var settings: [(name: String, value: String)] = []  // `set NAME VALUE;`
     public var requestHeaders: [HeaderChange] = []

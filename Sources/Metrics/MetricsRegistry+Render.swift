@@ -9,8 +9,10 @@ extension MetricsRegistry {
             reader.collect(from: self)
             var text = TextWriter(format)
             writeTenants(reader, &text)
+            writeQuotas(reader, state, &text)
             writeUpstreams(reader, state, &text)
             writeWorkers(reader, &text)
+            writeLedger(&text)
             writeState(state, &text)
             writeKeySets(state.keySets, &text)
             statistics.write(to: &text)
@@ -53,6 +55,28 @@ extension MetricsRegistry {
                 text.label("reason", reason.name)
                 text.value(count)
             }
+        }
+    }
+
+    private func writeQuotas(_ reader: borrowing MetricsReader, _ state: ProcessState, _ text: inout TextWriter) {
+        var readings: [(labels: Labels, reading: QuotaReading)] = []
+        for tenant in reader.named {
+            guard let id = tenant.members.first?.tenant else { continue }
+            for reading in state.quotas(id) {
+                var labels = tenant.labels
+                labels.add("policy", reading.policy)
+                readings.append((labels, reading))
+            }
+        }
+        text.family("gateway_quota_limit", .gauge, "What a limit allows: a bucket's burst, a quota, requests at once.")
+        for (labels, reading) in readings {
+            text.sample(labels)
+            text.value(reading.limit)
+        }
+        text.family("gateway_quota_used", .gauge, "What of it is used at present.")
+        for (labels, reading) in readings {
+            text.sample(labels)
+            text.value(reading.used)
         }
     }
 
@@ -129,6 +153,18 @@ extension MetricsRegistry {
         text.family("gateway_accept_errors", .counter, "New connections that could not be accepted.")
         text.sample()
         text.value(sum { $0.acceptErrors.value })
+    }
+
+    private func writeLedger(_ text: inout TextWriter) {
+        var totals = HistogramTotals()
+        totals.add(ledger.flush)
+        text.family(
+            "gateway_ledger_flush_seconds", .histogram, unit: "seconds", "Time in which an interval's usage was written and synced.")
+        text.histogram(Labels(), totals, RequestScale.self)
+        text.family(
+            "gateway_ledger_unflushed", .gauge, "Requests admitted that the ledger failed to write so far; they are not lost.")
+        text.sample()
+        text.value(ledger.unflushed.load(ordering: .relaxed))
     }
 
     private func writeState(_ state: ProcessState, _ text: inout TextWriter) {

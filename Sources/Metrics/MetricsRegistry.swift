@@ -11,6 +11,7 @@ public final class MetricsRegistry: Sendable {
     let upstreams: [MetricsTable<String, UpstreamMetrics>]
     let servers: [MetricsTable<ServerMetrics.Key, ServerMetrics>]
     let listeners: [MetricsTable<String, ListenerMetrics>]
+    public let ledger = LedgerMetrics()
     let process: @Sendable () -> ProcessStatistics
     let state: Mutex<ProcessState>
     let reader: Mutex<MetricsReader>
@@ -82,6 +83,11 @@ public final class MetricsRegistry: Sendable {
         }
     }
 
+    /// Gives what limits stand at, to be asked at each rendering for the tenants that have a name.
+    public func setQuotas(_ read: @escaping @Sendable (_ tenant: String) -> [QuotaReading]) {
+        state.withLock { $0.quotas = read }
+    }
+
     public func setReady(_ ready: Bool) { state.withLock { $0.ready = ready } }
 
     /// What the health checks, or the lack of failures, say about a server.
@@ -99,6 +105,14 @@ public final class MetricsRegistry: Sendable {
     public func setTenantBudget(_ budget: Int) { reader.withLock { $0.tenantBudget = budget } }
 }
 
+/// How one limit of a tenant stands.
+public struct QuotaReading: Sendable {
+    public var policy: String
+    public var limit: UInt64
+    public var used: UInt64
+    public init(policy: String, limit: UInt64, used: UInt64) { (self.policy, self.limit, self.used) = (policy, limit, used) }
+}
+
 /// What belongs to the process as a whole, set by the control thread.
 struct ProcessState {
     var ready = false
@@ -110,6 +124,7 @@ struct ProcessState {
     var health: [ServerMetrics.Key: Bool] = [:]
     /// By issuer, of those whose keys come from a URL.
     var keySets: [String: KeySetState] = [:]
+    var quotas: @Sendable (_ tenant: String) -> [QuotaReading] = { _ in [] }
 
     init(loaded wall: UInt64) { lastSuccess = wall }
 }

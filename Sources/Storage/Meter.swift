@@ -184,6 +184,9 @@ public struct Meter: Sendable, Equatable {
     /// Whether the configuration in force no longer has it.
     public var isRetired: Bool { head.state == .retired || head.state == .settled }
 
+    /// Whether all that it counted is in the ledger, so that another may get the slot.
+    public var isSettled: Bool { head.state == .settled }
+
     /// What each bucket is called, four bits a bucket; zero is a bucket without a limit. The control thread's.
     public var bucketNames: UInt16 {
         get { head.bucketNames }

@@ -261,6 +261,15 @@ public final class MeterTable: Sendable {
         header[Word.ledger + word].store(value, ordering: .releasing)
     }
 
+    /// Returns when all that was counted until now is on the disk. For the ledger's thread.
+    public func sync() throws(StorageFault) {
+        let length = Self.headerSize + capacity * Meter.size
+        guard msync(memory, length, MS_SYNC) == 0 else { throw .system("can't sync", path: path, code: errno) }
+    }
+
+    /// Identifies the kernel's boot since which the table has been in memory; a power cut ends it.
+    public var boot: UInt64 { header[Word.boot].load(ordering: .acquiring) }
+
     private func meter(_ index: Int) -> Meter {
         let address = memory + (Self.headerSize + index * Meter.size)
         return Meter(index: index, base: address.assumingMemoryBound(to: Atomic<UInt64>.self))

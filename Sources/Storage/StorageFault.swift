@@ -9,6 +9,12 @@ public enum StorageFault: Error, Equatable, CustomStringConvertible {
     /// Two other processes use it already.
     case inUse(path: String)
 
+    /// No room is left: not on the disk, or not in the quota.
+    public var isFull: Bool {
+        if case .system(_, _, let code) = self { return code == ENOSPC || code == EDQUOT }
+        return false
+    }
+
     public var description: String {
         switch self {
         case .system(let what, let path, let code): "\(what) \(path): \(String(cString: strerror(code)))"

@@ -20,6 +20,14 @@ struct AdminHandlerTests {
                 return true
             },
             reload: { $0(.applied(ReloadChange(added: ["a"], removed: ["b\n"], changed: []))) },
+            usage: { query, done in
+                if query.tenant == "removed" {
+                    return done(.rows(json: Array("[{}]".utf8), isEmpty: false))
+                }
+                if query.tenant == "tenant-008" { return done(.failed("The disk is gone.")) }
+                let asked = "[\"\(query.from ?? 0) \(query.to ?? 0) \(query.by?.rawValue ?? "-")\"]"
+                done(.rows(json: Array(asked.utf8), isEmpty: true))
+            },
             token: { Array(Self.token.utf8) })
     }
 
@@ -168,11 +176,27 @@ struct AdminHandlerTests {
         #expect(try json(answer("/v1/tenants/a%2Fb%20%22%c3%A9"))["id"] as? String == "a/b \"é")
     }
 
+    @Test("a tenant's usage, by time and period")
+    func usage() throws {
+        let path = "/v1/tenants/tenant-007/usage"
+        #expect(answer(path).body == Array("[\"0 0 -\"]".utf8))
+        #expect(
+            answer(path + "?from=1970-01-02&to=1970-01-02T00:00:01Z&by=day").body
+                == Array("[\"86400000000000 86401000000000 day\"]".utf8))
+        #expect(answer(path, method: "HEAD").body.isEmpty)
+        #expect(answer("/v1/tenants/removed/usage").body == Array("[{}]".utf8))
+        try expectProblem(answer("/v1/tenants/tenant-008/usage"), 500, "ledger-unreadable")
+        #expect(answer(path, method: "POST").status == 405)
+        for query in ["from=x", "to=2026-13", "by=week", "by=", "x=1", "from=2026-11&to=2026-11", "by=day&by=day", "%"] {
+            try expectProblem(answer(path + "?" + query), 400, "bad-request")
+        }
+    }
+
     @Test(
         "what is not there is 404",
         arguments: [
             "/", "", "/v2", "/v1", "/v1/", "/v1x", "/healthz/", "/metrics/x", "/v1/tenants/", "/v1/tenants/nobody",
-            "/v1/tenants/tenant-007/", "/v1/tenants/tenant-007/usage", "/v1/tenants/%zz", "/v1/tenants/..", "//healthz",
+            "/v1/tenants/tenant-007/", "/v1/tenants/nobody/usage", "/v1/tenants//usage", "/v1/tenants/%zz", "/v1/tenants/..", "//healthz",
             "/HEALTHZ", "*",
         ])
     func notFound(_ path: String) throws {

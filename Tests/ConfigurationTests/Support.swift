@@ -51,6 +51,10 @@ func describe(_ settings: Settings) -> String {
     add("access_log", "\(hot.accessLog.target) query=\(hot.accessLog.query)")
     add("problem_base", hot.problemBase)
     add("metrics_tenants", hot.metricsTenants)
+    if hot.ledger != LedgerSettings() {
+        let retention = hot.ledger.retention.map(milliseconds) ?? "-"
+        add("ledger", "\(milliseconds(hot.ledger.interval)) \(hot.ledger.rollup) \(retention)")
+    }
     let limits = hot.limits
     add(
         "limits",
@@ -98,6 +102,8 @@ func describe(_ settings: Settings) -> String {
         add("  max_body", tenant.maxBody.map { "\($0)" } ?? "-")
         add("  weight", tenant.weight)
         if !tenant.features.isEmpty { add("  features", tenant.features.joined(separator: " ")) }
+        if let currency = tenant.prices.currency { add("  currency", currency) }
+        for price in tenant.prices.lines { add("  price", "\(price.amount.text(places: 2)) \(price.kind)") }
         for setting in tenant.settings { add("  set", "\(setting.name) \(setting.value)") }
         if !tenant.requestHeaders.isEmpty { add("  request", changes(tenant.requestHeaders)) }
         if !tenant.responseHeaders.isEmpty { add("  response", changes(tenant.responseHeaders)) }

@@ -118,6 +118,28 @@ extension RegistryTests {
         # HELP gateway_accept_errors_total New connections that could not be accepted.
         # TYPE gateway_accept_errors_total counter
         gateway_accept_errors_total 0
+        # HELP gateway_ledger_flush_seconds Time in which an interval's usage was written and synced.
+        # TYPE gateway_ledger_flush_seconds histogram
+        gateway_ledger_flush_seconds_bucket{le="0.005"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.01"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.025"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.05"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.075"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.1"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.25"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.5"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.75"} 0
+        gateway_ledger_flush_seconds_bucket{le="1"} 0
+        gateway_ledger_flush_seconds_bucket{le="2.5"} 0
+        gateway_ledger_flush_seconds_bucket{le="5"} 0
+        gateway_ledger_flush_seconds_bucket{le="7.5"} 0
+        gateway_ledger_flush_seconds_bucket{le="10"} 0
+        gateway_ledger_flush_seconds_bucket{le="+Inf"} 0
+        gateway_ledger_flush_seconds_sum 0
+        gateway_ledger_flush_seconds_count 0
+        # HELP gateway_ledger_unflushed Requests admitted that the ledger failed to write so far; they are not lost.
+        # TYPE gateway_ledger_unflushed gauge
+        gateway_ledger_unflushed 0
         # HELP gateway_config_reloads_total Reloads of the configuration, by result.
         # TYPE gateway_config_reloads_total counter
         gateway_config_reloads_total{result="success"} 0
@@ -281,6 +303,29 @@ extension RegistryTests {
         # HELP gateway_accept_errors New connections that could not be accepted.
         # TYPE gateway_accept_errors counter
         gateway_accept_errors_total 0
+        # HELP gateway_ledger_flush_seconds Time in which an interval's usage was written and synced.
+        # TYPE gateway_ledger_flush_seconds histogram
+        # UNIT gateway_ledger_flush_seconds seconds
+        gateway_ledger_flush_seconds_bucket{le="0.005"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.01"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.025"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.05"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.075"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.1"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.25"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.5"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.75"} 0
+        gateway_ledger_flush_seconds_bucket{le="1.0"} 0
+        gateway_ledger_flush_seconds_bucket{le="2.5"} 0
+        gateway_ledger_flush_seconds_bucket{le="5.0"} 0
+        gateway_ledger_flush_seconds_bucket{le="7.5"} 0
+        gateway_ledger_flush_seconds_bucket{le="10.0"} 0
+        gateway_ledger_flush_seconds_bucket{le="+Inf"} 0
+        gateway_ledger_flush_seconds_sum 0
+        gateway_ledger_flush_seconds_count 0
+        # HELP gateway_ledger_unflushed Requests admitted that the ledger failed to write so far; they are not lost.
+        # TYPE gateway_ledger_unflushed gauge
+        gateway_ledger_unflushed 0
         # HELP gateway_config_reloads Reloads of the configuration, by result.
         # TYPE gateway_config_reloads counter
         gateway_config_reloads_total{result="success"} 0

@@ -32,7 +32,10 @@ extension Builder {
             default: break
             }
         }
+        layer.prices = prices(of: block.items)
         layer = base(tenant.plan).under(layer)
+        tenant.prices = layer.prices
+        checkCurrency(tenant, at: word)
         tenant.maxBody = layer.maxBody
         tenant.weight = Int(layer.weight ?? 1)
         tenant.usage = layer.usage.settings

@@ -20,6 +20,8 @@ struct Builder {
     var endpoints: [Endpoint: Location] = [:]
     /// `defaults` with a plan on top, by plan; the empty name is `defaults` alone.
     var bases: [String: Layer] = [:]
+    /// Plans whose tenants have prices and no currency: that was said.
+    var plansWithoutCurrency: Set<String> = []
 
     /// What `defaults` says beside its layer.
     struct Defaults {
@@ -80,6 +82,9 @@ struct Builder {
         case (.accessLog, .text(let path)): takeAccessLog(item, path)
         case (.problemBase, .text(let url)):
             settings.hot.problemBase = url.hasSuffix("/") || url.hasSuffix("#") ? url : url + "/"
+        case (.ledgerInterval, .number(let time)): settings.hot.ledger.interval = time
+        case (.ledgerRollup, .text(let period)): settings.hot.ledger.rollup = LedgerSettings.Rollup(rawValue: period) ?? .hour
+        case (.ledgerRetention, .number(let time)): settings.hot.ledger.retention = time
         case (.metricsTenants, .number(let count)): settings.hot.metricsTenants = Int(count)
         case (.limits, _): takeLimits(item)
         case (.upstreamBlock, .text(let name)): takeUpstream(item, name)
@@ -132,13 +137,16 @@ struct Builder {
 
     private mutating func takePlan(_ item: Checked, _ name: String) {
         var layer = Layer()
-        for said in checker.block(of: item).items { _ = layer.take(said) }
+        let items = checker.block(of: item).items
+        for said in items { _ = layer.take(said) }
+        layer.prices = prices(of: items)
         plans[name] = layer
     }
 
     private mutating func takeDefaults(_ item: Checked) {
         let block = checker.block(of: item)
         defaults.hasUpstream = block.has(.upstream)
+        defaults.layer.prices = prices(of: block.items)
         for said in block.items where !defaults.layer.take(said) {
             switch said.id {
             case .plan: defaults.plan = plan(said.words[0])

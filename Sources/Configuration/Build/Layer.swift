@@ -9,6 +9,7 @@ struct Layer {
     var requestHeaders: [HeaderChange] = []
     var responseHeaders: [HeaderChange] = []
     var usage = UsageLayer()
+    var prices = PriceSettings()
 
     /// Takes in what all four kinds of block may say; false where `item` is something else.
     mutating func take(_ item: Checked) -> Bool {
@@ -36,6 +37,7 @@ struct Layer {
     func under(_ nearer: Layer) -> Layer {
         var merged = Layer()
         merged.usage = usage.under(nearer.usage)
+        merged.prices = prices.under(nearer.prices)
         merged.maxBody = nearer.maxBody ?? maxBody
         merged.weight = nearer.weight ?? weight
         merged.features = Self.merge(features, nearer.features) { $0.name }

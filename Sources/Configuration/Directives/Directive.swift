@@ -61,6 +61,10 @@ public struct Directive: Sendable {
         static func optional(_ type: ValueType) -> Argument {
             Argument(name: type.usage, type: type, isOptional: true)
         }
+        /// Words that only some forms of the directive have.
+        static func more(_ name: String) -> Argument {
+            Argument(name: name, type: .text, isOptional: true, isRepeated: true)
+        }
         static func many(_ name: String, _ type: ValueType) -> Argument {
             Argument(name: name, type: type, isRepeated: true)
         }
@@ -96,13 +100,14 @@ public struct Directive: Sendable {
 /// A row's identity: some names mean different things in different places.
 enum DirectiveID: UInt8, Sendable {
     case workers, state, shutdownTimeout, trustedProxies, sharedHost, listen, admin, accessLog, problemBase
-    case metricsTenants, limits, upstreamBlock, planBlock, jwtBlock, defaults, tenant, include
+    case metricsTenants, ledgerInterval, ledgerRollup, ledgerRetention
+    case limits, upstreamBlock, planBlock, jwtBlock, defaults, tenant, include
     case certificate, protocols, minVersion
     case headerTimeout, bodyTimeout, idleTimeout, maxHeaderSize, maxHeaders, maxConnections
     case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
     case rate, concurrency, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders
     case maxBody, weight, feature, set, requestHeader, responseHeader
-    case plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
+    case price, currency, plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
     case issuer, audience, keys, algorithms, tenantClaim, leeway, claimHeader
     case clientCA, clientCertificate
 }

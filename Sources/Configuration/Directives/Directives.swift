@@ -36,6 +36,16 @@ extension Directive {
         Directive(
             .metricsTenants, "metrics_tenants", in: [.top], [.one(.count(0...1_000_000))], default: "1000",
             "Tenants that metrics name; the rest are counted as _other."),
+        Directive(
+            .ledgerInterval, "ledger_interval", in: [.top], [.one(.time(100_000_000...3_600_000_000_000))], default: "5s",
+            "How often usage is written to the ledger."),
+        Directive(
+            .ledgerRollup, "ledger_rollup", in: [.top], [.one(.choice(["hour", "day", "month", "off"]))], default: "hour",
+            "What days that are over are added up by, beside their lines; by longer periods they always are."),
+        Directive(
+            .ledgerRetention, "ledger_retention", in: [.top],
+            [.one("TIME|forever", .time(86_400_000_000_000...315_360_000_000_000_000, or: "forever"))], default: "forever",
+            "How long the ledger's lines are kept once they are added up; the sums are kept for ever."),
         Directive(.limits, "limits", in: [.top], block: .limits, "Bounds on every connection and request head."),
         Directive(
             .upstreamBlock, "upstream", in: [.top], [.one(.identifier)], block: .upstream,
@@ -166,6 +176,13 @@ extension Directive {
             .responseHeader, "response_header", in: limited,
             [.one("NAME", .headerName), .one("VALUE|off", .headerValue(mayBeSecret: false))],
             repeats: .oncePerFirstArgument, "A field set towards the client, or removed by `off`."),
+        Directive(
+            .price, "price", in: [.plan, .defaults, .tenant],
+            [.one("AMOUNT[/month]", .price), .more("per COUNT MEASURE over COUNT")], repeats: .many,
+            "What a month costs, or so many requests, settled, request_bytes, response_bytes, upstream_ms or cost."),
+        Directive(
+            .currency, "currency", in: [.plan, .defaults, .tenant], [.one("CODE", .currency)],
+            "The currency of the prices, as EUR."),
         Directive(.plan, "plan", in: [.defaults, .tenant], [.one("NAME", .reference)], "The tenant's plan."),
         Directive(
             .upstream, "upstream", in: [.defaults, .tenant, .route], [.one("NAME", .reference)],

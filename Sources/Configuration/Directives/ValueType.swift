@@ -5,7 +5,7 @@ enum ValueType: Sendable {
     /// Digits, within the bounds; or the word that stands for "not a number".
     case count(ClosedRange<UInt64>, or: String? = nil)
     /// `250ms 5s 2m 1h 1d`, in nanoseconds.
-    case time(ClosedRange<UInt64>)
+    case time(ClosedRange<UInt64>, or: String? = nil)
     /// `512 64k 10m 1g`, powers of 1024, in bytes.
     case size(ClosedRange<UInt64>)
     /// `N/s`, `N/m`, `N/h`
@@ -39,6 +39,10 @@ enum ValueType: Sendable {
     case headerValue(mayBeSecret: Bool)
     /// `sha256:` and 64 hexadecimal digits.
     case keyDigest
+    /// `49.00/month` or `0.20`
+    case price
+    /// `EUR`
+    case currency
     /// `2027-01-01`, or RFC 3339 in UTC.
     case date
 
@@ -66,6 +70,8 @@ enum ValueType: Sendable {
         case .headerName: "NAME"
         case .headerValue: "VALUE"
         case .keyDigest: "sha256:DIGEST"
+        case .price: "AMOUNT[/month]"
+        case .currency: "CODE"
         case .date: "DATE"
         }
     }

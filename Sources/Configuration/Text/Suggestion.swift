@@ -11,7 +11,7 @@ final class Suggester {
     }
 
     /// Of equally near ones the first in the alphabet, in whichever order they come.
-    private func nearest(to name: String, among candidates: some Sequence<String>) -> String? {
+    fileprivate func nearest(to name: String, among candidates: some Sequence<String>) -> String? {
         let wanted = Array(name.utf8)
         guard wanted.count <= 64 else { return nil }
         var best: (distance: Int, name: String)?
@@ -27,6 +27,14 @@ final class Suggester {
             best = (distance, candidate)
         }
         return best?.name
+    }
+}
+
+/// The same for a single name, for whoever reads names from elsewhere than the configuration.
+public enum Suggestion {
+    /// The nearest of `candidates` within two edits; nil where none is near.
+    public static func nearest(to name: String, among candidates: [String]) -> String? {
+        Suggester().nearest(to: name, among: candidates)
     }
 }
 

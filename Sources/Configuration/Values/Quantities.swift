@@ -31,6 +31,9 @@ enum Quantities {
         }
         guard let value = product(number, scale.nanoseconds), range.contains(value) else {
             if range.lowerBound > 0, number == 0 { throw .refused("a time of nothing can't be met") }
+            if let value = product(number, scale.nanoseconds), value < range.lowerBound {
+                throw .refused("\(quoted(text)) is less than \(show(time: range.lowerBound))")
+            }
             throw .refused("\(quoted(text)) is more than \(show(time: range.upperBound))")
         }
         return .number(value)

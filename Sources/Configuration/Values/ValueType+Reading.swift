@@ -10,7 +10,8 @@ extension ValueType {
     func read(_ text: String, isQuoted: Bool, in surroundings: Surroundings) throws(ValueFault) -> Value {
         switch self {
         case .count(let range, let word): return try Quantities.count(text, in: range, or: word)
-        case .time(let range): return try Quantities.time(text, in: range)
+        case .time(let range, let word):
+            return text == word ? .text(text) : try Quantities.time(text, in: range)
         case .size(let range): return try Quantities.size(text, in: range)
         case .rate: return try Quantities.rate(text)
         case .quota: return try Quantities.quota(text)
@@ -47,6 +48,8 @@ extension ValueType {
             }
             return try HeaderFields.value(text)
         case .keyDigest: return try Secrets.keyDigest(text)
+        case .price: return try Prices.amount(text)
+        case .currency: return try Prices.currency(text)
         case .date: return try Dates.date(text)
         }
     }

@@ -58,6 +58,41 @@ public enum Command {
                 """,
             run: { try KeyCommand.run($0) }),
         Row(
+            name: "usage",
+            usage: "gateway usage [TENANT] [--from T] [--to T] [--by hour|day|month] [--format table|csv|json] [-c FILE]",
+            summary: "what tenants used, by the ledger",
+            details: """
+                Adds up the usage ledger in the state folder that FILE names, with or without a running gateway.
+
+                TENANT     that tenant alone; all of them unless given
+                --from T   what was used at T or later: 2026-11, 2026-11-23, 2026-11-23T12:00:00Z
+                --to T     what was used before T
+                --by P     a row for each hour, day or month (UTC); one row a tenant unless given
+                --format F table (the default), csv or json
+
+                admitted counts requests before they are forwarded, settled their answers; bytes are those of bodies.
+                A running gateway writes its ledger every ledger_interval.
+                """,
+            run: { try UsageCommand.run($0) }),
+        Row(
+            name: "invoice", usage: "gateway invoice TENANT --month YYYY-MM [--format text|csv|json] [-c FILE]",
+            summary: "what a tenant owes for a month",
+            details: """
+                Applies the prices in FILE (`price` and `currency` of the tenant, its plan or `defaults`) to what the
+                ledger says of that month (UTC), with or without a running gateway. Each line is exact and rounded once,
+                halves up; the total is the sum of the lines. --format json also lists the ids of all ledger records
+                that it was computed from.
+                """,
+            run: { try InvoiceCommand.run($0) }),
+        Row(
+            name: "status", usage: "gateway status [-c FILE]", summary: "the running gateway: listeners, tenants, limits",
+            details: """
+                Asks the running gateway, found through the `admin` and `state` directives of FILE, and prints its
+                listeners and its tenants: requests and refusals a second (measured over one), refusals since the
+                start, requests in flight, the 99th percentile of their duration, and what is left of each limit.
+                """,
+            run: { try StatusCommand.run($0) }),
+        Row(
             name: "directives", usage: "gateway directives [NAME]", summary: "explain the directives of gateway.conf",
             details: "Prints what may stand in gateway.conf and where; with NAME, all about that directive.",
             run: { try DirectivesCommand.run($0) }),
@@ -165,6 +200,9 @@ struct Arguments {
         words = rest
         return path ?? "gateway.conf"
     }
+
+    /// What is left once something was taken out.
+    mutating func keep(_ rest: [String]) { words = rest }
 
     func expectNothingElse() throws {
         if let first = words.first { throw failure("`\(first)` is not understood") }

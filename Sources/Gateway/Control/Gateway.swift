@@ -37,6 +37,9 @@ public final class Gateway {
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
     private let meters: MeterTable
+    private let ledger: LedgerKeeper
+    private let usage: UsageReader
+    private var quotaReports: QuotaReports
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
@@ -87,7 +90,12 @@ public final class Gateway {
         registry = MetricsRegistry(
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
+        let ledgerPath = StateFolder(path: settings.cold.state).ledgerPath
+        ledger = LedgerKeeper(
+            meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
+        usage = UsageReader(folder: ledgerPath)
         servers = ServerRegistry()
+        quotaReports = QuotaReports(settings.hot.tenants, quotas)
         snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
@@ -97,7 +105,16 @@ public final class Gateway {
         mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
         let sockets = try bind(settings.hot.listeners.map { ($0.endpoint, $0.location) }, candidate)
         try openAdmin(settings.hot.admin)
+        ledger.start()
         startWorkers(sockets)
+        showQuotas()
+    }
+
+    private func showQuotas() {
+        let reports = quotaReports
+        registry.setQuotas { id in
+            reports.limits(of: id).map { QuotaReading(policy: $0.policy, limit: $0.limit, used: $0.used) }
+        }
     }
 
     /// Each connection is two descriptors; the soft limit of most systems is for interactive programs.
@@ -159,6 +176,7 @@ public final class Gateway {
     /// Serves until a signal ends it. The exit code.
     public func run() -> Int32 {
         mailbox.deliver(on: loop) { [unowned self] mail in receive(mail) }
+        usage.deliver(on: loop)
         _ = Signals(loop: loop) { [unowned self] signal in self.signal(signal) }
         health.changed = { upstream, server, healthy, why in
             Console.log("upstream \(upstream): server \(server) is \(healthy ? "healthy" : "out"): \(why)")
@@ -288,10 +306,13 @@ public final class Gateway {
             return reject(["\(error)"])
         }
         settings = next
+        quotaReports = QuotaReports(next.hot.tenants, quotas)
+        showQuotas()
         snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
         logWriter.setTarget(next.hot.accessLog.target)
+        ledger.adopt(next.hot.ledger)
         reload.change = change
         reload.waitingForWorkers = mailboxes.count
         let mail = mailbox
@@ -341,6 +362,7 @@ public final class Gateway {
         for thread in threads { thread.join() }
         threads = []
         logWriter.finish()
+        ledger.finish()
         Console.log("stopped")
         loop.stop()
     }
@@ -357,10 +379,11 @@ public final class Gateway {
             tenants: { [unowned self] in tenantIDs },
             tenant: { [unowned self] id, json in
                 guard let tenant = snapshot.directory.tenant(id: id) else { return false }
-                TenantReport(tenant, snapshot).write(to: &json)
+                TenantReport(tenant, snapshot, quotaReports).write(to: &json)
                 return true
             },
             reload: { [unowned self] done in startReload(done) },
+            usage: { [unowned self] query, done in usage.read(query, done) },
             token: { [token] in token },
             problemBase: { [unowned self] in settings.hot.problemBase })
     }

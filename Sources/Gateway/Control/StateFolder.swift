@@ -6,6 +6,7 @@ import Net
 /// The folder under `state`: only its owner may look into it.
 struct StateFolder: Sendable {
     let path: String
+    var ledgerPath: String { path + "/ledger" }
     var metersPath: String { path + "/meters" }
     var tokenPath: String { path + "/admin.token" }
 

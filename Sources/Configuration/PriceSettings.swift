@@ -1,0 +1,51 @@
+import Base
+
+/// What a tenant pays, in one currency. Plan and `defaults` are merged in already: the nearest that names a price
+/// replaces all prices of the others.
+public struct PriceSettings: Sendable, Equatable {
+    /// Three capital letters (ISO 4217); nil only without prices.
+    public var currency: String?
+    public var lines: [PriceLine] = []
+    public init() {}
+}
+
+/// One `price` line.
+public struct PriceLine: Sendable, Equatable {
+    public enum Kind: Sendable, Equatable {
+        /// `price 49.00/month;`
+        case monthly
+        /// `price 0.20 per 1000 requests over 1000000;`: for what a month has of it past `over`, up to the `over` of
+        /// the next line of the same measure.
+        case usage(PriceMeasure, per: UInt64, over: UInt64)
+    }
+    public var amount: ExactDecimal
+    public var kind: Kind
+    /// As it was written.
+    public var text: String
+    public init(amount: ExactDecimal, kind: Kind, text: String) {
+        (self.amount, self.kind, self.text) = (amount, kind, text)
+    }
+}
+
+/// What a price is for: a figure of a usage row.
+public enum PriceMeasure: String, Sendable, CaseIterable {
+    /// Those admitted.
+    case requests
+    case settled
+    case requestBytes = "request_bytes"
+    case responseBytes = "response_bytes"
+    case upstreamMilliseconds = "upstream_ms"
+    case cost
+}
+
+/// `ledger_interval`, `ledger_rollup`, `ledger_retention`.
+public struct LedgerSettings: Sendable, Equatable {
+    /// What the days that are over are added up to.
+    public enum Rollup: String, Sendable { case hour, day, month, off }
+    /// Nanoseconds between two closings.
+    public var interval: UInt64 = 5_000_000_000
+    public var rollup = Rollup.hour
+    /// Nanoseconds for which the lines of a day are kept once they are added up; nil is for ever.
+    public var retention: UInt64?
+    public init() {}
+}

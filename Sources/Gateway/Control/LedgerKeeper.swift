@@ -1,0 +1,179 @@
+import Base
+import CLinux
+import Configuration
+import Glibc
+import Metering
+import Metrics
+import Net
+import Storage
+import Synchronization
+
+/// The ledger's thread: closes an interval now and then, tries again what a disk refused, and closes a last one at the
+/// end. Nobody waits for it but who ends the process.
+final class LedgerKeeper: Sendable {
+    private struct State {
+        var settings: LedgerSettings
+        var isEnding = false
+        var thread: Thread?
+        var isRollingUp = false
+        /// When the next rollup is due, in the ledger's time.
+        var nextRollup: UInt64 = 0
+    }
+
+    private let meters: MeterTable
+    private let folder: String
+    private let metrics: LedgerMetrics
+    private let state: Mutex<State>
+    /// Wakes the thread.
+    private let wake = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+    /// Readable once the thread has opened the ledger, or tried to.
+    private let opened = eventfd(0, Int32(EFD_CLOEXEC))
+
+    init(meters: MeterTable, folder: String, settings: LedgerSettings, metrics: LedgerMetrics) {
+        (self.meters, self.folder, self.metrics) = (meters, folder, metrics)
+        state = Mutex(State(settings: settings))
+    }
+
+    deinit {
+        Glibc.close(wake)
+        Glibc.close(opened)
+    }
+
+    /// Returns when what an earlier process left half done is finished, so that no new request is counted before. With
+    /// a disk that can't be written it returns too: then that is done when it can.
+    func start() {
+        let thread = Thread("ledger") { [self] in run() }
+        state.withLock { $0.thread = thread }
+        var count: UInt64 = 0
+        while read(opened, &count, 8) < 0, errno == EINTR {}
+    }
+
+    /// A reload.
+    func adopt(_ settings: LedgerSettings) {
+        state.withLock { $0.settings = settings }
+        signal(wake)
+    }
+
+    /// Closes a last interval. When it returns the ledger says all that was counted, or the log says why not.
+    func finish() {
+        let thread = state.withLock { state in
+            state.isEnding = true
+            defer { state.thread = nil }
+            return state.thread
+        }
+        signal(wake)
+        thread?.join()
+    }
+
+    private func signal(_ descriptor: Int32) {
+        var one: UInt64 = 1
+        _ = write(descriptor, &one, 8)
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        var ledger: Ledger<MeterTable>?
+        var trouble = Trouble()
+        open(&ledger, &trouble)
+        signal(opened)
+        while true {
+            let (settings, isEnding) = state.withLock { ($0.settings, $0.isEnding) }
+            if !isEnding, wait(settings.interval) { continue }
+            if ledger == nil { open(&ledger, &trouble) }
+            if let ledger { close(ledger, &trouble) }
+            if isEnding { return }
+            if let ledger { rollUp(settings, written: ledger.written) }
+        }
+    }
+
+    /// Until the next interval is over; true when something else is up.
+    private func wait(_ interval: UInt64) -> Bool {
+        let now = Clock.wall()
+        // At whole multiples of the interval, and at each hour: rows by hour are exact then.
+        let end = min(now - now % interval + interval, now - now % Timestamp.hour + Timestamp.hour)
+        var asked = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
+        guard poll(&asked, 1, Int32(truncatingIfNeeded: (end - now) / 1_000_000 + 1)) > 0 else { return false }
+        var count: UInt64 = 0
+        _ = read(wake, &count, 8)
+        return true
+    }
+
+    /// Once a day has ended, on a thread of its own: a day may be long to read. After a failure at the next hour.
+    private func rollUp(_ settings: LedgerSettings, written: UInt64) {
+        guard let finest = Period(rawValue: settings.rollup.rawValue) else { return }
+        let begins = state.withLock { state in
+            guard !state.isRollingUp, state.nextRollup <= written else { return false }
+            state.isRollingUp = true
+            return true
+        }
+        guard begins else { return }
+        let rollup = Rollup(LedgerFolder(folder), finest: finest, retention: settings.retention)
+        Thread("rollup") { [self] in
+            var next = Period.day.bounds(of: written).upperBound
+            do throws(StorageFault) {
+                let report = try rollup.run(closed: written)
+                let count = report.written.count + report.removed.count
+                if count > 0 {
+                    Console.log(
+                        "ledger: \(report.written.count) files of sums written, "
+                            + "\(report.removed.count) files of intervals removed")
+                }
+            } catch {
+                Console.log("ledger: can't add up what is over: \(error)")
+                next = written + Timestamp.hour
+            }
+            state.withLock { state in (state.isRollingUp, state.nextRollup) = (false, next) }
+        }.detach()
+    }
+
+    private func open(_ ledger: inout Ledger<MeterTable>?, _ trouble: inout Trouble) {
+        let interval = state.withLock { $0.settings.interval }
+        do throws(StorageFault) {
+            let journal = try Journal(folder: folder)
+            guard let found = try Ledger.open(table: meters, journal: journal, now: Clock.wall(), interval: interval)
+            else {
+                return trouble.say("ledger: another process writes it; this one will when that one has ended")
+            }
+            ledger = found.ledger
+            for notice in found.recovery.notices { Console.log(notice) }
+            trouble.end("ledger: taken over")
+        } catch {
+            trouble.say("ledger: \(error); the meters go on counting")
+        }
+    }
+
+    private func close(_ ledger: Ledger<MeterTable>, _ trouble: inout Trouble) {
+        let start = Clock.monotonic()
+        do throws(StorageFault) {
+            let closing = try ledger.close(at: Clock.wall())
+            if closing.lines > 0 { metrics.flushed(nanoseconds: Clock.monotonic() - start) }
+            if let cut = closing.cut {
+                Console.log("ledger: \(cut.bytes) bytes behind the last good line of \(cut.file) were cut off")
+            }
+            if let back = closing.clockWentBack {
+                Console.log("ledger: the clock went back by \(back / 1_000_000_000) s")
+            }
+            if let fault = closing.checkpointFault { Console.log("meters: \(fault)") }
+            trouble.end("ledger: has caught up")
+        } catch {
+            trouble.say("ledger: \(error); the meters go on counting")
+        }
+        metrics.setUnflushed(ledger.unwritten)
+    }
+}
+
+/// What is wrong is said when it begins and when it is over, not at each try.
+private struct Trouble {
+    private var said: String?
+
+    mutating func say(_ text: String) {
+        if text != said { Console.log(text) }
+        said = text
+    }
+
+    mutating func end(_ text: String) {
+        if said != nil { Console.log(text) }
+        said = nil
+    }
+}

@@ -1,0 +1,41 @@
+import Admin
+import Metering
+import Net
+import Storage
+
+/// Reads the ledger for the admin API: on threads of its own, for a ledger may be long.
+final class UsageReader {
+    private struct Mail: Sendable {
+        var number: Int
+        var answer: UsageAnswer
+    }
+
+    private let folder: String
+    private let mailbox = Mailbox<Mail>()
+    private var waiting: [Int: (UsageAnswer) -> Void] = [:]
+    private var last = 0
+    /// Ledgers that are read at once.
+    private static let readersMax = 4
+
+    init(folder: String) { self.folder = folder }
+
+    func deliver(on loop: EventLoop) {
+        mailbox.deliver(on: loop) { [unowned self] mail in waiting.removeValue(forKey: mail.number)?(mail.answer) }
+    }
+
+    /// Calls `done` once, on the loop's thread.
+    func read(_ query: UsageQuery, _ done: @escaping (UsageAnswer) -> Void) {
+        guard waiting.count < Self.readersMax else { return done(.busy) }
+        last += 1
+        waiting[last] = done
+        let (number, folder, mailbox) = (last, folder, mailbox)
+        Thread("usage") {
+            do throws(StorageFault) {
+                let statement = try Statement(LedgerFolder(folder), query: query)
+                mailbox.post(Mail(number: number, answer: .rows(json: statement.json, isEmpty: statement.rows.isEmpty)))
+            } catch {
+                mailbox.post(Mail(number: number, answer: .failed("The ledger can't be read: \(error).")))
+            }
+        }.detach()
+    }
+}

@@ -1,0 +1,88 @@
+import Base
+
+extension Invoice {
+    private var places: Int { Currency.places(currency) }
+    private var month: String { String(Timestamp.dayText(from).prefix(7)) }
+
+    public var json: [UInt8] {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("tenant", tenant)
+            json.member("plan", plan)
+            json.member("month", month)
+            json.member("from", Timestamp.text(from))
+            json.member("to", Timestamp.text(to))
+            json.member("provisional", isProvisional)
+            json.member("currency", currency)
+            json.member("lines") { json in
+                json.array { json in
+                    for line in lines {
+                        json.object { json in
+                            json.member("price", line.price)
+                            json.member("measure", line.measure?.rawValue ?? "month")
+                            json.member("quantity", line.quantity)
+                            json.member("unit_amount", line.unitAmount.text(places: places))
+                            json.member("per", line.per)
+                            json.member("amount", line.amount.text(places: places))
+                        }
+                    }
+                }
+            }
+            json.member("total", total.text(places: places))
+            json.member("ledger") { json in
+                json.object { json in
+                    json.member("records", sources.count)
+                    json.member("ids", sources.ranges.map(\.text))
+                }
+            }
+        }
+        return json.bytes
+    }
+
+    /// A line each, and the total; `ledger_first` and `ledger_last` say what it was computed from.
+    public var csv: String {
+        let first = sources.ranges.first?.first.text ?? ""
+        let last = sources.ranges.last?.last.text ?? ""
+        func row(
+            _ price: String, _ measure: String, _ quantity: String, _ unit: String, _ per: String, _ amount: String
+        )
+            -> [String]
+        {
+            [tenant, month, price, measure, quantity, unit, per, amount, currency, String(sources.count), first, last]
+        }
+        let head = [
+            "tenant", "month", "price", "measure", "quantity", "unit_amount", "per", "amount", "currency",
+            "ledger_records",
+            "ledger_first", "ledger_last",
+        ]
+        let rows = lines.map { line in
+            row(
+                line.price, line.measure?.rawValue ?? "month", String(line.quantity),
+                line.unitAmount.text(places: places),
+                String(line.per), line.amount.text(places: places))
+        }
+        return CSV.text([head] + rows + [row("total", "", "", "", "", total.text(places: places))])
+    }
+
+    public var text: String {
+        var text = "Invoice for \(tenant), \(month)"
+        if let plan { text += " (plan \(plan))" }
+        text += "\n\(Timestamp.text(from)) to \(Timestamp.text(to)), UTC\n"
+        if isProvisional { text += "Provisional: the month is not over.\n" }
+        let rows = lines.map { line in
+            [
+                line.price, line.measure?.rawValue ?? "month", String(line.quantity),
+                line.amount.text(places: places) + " " + currency,
+            ]
+        }
+        let total = ["total", "", "", total.text(places: places) + " " + currency]
+        text += "\n" + TextTable.text([["price", "measure", "quantity", "amount"]] + rows + [total], textColumns: 2)
+        if let first = sources.ranges.first?.first, let last = sources.ranges.last?.last {
+            text += "\nComputed from \(sources.count) records of the ledger, \(first.text) to \(last.text);\n"
+            text += "--format json lists them all.\n"
+        } else {
+            text += "\nThe ledger has no records of this month.\n"
+        }
+        return text
+    }
+}

@@ -1,0 +1,204 @@
+import Base
+import Storage
+
+/// Writes down what was used, interval by interval: one line for each account that used anything.
+///
+/// The order of things is what makes it count once and lose nothing, wherever the process ends:
+///
+///     1  read the counters of a slot; what grew since its shadow becomes a line
+///     2  append the lines of all slots and wait until they are on the disk
+///     3  move the shadows to what the lines say
+///     4  note that all lines up to the last are in the shadows
+///
+/// After an end before 2 is over the counters still hold what no line says. After one between 2 and 4 the ledger holds
+/// lines that the shadows may not know: `recover` finds them behind the noted place and finishes 3 from the totals that
+/// each line carries, which may be done any number of times. Lines are on the disk before a shadow is, so a shadow never
+/// knows of a line that does not exist, unless somebody cut the file: then the shadows go back to the totals of the last
+/// lines that are left, and what was cut off is written again.
+///
+/// One thread has it. A failed write changes nothing but the time at which the same is tried again.
+public final class Ledger<Table: UsageTable> {
+    let table: Table
+    let journal: Journal
+    /// The names and numbers of this opening.
+    let node: UInt32
+    let epoch: UInt64
+    var sequence: UInt64 = 0
+    /// End of the last interval that was turned into lines.
+    var closed: UInt64
+    /// Intervals that could not be written and end with their hour: they may not be mixed with what comes after.
+    private var waiting: [Batch] = []
+    /// Shadows as the waiting lines leave them, by slot.
+    private var ahead: [Int: Shadow] = [:]
+    private var lastCheckpoint: UInt64
+    /// Requests that were admitted and are not in the ledger, as of the last try: zero when it succeeded.
+    public private(set) var unwritten: UInt64 = 0
+
+    /// Lines of one interval, and where they leave the shadows.
+    struct Batch {
+        var day: UInt64
+        var from: UInt64
+        var to: UInt64
+        var lines: [UInt8] = []
+        var moves: [(slot: Table.Slot, shadow: Shadow)] = []
+        var admitted: UInt64 = 0
+        /// The sequence number of its last line.
+        var after: UInt64
+        /// Place of its first line.
+        var firstPlace: UInt64 = 0
+    }
+
+    /// What one closing did.
+    public struct Closing: Sendable, Equatable {
+        public var lines = 0
+        public var bytes = 0
+        /// What was cut off a file that had to be opened.
+        public var cut: Journal.Cut?
+        /// The clock went back by so many nanoseconds, too far to wait for.
+        public var clockWentBack: UInt64?
+        /// The lines are written, but after a power cut more of them would have to be read again.
+        public var checkpointFault: StorageFault?
+        public init() {}
+    }
+
+    /// Bytes of lines that may wait for a disk, beside the counters themselves.
+    private static var waitingMax: Int { 64 << 20 }
+    private static var checkpointPeriod: UInt64 { 60 * Timestamp.second }
+    /// An hour that ended so recently is the interval's end: timers are never exact.
+    private static var lateness: UInt64 { 2 * Timestamp.second }
+
+    init(table: Table, journal: Journal, node: UInt32, epoch: UInt64, closed: UInt64) {
+        (self.table, self.journal, self.node, self.epoch, self.closed) = (table, journal, node, epoch, closed)
+        lastCheckpoint = closed
+    }
+
+    // MARK: Closing an interval
+
+    /// Writes what was used since the last time. After an error nothing of it is lost: the next call writes it.
+    @discardableResult
+    public func close(at now: UInt64) throws(StorageFault) -> Closing {
+        var closing = Closing()
+        LedgerState.tried.store(now, in: table)
+        let end = end(at: now, &closing)
+        let batch = prepare(to: end)
+        while let first = waiting.first {
+            do throws(StorageFault) {
+                try write(first, &closing)
+            } catch {
+                hold(batch)
+                throw error
+            }
+            waiting.removeFirst()
+        }
+        if !batch.moves.isEmpty {
+            do throws(StorageFault) {
+                try write(batch, &closing)
+            } catch {
+                hold(batch)
+                throw error
+            }
+        }
+        closed = end
+        LedgerState.closed.store(end, in: table)
+        ahead = [:]
+        unwritten = 0
+        if closed >= lastCheckpoint + Self.checkpointPeriod { closing.checkpointFault = checkpoint() }
+        return closing
+    }
+
+    /// The end of the interval: now, or the hour that has just ended; never before the last one's.
+    private func end(at now: UInt64, _ closing: inout Closing) -> UInt64 {
+        let now = now - now % 1_000_000
+        if now + Timestamp.hour < closed {
+            // It was wrong for long: going on from it would put everything into that moment.
+            closing.clockWentBack = closed - now
+            // What was added up stays as it is.
+            closed = max(now, (try? endOfRollups()) ?? closed)
+        }
+        let end = max(now, closed)
+        let hour = end - end % Timestamp.hour
+        return hour > closed && end - hour < Self.lateness ? hour : end
+    }
+
+    private func endOfRollups() throws(StorageFault) -> UInt64 {
+        try LedgerFolder(journal.folder, files: journal.files).list().reduce(0) { end, file in
+            file.level == nil ? end : max(end, file.span.upperBound)
+        }
+    }
+
+    /// Everything that began before it is in the files.
+    public var written: UInt64 { waiting.first?.from ?? closed }
+
+    private func prepare(to end: UInt64) -> Batch {
+        var batch = Batch(
+            day: closed - closed % Timestamp.day, from: closed, to: end, after: sequence)
+        table.forEachAccount { slot in
+            // Before its counters: what is not in flight now has been counted.
+            let isOver = table.isRetired(slot) && table.inFlight(of: slot) == 0
+            let counters = table.counters(of: slot)
+            var shadow = Shadow(table, slot)
+            let index = table.index(of: slot)
+            if let ahead = ahead[index] { shadow = ahead }
+            if counters == shadow.counters {
+                if isOver, waiting.isEmpty { table.release(slot) }
+                return
+            }
+            batch.after += 1
+            let id = RecordID(node: node, epoch: epoch, sequence: batch.after)
+            let usage = Usage(from: shadow.counters, to: counters)
+            UsageRecord(
+                id: id, account: table.account(of: slot), from: batch.from, to: end, usage: usage,
+                inFlight: table.inFlight(of: slot), totals: counters
+            ).write(to: &batch.lines)
+            if batch.moves.isEmpty { batch.firstPlace = id.place }
+            shadow.counters = counters
+            shadow.last = id.place
+            if shadow.first == 0 { shadow.first = id.place }
+            batch.moves.append((slot, shadow))
+            batch.admitted &+= usage.admitted
+        }
+        return batch
+    }
+
+    private func write(_ batch: Batch, _ closing: inout Closing) throws(StorageFault) {
+        let name = LedgerFile(day: batch.day).path
+        let isThere = try journal.contains(name)
+        if !isThere || LedgerState.fileDay.value(in: table) != batch.day {
+            LedgerState.fileFirst.store(batch.firstPlace, in: table)
+            LedgerState.fileDay.store(batch.day, in: table)
+        }
+        if let cut = try journal.append(batch.lines, to: name) { closing.cut = cut }
+        // More may be numbered already, and wait.
+        sequence = max(sequence, batch.after)
+        for (slot, shadow) in batch.moves { shadow.store(in: table, slot) }
+        LedgerState.closed.store(batch.to, in: table)
+        LedgerState.noted.store(RecordID(node: node, epoch: epoch, sequence: batch.after).place, in: table)
+        closing.lines += batch.moves.count
+        closing.bytes += batch.lines.count
+    }
+
+    /// After a failure: what ends with an hour is kept as it is, anything else is made anew with what comes.
+    private func hold(_ batch: Batch) {
+        unwritten = batch.admitted &+ waiting.reduce(0) { $0 &+ $1.admitted }
+        guard batch.to % Timestamp.hour == 0, batch.to > batch.from, !batch.moves.isEmpty,
+            waiting.reduce(batch.lines.count, { $0 + $1.lines.count }) < Self.waitingMax
+        else { return }
+        for (slot, shadow) in batch.moves { ahead[table.index(of: slot)] = shadow }
+        waiting.append(batch)
+        sequence = batch.after
+        closed = batch.to
+    }
+
+    /// Makes sure that a power cut finds shadows no older than this.
+    private func checkpoint() -> StorageFault? {
+        lastCheckpoint = closed
+        let noted = LedgerState.noted.value(in: table)
+        do throws(StorageFault) {
+            try table.sync()
+        } catch {
+            return error
+        }
+        LedgerState.checkpoint.store(noted, in: table)
+        return nil
+    }
+}

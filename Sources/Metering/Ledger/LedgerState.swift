@@ -1,0 +1,23 @@
+/// What the ledger remembers of itself, in the table's header.
+enum LedgerState: Int {
+    /// Drawn at random when the table was made; bit 32 says that it was.
+    case node
+    /// Of the last opening of the ledger.
+    case epoch
+    /// All lines up to this place are in the shadows of their slots.
+    case noted
+    /// The same, of shadows that are on the disk: what a power cut leaves.
+    case checkpoint
+    /// The boot in which `noted` was written.
+    case boot
+    /// End of the last interval that is in the ledger.
+    case closed
+    /// When the ledger last tried.
+    case tried
+    /// Place of the first line of the file that was last written to, and the day of that file.
+    case fileFirst
+    case fileDay
+
+    func value(in table: some UsageTable) -> UInt64 { table.headerWord(rawValue) }
+    func store(_ value: UInt64, in table: some UsageTable) { table.setHeaderWord(rawValue, to: value) }
+}

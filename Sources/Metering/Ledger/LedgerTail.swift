@@ -1,0 +1,52 @@
+import Storage
+
+/// The last lines of a ledger, read from its end.
+struct LedgerTail {
+    let node: UInt32
+    /// The last line of each account behind a place.
+    private(set) var lines: [Account: UsageRecord] = [:]
+    /// How many lines stand behind that place.
+    private(set) var count = 0
+    /// Place of the very last line; zero without one.
+    private(set) var last: UInt64 = 0
+    /// The latest end of an interval among the last lines of all files.
+    private(set) var closed: UInt64 = 0
+
+    /// Looks at the end of every file: of which one the last line is does not follow from their names when a clock went
+    /// back. Lines of other nodes are another table's.
+    init(_ journal: Journal, node: UInt32, after noted: UInt64) throws(StorageFault) {
+        self.node = node
+        for file in try LedgerFolder(journal.folder, files: journal.files).list() {
+            try journal.readBackward(file.path) { line in
+                guard let record = UsageRecord(line), record.id.node == node else { return true }
+                last = max(last, record.id.place)
+                closed = max(closed, record.to)
+                // Sums tell what the last record was; what is behind the noted place is never in them.
+                guard file.level == nil, record.id.place > noted else { return false }
+                count += 1
+                if let other = lines[record.account], other.id.place > record.id.place { return true }
+                lines[record.account] = record
+                return true
+            }
+        }
+    }
+
+    /// The last line of each of these accounts, wherever it stands; the newest file is read first.
+    static func lastLines(
+        of accounts: Set<Account>, in journal: Journal, node: UInt32
+    ) throws(StorageFault) -> [Account: UsageRecord] {
+        var wanted = accounts
+        var found: [Account: UsageRecord] = [:]
+        let folder = LedgerFolder(journal.folder, files: journal.files)
+        // Of a day's files the finest, and a month only where it has no days left.
+        let files = try LedgerFile.selection(of: folder.list(), for: UsageQuery(by: .hour))
+        for file in files.reversed() where !wanted.isEmpty {
+            try journal.readBackward(file.path) { line in
+                guard let record = UsageRecord(line), record.id.node == node else { return true }
+                if wanted.remove(record.account) != nil { found[record.account] = record }
+                return !wanted.isEmpty
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,15 @@
+import Synchronization
+
+/// What the ledger's thread tells about its work.
+public final class LedgerMetrics: Sendable {
+    let flush = Histogram<RequestScale>()
+    let unflushed = Atomic<UInt64>(0)
+
+    public init() {}
+
+    /// An interval was written to the disk in so many nanoseconds. Only from the ledger's thread.
+    public func flushed(nanoseconds: UInt64) { flush.record(nanoseconds) }
+
+    /// Requests that were admitted and are not in the ledger, although they should be.
+    public func setUnflushed(_ count: UInt64) { unflushed.store(count, ordering: .relaxed) }
+}

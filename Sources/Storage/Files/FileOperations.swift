@@ -1,0 +1,194 @@
+import Glibc
+
+/// What the kernel is asked to do with files. The real one is `DiskFiles`; a test stands in between and fails what it
+/// wants to fail.
+public protocol FileOperations: Sendable {
+    /// For reading, or for reading and writing, then made with mode 0600 where it is missing. A descriptor.
+    func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32
+    func close(_ descriptor: Int32)
+    /// Fewer bytes than `room` only at the end of the file.
+    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault) -> Int
+    /// How many were written: at least one.
+    func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int
+    /// Returns when what was written is on the disk.
+    func sync(_ descriptor: Int32) throws(StorageFault)
+    func truncate(_ descriptor: Int32, to size: Int) throws(StorageFault)
+    func status(_ descriptor: Int32) throws(StorageFault) -> FileStatus
+    /// Nil where there is no such file.
+    func status(path: String) throws(StorageFault) -> FileStatus?
+    /// Names in a folder, ascending.
+    func list(_ folder: String) throws(StorageFault) -> [String]
+    /// With mode 0700; no error where it exists.
+    func makeFolder(_ folder: String) throws(StorageFault)
+    /// Returns when the names in the folder are on the disk.
+    func syncFolder(_ folder: String) throws(StorageFault)
+    func rename(_ path: String, to new: String) throws(StorageFault)
+    /// No error where it is missing.
+    func remove(_ path: String) throws(StorageFault)
+    /// Whether this process alone has the file from now on, until it closes it.
+    func lock(_ descriptor: Int32) throws(StorageFault) -> Bool
+}
+
+extension FileOperations {
+    /// Into a part of an array.
+    func read(_ descriptor: Int32, into room: inout [UInt8], _ part: Range<Int>, at offset: Int) throws(StorageFault)
+        -> Int
+    {
+        // `rethrows` knows no typed errors yet.
+        try room.withUnsafeMutableBytes { room in
+            Result { () throws(StorageFault) in
+                try read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: room[part]), at: offset)
+            }
+        }.get()
+    }
+
+    /// What follows the first `start` bytes of an array.
+    func write(_ descriptor: Int32, _ bytes: [UInt8], from start: Int, at offset: Int) throws(StorageFault) -> Int {
+        try bytes.withUnsafeBytes { bytes in
+            Result { () throws(StorageFault) in
+                try write(descriptor, UnsafeRawBufferPointer(rebasing: bytes[start...]), at: offset)
+            }
+        }.get()
+    }
+}
+
+extension FileOperations {
+    /// The whole of an array.
+    public func write(_ descriptor: Int32, all bytes: [UInt8], at offset: Int) throws(StorageFault) {
+        var done = 0
+        while done < bytes.count { done += try write(descriptor, bytes, from: done, at: offset + done) }
+    }
+}
+
+/// Which file it is, and how long.
+public struct FileStatus: Sendable, Equatable {
+    public var size: Int
+    public var device: UInt64
+    public var inode: UInt64
+    public init(size: Int, device: UInt64, inode: UInt64) {
+        (self.size, self.device, self.inode) = (size, device, inode)
+    }
+
+    public func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
+}
+
+/// The files of this machine.
+public struct DiskFiles: FileOperations {
+    public init() {}
+
+    public func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
+        let flags = (writing ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC
+        let descriptor = Glibc.open(path, flags, 0o600)
+        guard descriptor >= 0 else { throw .system("can't open", path: path, code: errno) }
+        return descriptor
+    }
+
+    public func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+
+    public func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault)
+        -> Int
+    {
+        var done = 0
+        while done < room.count {
+            let count = pread(descriptor, room.baseAddress! + done, room.count - done, offset + done)
+            if count == 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw .system("can't read", path: Self.name(descriptor), code: errno)
+            }
+            done += count
+        }
+        return done
+    }
+
+    public func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int
+    {
+        while true {
+            let count = pwrite(descriptor, bytes.baseAddress, bytes.count, offset)
+            if count > 0 { return count }
+            if count < 0, errno == EINTR { continue }
+            throw .system("can't write", path: Self.name(descriptor), code: count == 0 ? ENOSPC : errno)
+        }
+    }
+
+    public func sync(_ descriptor: Int32) throws(StorageFault) {
+        guard fdatasync(descriptor) == 0 else { throw .system("can't sync", path: Self.name(descriptor), code: errno) }
+    }
+
+    public func truncate(_ descriptor: Int32, to size: Int) throws(StorageFault) {
+        while ftruncate(descriptor, size) != 0 {
+            if errno != EINTR { throw .system("can't truncate", path: Self.name(descriptor), code: errno) }
+        }
+    }
+
+    public func status(_ descriptor: Int32) throws(StorageFault) -> FileStatus {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw .system("can't look at", path: Self.name(descriptor), code: errno)
+        }
+        return FileStatus(status)
+    }
+
+    public func status(path: String) throws(StorageFault) -> FileStatus? {
+        var status = stat()
+        if stat(path, &status) == 0 { return FileStatus(status) }
+        if errno == ENOENT { return nil }
+        throw .system("can't look at", path: path, code: errno)
+    }
+
+    public func list(_ folder: String) throws(StorageFault) -> [String] {
+        guard let stream = opendir(folder) else { throw .system("can't read", path: folder, code: errno) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { room in
+                String(decoding: room.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    public func makeFolder(_ folder: String) throws(StorageFault) {
+        if mkdir(folder, 0o700) != 0, errno != EEXIST {
+            throw .system("can't make the folder", path: folder, code: errno)
+        }
+    }
+
+    public func syncFolder(_ folder: String) throws(StorageFault) {
+        let descriptor = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system("can't open", path: folder, code: errno) }
+        defer { Glibc.close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw .system("can't sync", path: folder, code: errno) }
+    }
+
+    public func rename(_ path: String, to new: String) throws(StorageFault) {
+        guard Glibc.rename(path, new) == 0 else { throw .system("can't rename", path: path, code: errno) }
+    }
+
+    public func remove(_ path: String) throws(StorageFault) {
+        if unlink(path) != 0, errno != ENOENT { throw .system("can't remove", path: path, code: errno) }
+    }
+
+    public func lock(_ descriptor: Int32) throws(StorageFault) -> Bool {
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            if errno == EWOULDBLOCK { return false }
+            if errno != EINTR { throw .system("can't lock", path: Self.name(descriptor), code: errno) }
+        }
+        return true
+    }
+
+    /// The path behind a descriptor, for messages only.
+    private static func name(_ descriptor: Int32) -> String {
+        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { room in
+            let count = readlink("/proc/self/fd/\(descriptor)", room.baseAddress!, room.count)
+            return count > 0 ? String(decoding: room[..<count], as: UTF8.self) : "a file"
+        }
+    }
+}
+
+extension FileStatus {
+    fileprivate init(_ status: stat) {
+        self.init(size: Int(status.st_size), device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+}
