@@ -9,6 +9,7 @@ extension MetricsRegistry {
             reader.collect(from: self)
             var text = TextWriter(format)
             writeTenants(reader, &text)
+            writeQuotas(reader, state, &text)
             writeUpstreams(reader, state, &text)
             writeWorkers(reader, &text)
             writeLedger(&text)
@@ -54,6 +55,28 @@ extension MetricsRegistry {
                 text.label("reason", reason.name)
                 text.value(count)
             }
+        }
+    }
+
+    private func writeQuotas(_ reader: borrowing MetricsReader, _ state: ProcessState, _ text: inout TextWriter) {
+        var readings: [(labels: Labels, reading: QuotaReading)] = []
+        for tenant in reader.named {
+            guard let id = tenant.members.first?.tenant else { continue }
+            for reading in state.quotas(id) {
+                var labels = tenant.labels
+                labels.add("policy", reading.policy)
+                readings.append((labels, reading))
+            }
+        }
+        text.family("gateway_quota_limit", .gauge, "What a limit allows: a bucket's burst, a quota, requests at once.")
+        for (labels, reading) in readings {
+            text.sample(labels)
+            text.value(reading.limit)
+        }
+        text.family("gateway_quota_used", .gauge, "What of it is used at present.")
+        for (labels, reading) in readings {
+            text.sample(labels)
+            text.value(reading.used)
         }
     }
 

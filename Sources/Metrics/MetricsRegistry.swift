@@ -83,6 +83,11 @@ public final class MetricsRegistry: Sendable {
         }
     }
 
+    /// Gives what limits stand at, to be asked at each rendering for the tenants that have a name.
+    public func setQuotas(_ read: @escaping @Sendable (_ tenant: String) -> [QuotaReading]) {
+        state.withLock { $0.quotas = read }
+    }
+
     public func setReady(_ ready: Bool) { state.withLock { $0.ready = ready } }
 
     /// What the health checks, or the lack of failures, say about a server.
@@ -100,6 +105,14 @@ public final class MetricsRegistry: Sendable {
     public func setTenantBudget(_ budget: Int) { reader.withLock { $0.tenantBudget = budget } }
 }
 
+/// How one limit of a tenant stands.
+public struct QuotaReading: Sendable {
+    public var policy: String
+    public var limit: UInt64
+    public var used: UInt64
+    public init(policy: String, limit: UInt64, used: UInt64) { (self.policy, self.limit, self.used) = (policy, limit, used) }
+}
+
 /// What belongs to the process as a whole, set by the control thread.
 struct ProcessState {
     var ready = false
@@ -111,6 +124,7 @@ struct ProcessState {
     var health: [ServerMetrics.Key: Bool] = [:]
     /// By issuer, of those whose keys come from a URL.
     var keySets: [String: KeySetState] = [:]
+    var quotas: @Sendable (_ tenant: String) -> [QuotaReading] = { _ in [] }
 
     init(loaded wall: UInt64) { lastSuccess = wall }
 }

@@ -1,4 +1,3 @@
-import Base
 import Configuration
 import Crypto
 import Foundation
@@ -55,17 +54,24 @@ struct Benchmarks {
         func verify(_ token: [UInt8]) {
             token.withUnsafeBytes { if case .valid = verifier.verify($0, in: directory, now: now) { good += 1 } }
         }
-        let began = Clock.monotonic()
+        let began = cpu()
         for token in tokens { verify(token) }
-        print("an ES256 token, verified: \((Clock.monotonic() - began) / UInt64(tokens.count)) ns (\(good) of \(tokens.count))")
+        print("an ES256 token, verified: \((cpu() - began) / UInt64(tokens.count)) ns (\(good) of \(tokens.count))")
         let time = nanoseconds(300_000) { turn in verify(tokens[turn % 1000]) }
         print("a token of \(tokens[0].count) bytes, remembered: \(time) ns")
     }
 
     private func nanoseconds(_ turns: Int, _ body: (Int) -> Void) -> UInt64 {
-        let began = Clock.monotonic()
+        let began = cpu()
         for turn in 0..<turns { body(turn) }
-        return (Clock.monotonic() - began) / UInt64(turns)
+        return (cpu() - began) / UInt64(turns)
+    }
+
+    /// Nanoseconds of processor time of this thread: what else runs on the machine does not count.
+    private func cpu() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
     private func resident() -> Int {

@@ -85,6 +85,14 @@ public enum Command {
                 """,
             run: { try InvoiceCommand.run($0) }),
         Row(
+            name: "status", usage: "gateway status [-c FILE]", summary: "the running gateway: listeners, tenants, limits",
+            details: """
+                Asks the running gateway, found through the `admin` and `state` directives of FILE, and prints its
+                listeners and its tenants: requests and refusals a second (measured over one), refusals since the
+                start, requests in flight, the 99th percentile of their duration, and what is left of each limit.
+                """,
+            run: { try StatusCommand.run($0) }),
+        Row(
             name: "directives", usage: "gateway directives [NAME]", summary: "explain the directives of gateway.conf",
             details: "Prints what may stand in gateway.conf and where; with NAME, all about that directive.",
             run: { try DirectivesCommand.run($0) }),

@@ -39,6 +39,7 @@ public final class Gateway {
     private let meters: MeterTable
     private let ledger: LedgerKeeper
     private let usage: UsageReader
+    private var quotaReports: QuotaReports
     private let resolver = Resolver()
     private let logWriter = AccessLogWriter()
     private let certificates: CertificateCache
@@ -94,6 +95,7 @@ public final class Gateway {
             meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
         usage = UsageReader(folder: ledgerPath)
         servers = ServerRegistry()
+        quotaReports = QuotaReports(settings.hot.tenants, quotas)
         snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
@@ -105,6 +107,14 @@ public final class Gateway {
         try openAdmin(settings.hot.admin)
         ledger.start()
         startWorkers(sockets)
+        showQuotas()
+    }
+
+    private func showQuotas() {
+        let reports = quotaReports
+        registry.setQuotas { id in
+            reports.limits(of: id).map { QuotaReading(policy: $0.policy, limit: $0.limit, used: $0.used) }
+        }
     }
 
     /// Each connection is two descriptors; the soft limit of most systems is for interactive programs.
@@ -296,6 +306,8 @@ public final class Gateway {
             return reject(["\(error)"])
         }
         settings = next
+        quotaReports = QuotaReports(next.hot.tenants, quotas)
+        showQuotas()
         snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
         tenantIDs = next.hot.tenants.map(\.id).sorted()
         registry.setTenantBudget(next.hot.metricsTenants)
@@ -367,7 +379,7 @@ public final class Gateway {
             tenants: { [unowned self] in tenantIDs },
             tenant: { [unowned self] id, json in
                 guard let tenant = snapshot.directory.tenant(id: id) else { return false }
-                TenantReport(tenant, snapshot).write(to: &json)
+                TenantReport(tenant, snapshot, quotaReports).write(to: &json)
                 return true
             },
             reload: { [unowned self] done in startReload(done) },
