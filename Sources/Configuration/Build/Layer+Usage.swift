@@ -17,7 +17,7 @@ struct UsageLayer {
     /// False where `item` is about something else.
     mutating func take(_ item: Checked) -> Bool {
         let isShadow = item.option("mode") == .text("shadow")
-        switch (item.id, item.values[0]) {
+        switch (item.id, item.values.first) {
         case (.rate, .amount(let count, let unit)):
             rates.append(Self.rate(count, unit, burst: item.option("burst"), isShadow))
         case (.quota, .amount(let count, let unit)): quotas.append(Self.quota(count, unit, isShadow))
