@@ -5,7 +5,7 @@ extension Builder {
     func prices(of items: [Checked]) -> PriceSettings {
         var prices = PriceSettings()
         for item in items {
-            switch (item.id, item.values[0]) {
+            switch (item.id, item.values.first) {
             case (.currency, .text(let code)): prices.currency = code
             case (.price, _):
                 guard let line = priceLine(item) else { continue }
