@@ -31,7 +31,16 @@ final class ClientConnection: Transport {
     /// `inbound` holds bytes past the last request that were not looked at yet.
     private var hasNewInbound = false
     /// The tenant that the TLS server name names; nil without TLS or when nobody has that name.
-    private(set) var namedTenant: String?
+    var namedTenant: String? {
+        // Whose name it is may change with a reload, on open connections as well.
+        if namedAt != worker.generation, let name = tls?.serverName {
+            namedAt = worker.generation
+            named = name.isEmpty ? nil : worker.snapshot.directory.tenant(host: name)?.id
+        }
+        return named
+    }
+    private var named: String?
+    private var namedAt = -1
     /// What the client presented in its TLS handshake.
     private(set) var certificate: ClientCertificate?
     /// Of the last request: a reload that removes it closes the connection.
@@ -150,7 +159,6 @@ final class ClientConnection: Transport {
 
     private func handshakeDone(_ tls: TLSSession) {
         worker.metrics.handshake(tls.isVersion13 ? .v1_3 : .v1_2, resumed: tls.isResumed, .success)
-        if !tls.serverName.isEmpty { namedTenant = worker.snapshot.directory.tenant(host: tls.serverName)?.id }
         certificate = tls.clientCertificate
         phase = .head
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)

@@ -37,6 +37,8 @@ public final class Worker {
     private let resolver: Resolver
     private let mailbox: Mailbox<WorkerMessage>
     private(set) var snapshot: Snapshot
+    /// Counts the configurations that were adopted.
+    private(set) var generation = 0
     private(set) var limits: LimitSettings
     private(set) var isDraining = false
     private var whenDrained: (@Sendable () -> Void)?
@@ -146,6 +148,7 @@ public final class Worker {
     private func adopt(_ next: Snapshot, _ sockets: [Endpoint: Int32]) {
         let previous = snapshot
         snapshot = next
+        generation += 1
         limits = next.settings.limits
         if previous.settings.limits.maxHeaders != limits.maxHeaders { requestHead = RequestHead(maxFields: limits.maxHeaders) }
         requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
