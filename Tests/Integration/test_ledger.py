@@ -232,6 +232,26 @@ class Ledger(Case):
         row = self.usage(gateway)[0]
         self.assertEqual((row["admitted"], row["settled"]), (load.count, load.count))
 
+    def test_a_named_key_has_lines_of_its_own(self):
+        upstream = self.upstream(answer(text("ok")))
+        made = self.command("key", "create", "acme", "--name", "ci").stdout
+        key, line = re.search(r"gw_\w+", made).group(), re.search(r"key sha256:.*;", made).group()
+        gateway = self.simple(upstream, top=FAST, tenant="", start=False)
+        gateway.write(
+            FAST + "upstream app { server 127.0.0.1:$app; }\n"
+            "tenant acme { host acme.test; authenticate api_key; upstream app; " + line + " }\n"
+        )
+        gateway.start()
+        for _ in range(3):
+            self.assertEqual(self.get(gateway, fields=[("X-API-Key", key)]).status, 200)
+        self.assertEqual(self.get(gateway).status, 401)
+        gateway.stop()
+        by_key = [record for record in records(gateway) if "key" in record]
+        self.assertEqual({record["key"] for record in by_key}, {"ci"})
+        self.assertEqual(sum(record["admitted"] for record in by_key), 3)
+        self.assertEqual(self.admitted(gateway), 3, "a key's lines are a part of its tenant's, not added to them")
+        self.assertNotIn(key, json.dumps(records(gateway)))
+
     def test_a_removed_tenant_keeps_its_usage(self):
         gateway = self.simple(self.upstream(), top=FAST)
         self.get(gateway)

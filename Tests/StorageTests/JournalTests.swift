@@ -102,7 +102,9 @@ import Testing
                 } catch {}
                 let journal = try Journal(folder: folder)
                 try journal.append(line(100), to: "b.jsonl")
-                let found = try ["a.jsonl", "b.jsonl"].filter(journal.contains).flatMap { try numbers(journal.path($0)) }
+                let found = try ["a.jsonl", "b.jsonl"].filter(journal.contains).flatMap {
+                    try numbers(journal.path($0))
+                }
                 #expect(found.starts(with: counted))
                 #expect(found.dropFirst(counted.count).dropLast().count <= 1)
                 #expect(found.last == 100)

@@ -25,15 +25,20 @@ class Response(wire.Message):
 
 
 class RawClient:
-    """One connection. `tls` is an ssl.SSLContext; `sni` the name it asks for (None sends none)."""
+    """One connection. `tls` is an ssl.SSLContext; `sni` the name it asks for (None sends none); `source` the address
+    that it comes from."""
 
-    def __init__(self, port, tls=None, sni=None, session=None, host="127.0.0.1", timeout=10, receive_buffer=None):
+    def __init__(
+        self, port, tls=None, sni=None, session=None, host="127.0.0.1", timeout=10, receive_buffer=None, source=None
+    ):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
         try:
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect((host, port))
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls:

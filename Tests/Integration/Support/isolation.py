@@ -1,0 +1,242 @@
+"""The isolation matrix: what can carry a tenant's identity, requests that carry two of them, and what the contract says."""
+
+from dataclasses import dataclass, field
+
+SHARED = "api.test"
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """`knows` is false for one that the gateway was never told of."""
+
+    id: str
+    host: str
+    key: str = field(repr=False)
+    token: str = field(repr=False)
+    certificate: tuple = field(repr=False)
+    wants_certificate: bool
+    knows: bool = True
+
+    namespace = property(lambda self: "ns-" + self.id)
+
+
+@dataclass
+class Plan:
+    """A request with its connection, and what went over that connection before."""
+
+    hosts: list = field(default_factory=list)
+    keys: list = field(default_factory=list)
+    tokens: list = field(default_factory=list)
+    fields: list = field(default_factory=list)
+    sni: Tenant = None
+    certificate: Tenant = None
+    session: Tenant = None
+    version: str = ""
+    prior: list = field(default_factory=list)
+    pipelined: bool = False
+    tunnel: Tenant = None
+    asks_upgrade: bool = False
+    trusted: bool = False
+    absolute: bool = False
+
+    def complete(self, tenant):
+        """Adds what this tenant's own request would carry too, where there is room for it."""
+        if not self.hosts:
+            self.hosts.append((tenant.host, tenant))
+        if tenant not in self.keys + self.tokens and len(self.keys) + bool(self.tokens) < 2:
+            self.keys.append(tenant)
+        if tenant.wants_certificate and not self.certificate:
+            self.certificate = tenant
+        if self.session and not self.sni:
+            self.sni = tenant
+
+    @property
+    def host(self):
+        return self.hosts[0][0] if self.hosts else SHARED
+
+    def text(self, upgrade=False):
+        """The request as it is sent."""
+        hosts = [name for name, _ in self.hosts] or [SHARED]
+        target, names = "/", hosts
+        if self.absolute and len(hosts) > 1:
+            target, names = f"http://{hosts[0]}/", hosts[1:]
+        lines = [f"GET {target} HTTP/1.1", *(f"Host: {name}" for name in names)]
+        if self.keys:
+            lines.append("X-API-Key: " + self.keys[0].key)
+        lines += ["Authorization: Bearer " + tenant.key for tenant in self.keys[1:]]
+        lines += ["Authorization: Bearer " + tenant.token for tenant in self.tokens]
+        lines += [f"{name}: {value}" for name, value in self.fields]
+        if upgrade or self.asks_upgrade:
+            lines += ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+            lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+
+    def named(self, certificate):
+        """Every tenant that this request names, its connection included."""
+        owners = [owner for _, owner in self.hosts if owner] + self.keys + self.tokens + [self.sni, certificate]
+        return {tenant.id for tenant in owners if tenant and tenant.knows}
+
+
+def own(tenant):
+    """A tenant's ordinary request."""
+    return Plan(hosts=[(tenant.host, tenant)], keys=[tenant])
+
+
+@dataclass
+class Verdict:
+    """`kinds` are the problem types that are right; a tenant is there when the request is to be forwarded."""
+
+    status: int
+    kinds: tuple = ()
+    tenant: Tenant = None
+
+
+def judge(plan, sni, certificate):
+    """The contract: all identities that a request carries must name the same tenant, and it must show a credential."""
+    if len({name for name, _ in plan.hosts}) > 1:
+        return Verdict(400, ("bad-request",))
+    server = sni if sni and sni.knows else None
+    owner = plan.hosts[0][1] if plan.hosts else None
+    if owner and (not owner.knows or server and server is not owner):
+        return Verdict(421, ("misdirected",))
+    if len(plan.keys[1:]) + len(plan.tokens) > 1:
+        return Verdict(400, ("bad-request",))
+    named = [tenant for tenant in [owner, server, *plan.keys, *plan.tokens, certificate] if tenant and tenant.knows]
+    if any(tenant is not named[0] for tenant in named):
+        return Verdict(403, ("tenant-mismatch",))
+    wrong = [tenant for tenant in plan.keys + plan.tokens if not tenant.knows]
+    proven = [tenant for tenant in plan.keys + plan.tokens if tenant.knows]
+    kinds = []
+    if wrong or certificate and not certificate.knows and owner and owner.wants_certificate:
+        kinds.append("credentials-invalid")
+    if not proven or named[0].wants_certificate and not certificate:
+        kinds.append("credentials-required")
+    elif named[0].wants_certificate and not certificate.knows:
+        kinds.append("credentials-invalid")
+    return Verdict(401, tuple(kinds)) if kinds else Verdict(200, (), named[0])
+
+
+# --- the carriers
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """`kind`: "identity" names a tenant; "past" is what a connection has served before; "hearsay" names nobody."""
+
+    name: str
+    short: str
+    kind: str
+    apply: callable = field(repr=False, compare=False)
+
+
+def _add(items, item):
+    if item not in items:
+        items.append(item)
+
+
+def _host(prefix):
+    return lambda plan, tenant: _add(plan.hosts, (prefix + tenant.host, tenant))
+
+
+def _shared(plan, tenant):
+    _add(plan.hosts, (SHARED, None))
+    _add(plan.keys, tenant)
+
+
+def _key(plan, tenant):
+    _add(plan.keys, tenant)
+
+
+def _token(plan, tenant):
+    _add(plan.tokens, tenant)
+
+
+def _set(**values):
+    """Each value is a function of the tenant."""
+
+    def apply(plan, tenant):
+        for name, value in values.items():
+            setattr(plan, name, value(tenant))
+
+    return apply
+
+
+def _prior(pipelined):
+    def apply(plan, tenant):
+        _add(plan.prior, tenant)
+        plan.pipelined = plan.pipelined or pipelined
+
+    return apply
+
+
+FORWARDING = ("X-Forwarded-Host", "X-Original-Host", "X-Host", "X-Forwarded-Server")
+
+
+def _proxied(plan, tenant):
+    plan.trusted = True
+    plan.fields += [(name, tenant.host) for name in FORWARDING]
+    plan.fields += [("Forwarded", f"for=203.0.113.9;host={tenant.host};proto=https"), ("X-Forwarded-Proto", "https")]
+
+
+def _spoofed(plan, tenant):
+    plan.fields += [("X-Tenant-Id", tenant.id), ("X_Tenant_Id", tenant.id), ("x-tenant-namespace", tenant.namespace)]
+    plan.fields += [("X-Tenant-Plan", tenant.id), ("X-Tenant-Features", tenant.id), ("X-Tenant-Anything", tenant.id)]
+
+
+def _tunnel(plan, tenant):
+    plan.tunnel = tenant
+
+
+CARRIERS = (
+    Carrier("exact host", "host", "identity", _host("")),
+    Carrier("wildcard host", "wildcard", "identity", _host("deep.")),
+    Carrier("SNI", "SNI", "identity", _set(sni=lambda tenant: tenant)),
+    Carrier("shared host + API key", "shared", "identity", _shared),
+    Carrier("API key", "key", "identity", _key),
+    Carrier("JWT", "JWT", "identity", _token),
+    Carrier("client certificate", "cert", "identity", _set(certificate=lambda tenant: tenant)),
+    Carrier("keep-alive reuse", "reuse", "past", _prior(False)),
+    Carrier("pipelined requests", "pipeline", "past", _prior(True)),
+    Carrier("resumption, TLS 1.2", "1.2", "past", _set(session=lambda tenant: tenant, version=lambda _: "TLSv1_2")),
+    Carrier("resumption, TLS 1.3", "1.3", "past", _set(session=lambda tenant: tenant, version=lambda _: "TLSv1_3")),
+    Carrier("upgraded connection", "upgrade", "past", _tunnel),
+    Carrier("trusted proxy's headers", "proxy", "hearsay", _proxied),
+    Carrier("spoofed X-Tenant-*", "spoof", "hearsay", _spoofed),
+)
+
+
+def meaningless(row, column):
+    """Why no connection can carry these two of different tenants; None when one can."""
+    names = {row.short, column.short}
+    if names == {"SNI"}:
+        return "a ClientHello has one server name"
+    if names == {"cert"}:
+        return "a handshake shows one client certificate"
+    if names <= {"1.2", "1.3"}:
+        return "a connection resumes one session"
+    return None
+
+
+def attempts(row, column, a, b):
+    """[(what it is, plan)]: both carriers alone, then filled up with what else either tenant's own request carries."""
+    made = []
+
+    def add(label, whole, **changes):
+        plan = Plan()
+        row.apply(plan, a)
+        column.apply(plan, b)
+        for name, value in changes.items():
+            setattr(plan, name, value)
+        if whole:
+            plan.complete(whole)
+        if plan not in [other for _, other in made]:
+            made.append((label, plan))
+        return plan
+
+    for label, whole in (("alone", None), ("with the row's credentials", a), ("with the column's credentials", b)):
+        plan = add(label, whole)
+        if len(plan.hosts) > 1:
+            add(label + ", one host in the target", whole, absolute=True)
+        if plan.tunnel and whole is plan.tunnel:
+            add("the request for the upgrade carries both", whole, tunnel=None, asks_upgrade=True)
+    return made
