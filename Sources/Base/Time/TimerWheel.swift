@@ -56,8 +56,9 @@ public struct TimerWheel: ~Copyable {
     }
 
     private mutating func link(_ node: Timed) {
-        // Rounded up, so that nothing fires early.
-        let wanted = min((node.deadline &+ (1 << Self.tickShift) &- 1) >> Self.tickShift, tick + UInt64(Self.slots) - 1)
+        // Rounded up, so that nothing fires early. A whole turn ahead would be the slot that is being looked at, from the
+        // tick before: one less.
+        let wanted = min((node.deadline &+ (1 << Self.tickShift) &- 1) >> Self.tickShift, tick + UInt64(Self.slots) - 2)
         let slot = Int(max(wanted, tick) & UInt64(Self.slots - 1))
         node.slot = Int32(slot)
         node.previous = nil

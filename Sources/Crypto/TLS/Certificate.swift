@@ -1,5 +1,6 @@
 import Base
 import COpenSSL
+import Glibc
 
 /// A certificate chain with its key, ready to be presented. Immutable; shared by all listeners and loops.
 public final class Certificate: @unchecked Sendable {
@@ -29,6 +30,9 @@ public final class Certificate: @unchecked Sendable {
             return fault
         }
         ERR_clear_error()
+        for (path, fault) in [(chain, Fault.chain), (key, Fault.key)] where access(path, R_OK) != 0 {
+            throw fail(fault("can't read \(path): \(String(cString: strerror(errno)))"))
+        }
         guard SSL_CTX_use_certificate_chain_file(context, chain) == 1 else {
             throw fail(.chain(OpenSSLError("can't read the certificate chain \(chain)").description))
         }

@@ -1,20 +1,22 @@
-"""The isolation matrix: what can carry a tenant's identity, requests that carry two of them, and what the contract says."""
+"""The isolation matrix: what carries a tenant's identity, requests that carry two of them, and what the contract says."""
 
 from dataclasses import dataclass, field
 
 SHARED = "api.test"
+PUBLIC = "/public/"
 
 
 @dataclass(frozen=True)
 class Tenant:
-    """`knows` is false for one that the gateway was never told of."""
+    """`is_open`: its host is enough. `knows` is false for one that the gateway was never told of."""
 
     id: str
     host: str
     key: str = field(repr=False)
     token: str = field(repr=False)
     certificate: tuple = field(repr=False)
-    wants_certificate: bool
+    wants_certificate: bool = False
+    is_open: bool = False
     knows: bool = True
 
     namespace = property(lambda self: "ns-" + self.id)
@@ -38,12 +40,13 @@ class Plan:
     asks_upgrade: bool = False
     trusted: bool = False
     absolute: bool = False
+    path: str = "/"
 
     def complete(self, tenant):
         """Adds what this tenant's own request would carry too, where there is room for it."""
         if not self.hosts:
             self.hosts.append((tenant.host, tenant))
-        if tenant not in self.keys + self.tokens and len(self.keys) + bool(self.tokens) < 2:
+        if not tenant.is_open and tenant not in self.keys + self.tokens and len(self.keys) + bool(self.tokens) < 2:
             self.keys.append(tenant)
         if tenant.wants_certificate and not self.certificate:
             self.certificate = tenant
@@ -57,9 +60,9 @@ class Plan:
     def text(self, upgrade=False):
         """The request as it is sent."""
         hosts = [name for name, _ in self.hosts] or [SHARED]
-        target, names = "/", hosts
+        target, names = self.path, hosts
         if self.absolute and len(hosts) > 1:
-            target, names = f"http://{hosts[0]}/", hosts[1:]
+            target, names = f"http://{hosts[0]}{self.path}", hosts[1:]
         lines = [f"GET {target} HTTP/1.1", *(f"Host: {name}" for name in names)]
         if self.keys:
             lines.append("X-API-Key: " + self.keys[0].key)
@@ -79,7 +82,7 @@ class Plan:
 
 def own(tenant):
     """A tenant's ordinary request."""
-    return Plan(hosts=[(tenant.host, tenant)], keys=[tenant])
+    return Plan(hosts=[(tenant.host, tenant)], keys=[] if tenant.is_open else [tenant])
 
 
 @dataclass
@@ -99,6 +102,8 @@ def judge(plan, sni, certificate):
     owner = plan.hosts[0][1] if plan.hosts else None
     if owner and (not owner.knows or server and server is not owner):
         return Verdict(421, ("misdirected",))
+    if owner and owner.is_open and not certificate:
+        return Verdict(200, (), owner)
     if len(plan.keys[1:]) + len(plan.tokens) > 1:
         return Verdict(400, ("bad-request",))
     named = [tenant for tenant in [owner, server, *plan.keys, *plan.tokens, certificate] if tenant and tenant.knows]
@@ -106,6 +111,10 @@ def judge(plan, sni, certificate):
         return Verdict(403, ("tenant-mismatch",))
     wrong = [tenant for tenant in plan.keys + plan.tokens if not tenant.knows]
     proven = [tenant for tenant in plan.keys + plan.tokens if tenant.knows]
+    if plan.path == PUBLIC and (owner or certificate in named and not wrong):
+        # No credential is asked for here; one that names another tenant was refused all the same.
+        if not named[0].wants_certificate or certificate in named:
+            return Verdict(200, (), named[0])
     kinds = []
     if wrong or certificate and not certificate.knows and owner and owner.wants_certificate:
         kinds.append("credentials-invalid")
@@ -218,11 +227,12 @@ def meaningless(row, column):
 
 
 def attempts(row, column, a, b):
-    """[(what it is, plan)]: both carriers alone, then filled up with what else either tenant's own request carries."""
+    """[(what it is, plan)]: both carriers alone, then filled up with what else either tenant's own request carries, where
+    credentials are asked for and where they are not."""
     made = []
 
-    def add(label, whole, **changes):
-        plan = Plan()
+    def add(label, whole, path, **changes):
+        plan = Plan(path=path)
         row.apply(plan, a)
         column.apply(plan, b)
         for name, value in changes.items():
@@ -233,10 +243,11 @@ def attempts(row, column, a, b):
             made.append((label, plan))
         return plan
 
-    for label, whole in (("alone", None), ("with the row's credentials", a), ("with the column's credentials", b)):
-        plan = add(label, whole)
-        if len(plan.hosts) > 1:
-            add(label + ", one host in the target", whole, absolute=True)
-        if plan.tunnel and whole is plan.tunnel:
-            add("the request for the upgrade carries both", whole, tunnel=None, asks_upgrade=True)
+    for path in ("/", PUBLIC):
+        for label, whole in (("alone", None), ("with the row's credentials", a), ("with the column's credentials", b)):
+            plan = add(label, whole, path)
+            if len(plan.hosts) > 1:
+                add(label + ", one host in the target", whole, path, absolute=True)
+            if plan.tunnel and whole is plan.tunnel:
+                add("the request for the upgrade carries both", whole, path, tunnel=None, asks_upgrade=True)
     return made
