@@ -18,13 +18,26 @@ public struct Limit: Sendable {
     public let size: UInt64
 }
 
+/// A level as the request path goes through it: no reference in it, so that nothing is counted up and down on the way.
+/// The `LimitSet` that it is of must be kept by somebody.
+struct Level: Sendable {
+    let meter: Meter
+    nonisolated(unsafe) let limits: UnsafePointer<Limit>
+    let count: Int
+    /// A limit refuses.
+    let hasEnforced: Bool
+}
+
 /// The limits of one level (a tenant, a key or a route) in one configuration, and the slot that they are counted in.
 /// A tenant without limits has one too: it is what counts its requests.
 public final class LimitSet: Sendable {
     public let meter: Meter
     public let usage: UsageSettings
+    let resetDay: Int
     public let kind: MeterKind
     public let limits: [Limit]
+    /// The same, where no array has to be held on to.
+    let level: Level
     /// What each limit is called, for clients, metrics and operators: `rate-second`, `quota-month`, `concurrency`.
     public let names: [String]
     /// A limit refuses.
@@ -41,7 +54,7 @@ public final class LimitSet: Sendable {
     ///   - now: the table's time in ticks.
     ///   - calendar: of the wall clock.
     public init(_ usage: UsageSettings, kind: MeterKind, meter: Meter, now: UInt64, calendar: QuotaCalendar) {
-        (self.usage, self.kind, self.meter) = (usage, kind, meter)
+        (self.usage, self.kind, self.meter, resetDay) = (usage, kind, meter, usage.quotaResetDay)
         var limits: [Limit] = []
         var names: [String] = []
         let prefix = kind == .tenant ? "" : kind == .key ? "key-" : "route-"
@@ -81,9 +94,14 @@ public final class LimitSet: Sendable {
         self.limits = limits
         self.names = names
         hasEnforced = limits.contains { !$0.isShadow }
+        let room = UnsafeMutablePointer<Limit>.allocate(capacity: max(limits.count, 1))
+        room.initialize(from: limits, count: limits.count)
+        level = Level(meter: meter, limits: room, count: limits.count, hasEnforced: hasEnforced)
         labels = names.map { Array("\"\($0)\";r=".utf8) }
         policies = zip(limits, names).map { Array("\"\($1)\";\(Self.policy($0))".utf8) }
     }
+
+    deinit { level.limits.deallocate() }
 
     /// A bucket keeps its cell as long as there is a rate of its name, in whatever order they stand.
     private static func assignBuckets(_ rates: [RateSettings], _ meter: Meter) -> [(RateSettings, Int, String)] {

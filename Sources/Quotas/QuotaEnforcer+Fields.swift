@@ -42,13 +42,13 @@ extension QuotaEnforcer {
         var count = 0
         var closest: (level: Int, number: Int, standing: Standing)?
         for level in 0..<3 {
-            guard let limits = admission.level(level), limits.hasEnforced else { continue }
+            guard let limits = admission.set(level), limits.hasEnforced else { continue }
             for number in limits.limits.indices where !limits.limits[number].isShadow {
                 count += 1
                 let standing = standing(limits.limits[number], of: limits, ticks: ticks)
                 // Compared by the part that is left.
-                if let known = closest,
-                    Double(known.standing.left) * Double(standing.size) <= Double(standing.left) * Double(known.standing.size)
+                if let known = closest?.standing,
+                    Double(known.left) * Double(standing.size) <= Double(standing.left) * Double(known.size)
                 {
                     continue
                 }
@@ -66,7 +66,8 @@ extension QuotaEnforcer {
         }
         out.append("\r\nRateLimit: ")
         if verdict.isAdmitted {
-            write(closest.standing, label: admission.level(closest.level)!.labels[closest.number], hasTime: true, to: &out)
+            let label = admission.set(closest.level)!.labels[closest.number]
+            write(closest.standing, label: label, hasTime: true, to: &out)
         } else {
             writeEach(admission, to: &out) { limits, number, bit, out in
                 // Only what refused says when, or it could say a later time than `Retry-After`.
@@ -92,7 +93,7 @@ extension QuotaEnforcer {
     ) {
         var isFirst = true
         for level in 0..<3 {
-            guard let limits = admission.level(level), limits.hasEnforced else { continue }
+            guard let limits = admission.set(level), limits.hasEnforced else { continue }
             for number in limits.limits.indices where !limits.limits[number].isShadow {
                 if !isFirst { out.append(", ") }
                 isFirst = false
@@ -116,7 +117,7 @@ extension QuotaEnforcer {
         out.append(",\"violated-policies\":[")
         var isFirst = true
         for level in 0..<3 {
-            guard let limits = admission.level(level) else { continue }
+            guard let limits = admission.set(level) else { continue }
             for number in limits.limits.indices where verdict.violated & 1 << UInt32(level * 8 + number) != 0 {
                 out.append(isFirst ? "\"" : ",\"")
                 isFirst = false

@@ -42,7 +42,7 @@ public struct QuotaEnforcer: Sendable {
     ///   - wall: nanoseconds since 1970.
     public mutating func reserve(_ admission: inout Admission, monotonic: UInt64, wall: UInt64) -> Verdict {
         calendar.refresh(seconds: wall / 1_000_000_000)
-        let resetDay = admission.tenant.usage.quotaResetDay
+        let resetDay = admission.resetDay
         let moment = Moment(
             ticks: table.ticks(monotonic: monotonic), hour: calendar.period(.hour, resetDay: 1),
             day: calendar.period(.day, resetDay: 1), month: calendar.period(.month, resetDay: resetDay))
@@ -50,7 +50,7 @@ public struct QuotaEnforcer: Sendable {
         var verdict = Verdict()
         for level in 0..<3 {
             guard let limits = admission.level(level), limits.hasEnforced else { continue }
-            look(at: limits, level, admission.cost, moment, &verdict)
+            look(at: limits, level, admission.cost, moment, resetDay, &verdict)
         }
         if verdict.isAdmitted {
             take(&admission, moment, &verdict)
@@ -71,10 +71,11 @@ public struct QuotaEnforcer: Sendable {
     }
 
     private func look(
-        at limits: LimitSet, _ level: Int, _ cost: UInt64, _ moment: Moment, _ verdict: inout Verdict
+        at limits: Level, _ level: Int, _ cost: UInt64, _ moment: Moment, _ resetDay: Int,
+        _ verdict: inout Verdict
     ) {
         let meter = limits.meter
-        for number in limits.limits.indices {
+        for number in 0..<limits.count {
             let limit = limits.limits[number]
             if limit.isShadow { continue }
             let bit: UInt32 = 1 << UInt32(level * 8 + number)
@@ -84,7 +85,7 @@ public struct QuotaEnforcer: Sendable {
                 if wait > 0 { refuse(&verdict, bit, bucket, wait) }
             case .quota(let window, let period):
                 if !window.allows(cost, in: moment.period(period), word: meter.value(limit.cell)) {
-                    refuse(&verdict, bit, period, limits.usage.quotaResetDay)
+                    refuse(&verdict, bit, period, resetDay)
                 }
             case .concurrency(let most):
                 if meter.inFlight >= most { verdict.refuse(bit, .concurrency, wait: 0, refill: 0) }
@@ -111,7 +112,7 @@ public struct QuotaEnforcer: Sendable {
             let meter = limits.meter
             var overShadow = false
             var most: UInt64?
-            for number in limits.limits.indices {
+            for number in 0..<limits.count {
                 let limit = limits.limits[number]
                 let bit: UInt32 = 1 << UInt32(level * 8 + number)
                 switch limit.kind {
@@ -130,7 +131,7 @@ public struct QuotaEnforcer: Sendable {
                     } else if limit.isShadow {
                         overShadow = true
                     } else {
-                        refuse(&verdict, bit, period, limits.usage.quotaResetDay)
+                        refuse(&verdict, bit, period, admission.resetDay)
                     }
                 case .concurrency(let limitSize):
                     if limit.isShadow { overShadow = overShadow || meter.inFlight >= limitSize } else { most = limitSize }
@@ -138,7 +139,7 @@ public struct QuotaEnforcer: Sendable {
                 if !verdict.isAdmitted { return undo(admission, taken, before: level, moment) }
             }
             guard enter(meter, most) else {
-                verdict.refuse(1 << UInt32(level * 8 + limits.limits.count - 1), .concurrency, wait: 0, refill: 0)
+                verdict.refuse(1 << UInt32(level * 8 + limits.count - 1), .concurrency, wait: 0, refill: 0)
                 return undo(admission, taken, before: level, moment)
             }
             if overShadow { meter.add(1, to: .shadowRefused) }
@@ -161,10 +162,10 @@ public struct QuotaEnforcer: Sendable {
     }
 
     /// - Parameter entered: levels below this one count the request as in flight.
-    private func undo(_ admission: Admission, _ taken: UInt32, before entered: Int, _ moment: Moment) {
+    private func undo(_ admission: borrowing Admission, _ taken: UInt32, before entered: Int, _ moment: Moment) {
         for level in 0..<3 {
             guard let limits = admission.level(level) else { continue }
-            for number in limits.limits.indices where taken & 1 << UInt32(level * 8 + number) != 0 {
+            for number in 0..<limits.count where taken & 1 << UInt32(level * 8 + number) != 0 {
                 let limit = limits.limits[number]
                 switch limit.kind {
                 case .rate(let bucket): bucket.giveBack(admission.cost, to: limit.cell, of: limits.meter)
@@ -206,10 +207,10 @@ public struct QuotaEnforcer: Sendable {
     /// More than this no single request costs, whatever an upstream says.
     public static let costMax: UInt64 = 1_000_000_000
 
-    private func giveBackQuotas(_ admission: Admission, _ cost: UInt64) {
+    private func giveBackQuotas(_ admission: borrowing Admission, _ cost: UInt64) {
         for level in 0..<3 {
             guard let limits = admission.level(level) else { continue }
-            for number in limits.limits.indices where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
+            for number in 0..<limits.count where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
                 let limit = limits.limits[number]
                 guard case .quota(let window, let period) = limit.kind else { continue }
                 window.giveBack(cost, in: admission.period(period), to: limit.cell, of: limits.meter)
@@ -218,11 +219,11 @@ public struct QuotaEnforcer: Sendable {
     }
 
     /// The upstream says that it has cost something else: rates and quotas go by what it says.
-    private func correct(_ admission: Admission, to actual: UInt64, now: UInt64) {
+    private func correct(_ admission: borrowing Admission, to actual: UInt64, now: UInt64) {
         let (more, less) = actual > admission.cost ? (actual - admission.cost, 0) : (0, admission.cost - actual)
         for level in 0..<3 {
             guard let limits = admission.level(level) else { continue }
-            for number in limits.limits.indices where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
+            for number in 0..<limits.count where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
                 let limit = limits.limits[number]
                 switch limit.kind {
                 case .rate(let bucket):
@@ -247,7 +248,7 @@ public struct QuotaEnforcer: Sendable {
         var wait: UInt64 = 0
         let now = table.ticks(monotonic: monotonic)
         for level in 0..<3 {
-            guard let limits = admission.level(level), let bucket = limits.bandwidth else { continue }
+            guard let limits = admission.set(level), let bucket = limits.bandwidth else { continue }
             bucket.charge(bytes, at: now, to: .bandwidth, of: limits.meter)
             wait = max(wait, bucket.wait(1, at: now, arrival: limits.meter.value(.bandwidth)))
         }
@@ -270,7 +271,7 @@ extension Admission {
     public var bytesPerSecond: UInt64? {
         var rate: UInt64?
         for level in 0..<3 {
-            guard let pace = self.level(level)?.usage.bandwidth else { continue }
+            guard let pace = set(level)?.usage.bandwidth else { continue }
             rate = min(rate ?? .max, pace.rate)
         }
         return rate

@@ -32,27 +32,42 @@ public struct Verdict: Sendable, Equatable {
 
 /// What a request took, from its admission to its settlement.
 public struct Admission: Sendable {
-    public internal(set) var tenant: LimitSet
-    public internal(set) var key: LimitSet?
-    public internal(set) var terms: Terms
+    public let tenant: LimitSet
+    public let key: LimitSet?
+    public let terms: Terms
     /// Of the limits: as in `Verdict.violated`.
     var taken: UInt32 = 0
-    var cost: UInt64
+    let cost: UInt64
     /// The periods that were counted in.
     var hour: UInt64 = 0
     var day: UInt64 = 0
     var month: UInt64 = 0
     /// Counted as admitted, and not settled yet.
     public internal(set) var isOpen = false
+    let resetDay: Int
+    private let tenantLevel: Level
+    private let keyLevel: Level?
+    private let routeLevel: Level?
 
     public init(tenant: LimitSet, key: LimitSet?, terms: Terms) {
         (self.tenant, self.key, self.terms) = (tenant, key, terms)
         cost = terms.cost
+        resetDay = tenant.resetDay
+        (tenantLevel, keyLevel, routeLevel) = (tenant.level, key?.level, terms.limits?.level)
     }
 
     /// 0 the tenant's, 1 the key's, 2 the route's.
     @inline(__always)
-    func level(_ number: Int) -> LimitSet? {
+    func level(_ number: Int) -> Level? {
+        switch number {
+        case 0: tenantLevel
+        case 1: keyLevel
+        default: routeLevel
+        }
+    }
+
+    /// The same with all that is known of it.
+    func set(_ number: Int) -> LimitSet? {
         switch number {
         case 0: tenant
         case 1: key

@@ -58,6 +58,9 @@ struct RegistryTests {
         registry.setHealthy(false, server: "127.0.0.1:9102", of: "api")
         registry.reloaded(successfully: false, at: 1)
         registry.setReady(true)
+        registry.setQuotas { tenant in
+            tenant == "acme" ? [QuotaReading(policy: "quota-hour", limit: 100, used: 7)] : []
+        }
     }
 
     @Test("Prometheus text 0.0.4, to the byte")

@@ -57,8 +57,10 @@ extension RegistryTests {
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
         # HELP gateway_quota_limit What a limit allows: a bucket's burst, a quota, requests at once.
         # TYPE gateway_quota_limit gauge
+        gateway_quota_limit{tenant="acme",policy="quota-hour"} 100
         # HELP gateway_quota_used What of it is used at present.
         # TYPE gateway_quota_used gauge
+        gateway_quota_used{tenant="acme",policy="quota-hour"} 7
         # HELP gateway_upstream_duration_seconds Time from the first byte sent to an upstream to the last byte of its answer.
         # TYPE gateway_upstream_duration_seconds histogram
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.005"} 0
@@ -244,8 +246,10 @@ extension RegistryTests {
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
         # HELP gateway_quota_limit What a limit allows: a bucket's burst, a quota, requests at once.
         # TYPE gateway_quota_limit gauge
+        gateway_quota_limit{tenant="acme",policy="quota-hour"} 100
         # HELP gateway_quota_used What of it is used at present.
         # TYPE gateway_quota_used gauge
+        gateway_quota_used{tenant="acme",policy="quota-hour"} 7
         # HELP gateway_upstream_duration_seconds Time from the first byte sent to an upstream to the last byte of its answer.
         # TYPE gateway_upstream_duration_seconds histogram
         # UNIT gateway_upstream_duration_seconds seconds

@@ -131,12 +131,14 @@ extension Directive {
         Directive(
             .rate, "rate", in: limited, [.one(.rate)],
             options: [.init("burst", .count(1...1_000_000_000)), .init("mode", mode)], repeats: .many,
-            "Requests in a time, and how many may come at once (those of one period unless set); up to three hold together."),
+            "Requests in a time, and how many may come at once (one period's unless set); up to three together."),
         Directive(
-            .concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))], options: [.init("mode", mode)],
+            .concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))],
+            options: [.init("mode", mode)],
             "Requests in flight at once."),
         Directive(
-            .quota, "quota", in: limited, [.one(.quota)], options: [.init("mode", mode)], repeats: .oncePerFirstArgument,
+            .quota, "quota", in: limited, [.one(.quota)], options: [.init("mode", mode)],
+            repeats: .oncePerFirstArgument,
             "Requests in a calendar hour, day or month (UTC)."),
         Directive(
             .bandwidth, "bandwidth", in: limited, [.one(.bandwidth)], options: [.init("burst", .size(1...1 << 50))],
@@ -149,8 +151,9 @@ extension Directive {
             "A response field in which the upstream says what a request has cost; settled after, not passed on."),
         Directive(
             .charge, "charge", in: limited,
-            [.many("OUTCOME", .choice(["forwarded", "admitted", "1xx", "2xx", "3xx", "4xx", "5xx"]))], default: "forwarded",
-            "What counts against quotas: what was forwarded (not 502 to 504 of the gateway's own), what was admitted, or these."),
+            [.many("OUTCOME", .choice(["forwarded", "admitted", "1xx", "2xx", "3xx", "4xx", "5xx"]))],
+            default: "forwarded",
+            "What quotas count: what was forwarded (not 502 to 504 of the gateway's own), all admitted, or these."),
         Directive(
             .quotaResetDay, "quota_reset_day", in: [.plan, .defaults, .tenant], [.one(.count(1...31))], default: "1",
             "Day on which a month of `quota` begins; in a shorter month its last day."),
