@@ -1,4 +1,4 @@
-"""The isolation matrix: what carries a tenant's identity, requests that carry two of them, and what the contract says."""
+"""The isolation matrix: what carries a tenant's identity, requests that carry two, and what the contract says."""
 
 from dataclasses import dataclass, field
 
@@ -227,8 +227,10 @@ def meaningless(row, column):
 
 
 def attempts(row, column, a, b):
-    """[(what it is, plan)]: both carriers alone, then filled up with what else either tenant's own request carries, where
-    credentials are asked for and where they are not."""
+    """[(what it is, plan)]: both carriers alone, then filled up with what else either tenant's own request carries.
+
+    Each where credentials are asked for and where they are not.
+    """
     made = []
 
     def add(label, whole, path, **changes):
