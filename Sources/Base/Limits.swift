@@ -1,6 +1,7 @@
 /// Every bound that is not a directive, with its reason. What an operator may set is in Configuration/Directives.
 public enum Limits {
-    /// One read of a body. Large enough that a system call costs little beside the copy, small enough for the L2 cache.
+    /// One read of a body. Large enough that a system call costs little beside the copy, small enough for the L2 cache: for
+    /// 10 MiB over TLS, 32 KiB and 128 KiB cost 15 to 30 % more.
     public static let readSize = 64 << 10
     /// Room kept in front of a read, so that a rewritten head and a chunk-size line go before the body without moving it.
     public static let headroom = 72 << 10

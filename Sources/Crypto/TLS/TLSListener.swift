@@ -51,9 +51,10 @@ public final class TLSListener: @unchecked Sendable {
         SSL_CTX_set_num_tickets(context, 1)
         var id = Array("gateway".utf8)
         SSL_CTX_set_session_id_context(context, &id, UInt32(id.count))
-        SSL_CTX_set_tlsext_ticket_key_evp_cb(context) { _, name, iv, cipher, mac, encrypting in
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(context) { ssl, name, iv, cipher, mac, encrypting in
             guard let name, let iv, let cipher, let mac else { return -1 }
-            return TicketKeys.shared.prepare(name: name, iv: iv, cipher: cipher, mac: mac, encrypting: encrypting == 1)
+            return TicketKeys.shared.prepare(name: name, iv: iv, cipher: cipher, mac: mac, encrypting: encrypting == 1,
+                singleUse: SSL_version(ssl) >= TLS1_3_VERSION)
         }
         SSL_CTX_set_client_hello_cb(context, { ssl, alert, _ in
             guard let ssl, let data = c_ssl_get_app_data(ssl) else { return SSL_CLIENT_HELLO_ERROR }

@@ -50,10 +50,11 @@ final class TicketKeys: Sendable {
         }
     }
 
-    /// OpenSSL's ticket callback. Returns 1 for done, 2 for done but issue a new ticket, 0 for no such key, -1 for failure.
+    /// OpenSSL's ticket callback. With `singleUse` (TLS 1.3, RFC 8446 appendix C.4) whoever resumes gets a new ticket.
+    /// Returns 1 for done, 2 for done but issue a new ticket, 0 for no such key, -1 for failure.
     func prepare(
         name: UnsafeMutableRawPointer, iv: UnsafeMutablePointer<UInt8>, cipher: OpaquePointer, mac: OpaquePointer,
-        encrypting: Bool
+        encrypting: Bool, singleUse: Bool
     ) -> Int32 {
         var key: Key
         var result: Int32 = 1
@@ -65,7 +66,7 @@ final class TicketKeys: Sendable {
             guard let found = named((name.loadUnaligned(as: UInt64.self), name.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
             else { return 0 }
             key = found.key
-            if !found.isCurrent { result = 2 }
+            if !found.isCurrent || singleUse { result = 2 }
         }
         let aes = OpaquePointer(bitPattern: aes)
         let initialised = withUnsafeBytes(of: &key.cipher) { secret in
