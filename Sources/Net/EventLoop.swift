@@ -78,8 +78,6 @@ public final class EventLoop {
     public let commonFlow = Flow(weight: 100)
     /// Called when there is nothing left to do, before the loop waits.
     public var beforeWait: (() -> Void)?
-    /// When this loop last came round, for a watchdog.
-    public var lastTurn: UInt64 { now }
 
     public init() {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))

@@ -198,14 +198,6 @@ public final class TLSSession {
     /// `TLSv1.3`, for logs.
     public var version: StaticString { isVersion13 ? "TLSv1.3" : "TLSv1.2" }
 
-    /// The negotiated ALPN protocol is HTTP/2.
-    public var isHTTP2: Bool {
-        var name: UnsafePointer<UInt8>?
-        var length: UInt32 = 0
-        SSL_get0_alpn_selected(ssl, &name, &length)
-        return length == 2
-    }
-
     /// At the ClientHello: notes the server name and chooses the certificate. False for a malformed extension.
     func choose(from ssl: OpaquePointer) -> Bool {
         var certificate = listener.fallback

@@ -37,11 +37,6 @@ class Transport: Source {
 
     final var isCongested: Bool { outbound != nil }
 
-    /// Bytes kept for the peer.
-    final var unsent: Int {
-        outbound.readable.count
-    }
-
     /// Notes what epoll said. Call first in `ready`.
     @inline(__always)
     final func note(_ events: Readiness) {
