@@ -26,5 +26,6 @@ static inline int c_epoll_delete(int epoll, int fd) {
     struct epoll_event event = {0};
     return epoll_ctl(epoll, EPOLL_CTL_DEL, fd, &event);
 }
+static inline void c_prefetch(const void *address) { __builtin_prefetch(address, 1); }
 static inline int c_prctl_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
 #endif

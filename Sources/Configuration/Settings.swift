@@ -203,7 +203,7 @@ public struct TenantSettings: Sendable {
 }
 
 /// A field that is set (replacing what was there), or removed where the value is `off`.
-public struct HeaderChange: Sendable, Equatable {
+public struct HeaderChange: Sendable, Hashable {
     public var name: String
     /// nil removes the field.
     public var value: String?

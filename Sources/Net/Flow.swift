@@ -3,32 +3,32 @@
 /// tenant one turn, not a hundred.
 ///
 /// A flow that wakes with credit left goes first; one that has used up its share waits behind the others, once around.
-public final class Flow {
+open class Flow {
     /// Nanoseconds of work per round and unit of weight. A few requests' worth.
     public static let quantum: Int64 = 60_000
 
-    public var weight: Int64 {
+    public final var weight: Int64 {
         didSet { assert(weight > 0) }
     }
     /// Time left in this round; below zero is debt.
-    var credit: Int64
-    var isActive = false
-    var head: Unmanaged<Source>?
-    var tail: Unmanaged<Source>?
+    final var credit: Int64
+    final var isActive = false
+    final var head: Unmanaged<Source>?
+    final var tail: Unmanaged<Source>?
 
     public init(weight: Int) {
         self.weight = Int64(max(1, weight))
         credit = Self.quantum * self.weight
     }
 
-    func append(_ source: Source) {
+    final func append(_ source: Source) {
         let reference = Unmanaged.passUnretained(source)
         source.nextReady = nil
         if let tail { tail._withUnsafeGuaranteedRef { $0.nextReady = reference } } else { head = reference }
         tail = reference
     }
 
-    func popFirst() -> Unmanaged<Source>? {
+    final func popFirst() -> Unmanaged<Source>? {
         guard let first = head else { return nil }
         head = first._withUnsafeGuaranteedRef { $0.nextReady }
         if head == nil { tail = nil }

@@ -5,7 +5,9 @@ import Glibc
 
 /// All tenants of one configuration, and who owns which host. Immutable: a reload builds another one beside it.
 public final class Directory: Sendable {
-    public let tenants: [Tenant]
+    /// All tenants, in the order of the settings.
+    public let tenants: Tenants
+    private nonisolated(unsafe) let memory: RecordMemory
     private let exact: HostTable
     private let wildcard: HostTable
     private let ids: HostTable
@@ -26,8 +28,9 @@ public final class Directory: Sendable {
         _ settings: [TenantSettings], sharedHosts: [String] = [], issuers: [TokenIssuer] = [],
         upstream: (_ template: Int, _ tenant: TenantSettings) -> Int
     ) {
-        var tenants: [Tenant] = []
-        tenants.reserveCapacity(settings.count)
+        let memory = RecordMemory()
+        var builder = RecordBuilder(memory)
+        tenants = Tenants(settings, records: memory.room(for: settings.count, of: Tenant.Record.self))
         var exact: [(String, Int32)] = []
         var wildcard: [(String, Int32)] = []
         var keyCount = 0
@@ -36,8 +39,10 @@ public final class Directory: Sendable {
         var subjects: [[UInt8]: Int] = [:]
         for (index, one) in settings.enumerated() {
             let fields = one.issuers.flatMap { issuers[$0].claimFields }
-            tenants.append(
-                Tenant(one, index: index, firstKey: keyCount, claimFields: fields) { upstream($0, one) })
+            let record = builder.tenant(
+                tenants.settings + index, index: index, firstKey: keyCount, claimFields: fields
+            ) { upstream($0, one) }
+            (tenants.records + index).initialize(to: record)
             keyCount += one.keys.count
             for issuer in one.issuers { users[issuer].append(index) }
             for certificate in one.clientCertificates {
@@ -55,8 +60,8 @@ public final class Directory: Sendable {
                 }
             }
         }
-        for host in sharedHosts { exact.append((Self.withoutBrackets(host), Int32(tenants.count))) }
-        self.tenants = tenants
+        for host in sharedHosts { exact.append((Self.withoutBrackets(host), Int32(settings.count))) }
+        self.memory = memory
         self.exact = HostTable(exact)
         ids = HostTable(settings.enumerated().map { ($0.element.id, Int32($0.offset)) })
         keys = KeyTable(
@@ -70,6 +75,8 @@ public final class Directory: Sendable {
         (self.fingerprints, self.subjects) = (fingerprints, subjects)
         self.wildcard = HostTable(wildcard)
     }
+
+    deinit { tenants.deallocate() }
 
     /// Whose a host is.
     public enum HostOwner {

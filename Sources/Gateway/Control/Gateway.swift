@@ -266,7 +266,7 @@ public final class Gateway {
         notifier.reloading()
         // Beside the running one, on a thread of its own: health checks, names and the admin listener go on.
         let (path, certificates, keySets, mailbox) = (path, certificates, keySets, mailbox)
-        Thread("reload") {
+        Thread("reload", isBackground: true) {
             mailbox.post(.candidate(Candidate.read(path, certificates: certificates, keySets: keySets)))
         }.detach()
     }

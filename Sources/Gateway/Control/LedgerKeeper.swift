@@ -42,7 +42,7 @@ final class LedgerKeeper: Sendable {
     /// Returns when what an earlier process left half done is finished, so that no new request is counted before. With
     /// a disk that can't be written it returns too: then that is done when it can.
     func start() {
-        let thread = Thread("ledger") { [self] in run() }
+        let thread = Thread("ledger", isBackground: true) { [self] in run() }
         state.withLock { $0.thread = thread }
         var count: UInt64 = 0
         while read(opened, &count, 8) < 0, errno == EINTR {}
@@ -109,7 +109,7 @@ final class LedgerKeeper: Sendable {
         }
         guard begins else { return }
         let rollup = Rollup(LedgerFolder(folder), finest: finest, retention: settings.retention)
-        Thread("rollup") { [self] in
+        Thread("rollup", isBackground: true) { [self] in
             var next = Period.day.bounds(of: written).upperBound
             do throws(StorageFault) {
                 let report = try rollup.run(closed: written)

@@ -29,7 +29,7 @@ final class UsageReader {
         last += 1
         waiting[last] = done
         let (number, folder, mailbox) = (last, folder, mailbox)
-        Thread("usage") {
+        Thread("usage", isBackground: true) {
             do throws(StorageFault) {
                 let statement = try Statement(LedgerFolder(folder), query: query)
                 mailbox.post(Mail(number: number, answer: .rows(json: statement.json, isEmpty: statement.rows.isEmpty)))

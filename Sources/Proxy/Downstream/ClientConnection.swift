@@ -33,8 +33,8 @@ final class ClientConnection: Transport {
     /// The tenant that the TLS server name names; nil without TLS or when nobody has that name.
     var namedTenant: String? {
         // Whose name it is may change with a reload, on open connections as well.
-        if namedAt != worker.generation, let name = tls?.serverName {
-            namedAt = worker.generation
+        if namedAt != worker.lease.number, let name = tls?.serverName {
+            namedAt = worker.lease.number
             named = name.isEmpty ? nil : worker.snapshot.directory.tenant(host: name)?.id
         }
         return named
@@ -43,8 +43,6 @@ final class ClientConnection: Transport {
     private var namedAt = -1
     /// What the client presented in its TLS handshake.
     private(set) var certificate: ClientCertificate?
-    /// Of the last request: a reload that removes it closes the connection.
-    private(set) var tenant: TenantState?
     private var requests = 0
     /// What the next request has waited for already.
     private(set) var paused: Pause?
@@ -249,8 +247,6 @@ final class ClientConnection: Transport {
             return endOfRefusal()
         }
         paused = nil
-        tenant = exchange.tenantState
-        flow = exchange.flow
         // The body, or its first part, must stand where there is room in front of it.
         let rest = UnsafeMutableRawBufferPointer(rebasing: region[length...])
         var body = rest

@@ -150,7 +150,7 @@ extension Exchange {
         let count = worker.responseHead.fields.count
         guard count > 0 else { return }
         let edits = route!.responseEdits
-        let checksNames = !edits.removed.isEmpty
+        let checksNames = !edits.removesNothing
         let cost = readDeclaredCost(bytes)
         var run = worker.responseHead.fields[0].name.first
         let base = bytes.baseAddress!

@@ -91,7 +91,7 @@ extension Exchange {
         let count = worker.requestHead.fields.count
         guard count > 0 else { return }
         let edits = route.requestEdits
-        let checksNames = !edits.removed.isEmpty
+        let checksNames = !edits.removesNothing
         var run = worker.requestHead.fields[0].name.first
         let base = bytes.baseAddress!
         for i in 0..<count {

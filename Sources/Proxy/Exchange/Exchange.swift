@@ -22,10 +22,10 @@ final class Exchange {
     unowned(unsafe) let worker: Worker
     private(set) unowned(unsafe) var client: ClientConnection
     var upstream: UpstreamConnection?
-    private(set) var balancer: Balancer?
-    /// Of the configuration this request began under.
-    private(set) var tenant: Tenant?
-    private(set) var tenantState: TenantState?
+    /// Of the configuration this request began under: what follows lives as long as it is held.
+    private(set) var lease: Lease?
+    private(set) unowned(unsafe) var balancer: Balancer?
+    private(set) unowned(unsafe) var tenantState: TenantState?
     private(set) var route: Route?
     /// What its credentials show; nil where none are asked for.
     var identity: Identity?
@@ -99,14 +99,12 @@ final class Exchange {
 
     /// Over: holds on to nothing that others may want to free.
     func letGo() {
-        (upstream, balancer, tenant, tenantState, route, triedPool) = (nil, nil, nil, nil, nil, nil)
+        (upstream, balancer, tenantState, route, triedPool, lease) = (nil, nil, nil, nil, nil, nil)
         (requestDecoder, answerDecoder, admission, limits) = (nil, nil, nil, nil)
         head = nil
         heldBody = nil
         identity = nil
     }
-
-    var flow: Flow { tenantState?.flow ?? client.flow }
 
     /// Makes it ready for another request.
     func reset(for client: ClientConnection) {
@@ -126,7 +124,8 @@ final class Exchange {
     /// Resolves the tenant and the route of the head in `worker.requestHead` and writes what goes upstream. False when the
     /// request was refused.
     func begin(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        let snapshot = worker.snapshot
+        let lease = worker.lease
+        self.lease = lease
         method = worker.requestHead.method
         isHTTP10 = worker.requestHead.version == .http10
         keepAlive = worker.requestHead.keepAlive
@@ -143,11 +142,12 @@ final class Exchange {
         }
         requestIsDone = !hasBody
         setAside = nil
-        let trusted = snapshot.trusts(client.peer)
+        let trusted = lease.snapshot.trusts(client.peer)
         nameRequest(bytes, trusted: trusted)
         if worker.accessLog != nil { noted.note(bytes, worker, client: trusted ? realClient(bytes) : nil) }
 
         guard let tenant = identify(bytes, trusted: trusted) else { return false }
+        lease.prefetch(tenant)
         attribute(to: tenant)
         if tenant.suspended { return refuse(.tenantSuspended, "this service is suspended") }
 
@@ -160,15 +160,16 @@ final class Exchange {
         if passedHere(bytes) > Limits.hopsMax { return refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { return refuse(.noHealthyUpstream, "no upstream") }
         guard admit(tenant, route) else { return false }
-        balancer = worker.balancer(for: snapshot.upstreams[upstream])
+        balancer = worker.balancer(forUpstream: upstream)
         guard writeRequestHead(bytes, tenant, route, trusted: trusted) else { return refuse(.headersTooLarge, "the head is too large") }
         return true
     }
 
     /// From here on it is this tenant's, refused or not.
     func attribute(to tenant: Tenant) {
-        self.tenant = tenant
-        tenantState = worker.state(of: tenant)
+        let state = worker.state(of: tenant)
+        tenantState = state
+        client.flow = state
         limits = worker.snapshot.quotas.tenants[tenant.index]
     }
 

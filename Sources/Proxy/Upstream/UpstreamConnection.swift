@@ -31,7 +31,7 @@ final class UpstreamConnection: Transport {
     /// Belongs to the exchange from now on.
     func use(_ exchange: Exchange, now: UInt64) {
         self.exchange = exchange
-        flow = exchange.flow
+        flow = exchange.client.flow
         pool.inFlight += 1
         exchange.attempt(on: self)
         if state == .idle { state = .busy }

@@ -36,9 +36,8 @@ public final class Worker {
     let metrics: WorkerMetrics
     private let resolver: Resolver
     private let mailbox: Mailbox<WorkerMessage>
-    private(set) var snapshot: Snapshot
-    /// Counts the configurations that were adopted.
-    private(set) var generation = 0
+    private(set) var lease: Lease
+    var snapshot: Snapshot { lease.snapshot }
     private(set) var limits: LimitSettings
     private(set) var isDraining = false
     private var whenDrained: (@Sendable () -> Void)?
@@ -71,9 +70,7 @@ public final class Worker {
     private var listeners: [Endpoint: Listener] = [:]
     private unowned(unsafe) var firstClient: ClientConnection?
     private(set) var connections = 0
-    private var tenants: [TenantState?]
     private var tenantsByID: [String: TenantState] = [:]
-    private var balancers: [Balancer?]
     private var pools: [ObjectIdentifier: ServerPool] = [:]
     private var exchanges: [Exchange] = []
     private var waitingForName: [ObjectIdentifier: [Exchange]] = [:]
@@ -91,7 +88,8 @@ public final class Worker {
         index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
         resolver: Resolver, logWriter: AccessLogWriter
     ) {
-        (self.index, self.count, self.snapshot, self.mailbox) = (index, count, snapshot, mailbox)
+        (self.index, self.count, self.mailbox) = (index, count, mailbox)
+        lease = Lease(snapshot, number: 0)
         (self.registry, self.resolver, self.logWriter) = (registry, resolver, logWriter)
         metrics = registry.worker(index)
         loop = EventLoop()
@@ -104,8 +102,6 @@ public final class Worker {
         requestHead = RequestHead(maxFields: limits.maxHeaders)
         responseHead = ResponseHead(maxFields: Self.responseFieldsMax)
         requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
-        tenants = Array(repeating: nil, count: snapshot.directory.tenants.count)
-        balancers = Array(repeating: nil, count: snapshot.upstreams.count)
         strangers = (0..<64).map { _ in Flow(weight: 1) }
         accessLog = AccessLogBuffer(snapshot.settings.accessLog, writer: logWriter, metrics: metrics)
         refreshTime()
@@ -147,8 +143,7 @@ public final class Worker {
 
     private func adopt(_ next: Snapshot, _ sockets: [Endpoint: Int32]) {
         let previous = snapshot
-        snapshot = next
-        generation += 1
+        lease = Lease(next, number: lease.number + 1)
         limits = next.settings.limits
         if previous.settings.limits.maxHeaders != limits.maxHeaders { requestHead = RequestHead(maxFields: limits.maxHeaders) }
         requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
@@ -157,17 +152,14 @@ public final class Worker {
             accessLog = AccessLogBuffer(next.settings.accessLog, writer: logWriter, metrics: metrics)
         }
         // Tenants keep their turn and their counters, by id.
-        tenants = Array(repeating: nil, count: next.directory.tenants.count)
-        if !tenantsByID.isEmpty {
-            var known: [String: TenantState] = [:]
-            for tenant in next.directory.tenants {
-                guard let state = tenantsByID[tenant.id] else { continue }
-                state.flow.weight = Int64(tenant.weight)
-                tenants[tenant.index] = state
-                known[tenant.id] = state
+        for (id, state) in tenantsByID {
+            guard let tenant = next.directory.tenant(id: id) else {
+                state.isRemoved = true
+                tenantsByID[id] = nil
+                continue
             }
-            for (id, state) in tenantsByID where known[id] == nil { state.isRemoved = true }
-            tenantsByID = known
+            state.weight = Int64(tenant.weight)
+            lease.keep(state, of: tenant)
         }
         adoptUpstreams(next)
         adoptListeners(next, sockets)
@@ -175,7 +167,6 @@ public final class Worker {
     }
 
     private func adoptUpstreams(_ next: Snapshot) {
-        balancers = Array(repeating: nil, count: next.upstreams.count)
         let used = Set(next.upstreams.flatMap { $0.servers.map { ObjectIdentifier($0) } })
         for (id, pool) in pools where !used.contains(id) {
             pool.closeIdle()
@@ -210,7 +201,7 @@ public final class Worker {
 
     private func revokeRemoved() {
         forEachClient { client in
-            if client.tenant?.isRemoved == true { client.revoke() }
+            if (client.flow as? TenantState)?.isRemoved == true { client.revoke() }
         }
     }
 
@@ -292,19 +283,20 @@ public final class Worker {
     }
 
     func state(of tenant: Tenant) -> TenantState {
-        if tenant.index < tenants.count, let state = tenants[tenant.index] { return state }
+        if let state = lease.state(of: tenant) { return state }
         let state = TenantState(id: tenant.id, weight: tenant.weight, metrics: registry.tenant(tenant.id, worker: index))
-        tenants[tenant.index] = state
+        lease.keep(state, of: tenant)
         tenantsByID[tenant.id] = state
         return state
     }
 
-    func balancer(for upstream: Upstream) -> Balancer {
-        if let known = balancers[upstream.index] { return known }
+    func balancer(forUpstream number: Int) -> Balancer {
+        if let known = lease.balancers[number] { return known }
+        let upstream = snapshot.upstreams[number]
         let members = upstream.servers.map { pool(for: $0) }
         let balancer = Balancer(
             upstream, worker: self, pools: members, metrics: registry.upstream(upstream.name, worker: index))
-        balancers[upstream.index] = balancer
+        lease.balancers[number] = balancer
         return balancer
     }
 
@@ -423,15 +415,15 @@ private final class Ticker: Source {
 }
 
 /// What one loop keeps of a tenant, whatever the configuration: its turn and its counters.
-final class TenantState {
+final class TenantState: Flow {
     let id: String
-    let flow: Flow
-    let metrics: TenantMetrics
+    /// The registry keeps it until the process ends.
+    unowned(unsafe) let metrics: TenantMetrics
     /// The configuration in force has it no more.
     var isRemoved = false
 
     init(id: String, weight: Int, metrics: TenantMetrics) {
         (self.id, self.metrics) = (id, metrics)
-        flow = Flow(weight: weight)
+        super.init(weight: weight)
     }
 }

@@ -1,7 +1,7 @@
 import Configuration
 
 /// Kinds of credentials, one bit each.
-public struct CredentialSet: OptionSet, Sendable {
+public struct CredentialSet: OptionSet, Sendable, BitwiseCopyable {
     public let rawValue: UInt8
     @inline(__always) public init(rawValue: UInt8) { self.rawValue = rawValue }
 

@@ -95,7 +95,7 @@ public final class IdentityResolver {
             }
         }
         if let certificate = presented.certificate, let owner = directory.tenant(of: certificate) {
-            if let other = named, other !== owner { return .refused(.mismatch) }
+            if let other = named, other != owner { return .refused(.mismatch) }
             if host == nil, server == nil, named == nil { named = owner }
         }
         guard let tenant = named, host != nil || found.isNamed(tenant, by: presented, directory) else {
@@ -139,7 +139,7 @@ public final class IdentityResolver {
         func isNamed(_ tenant: Tenant, by presented: PresentedCredentials, _ directory: Directory) -> Bool {
             if !proven.isEmpty { return true }
             guard let certificate = presented.certificate else { return false }
-            return directory.tenant(of: certificate) === tenant
+            return directory.tenant(of: certificate) == tenant
         }
     }
 
@@ -162,7 +162,7 @@ public final class IdentityResolver {
             found.fault = .invalidKey
             return true
         }
-        if let other = named, other !== tenant { return false }
+        if let other = named, other != tenant { return false }
         named = tenant
         if found.key == nil { found.key = owner.position }
         found.proven.insert(.apiKey)
@@ -188,7 +188,7 @@ public final class IdentityResolver {
                 return nil
             }
             let tenant = directory.tenants[token.tenant]
-            if let other = named, other !== tenant { return .refused(.mismatch) }
+            if let other = named, other != tenant { return .refused(.mismatch) }
             named = tenant
             found.token = token
             found.proven.insert(.jwt)
