@@ -104,8 +104,8 @@ public final class Route: Sendable {
         responseTimeout = settings.responseTimeout
         maxBody = settings.maxBody ?? tenant.maxBody
         methods = CredentialSet(settings.authenticate)
-        requestEdits = HeaderEdits(tenant.requestHeaders, settings.requestHeaders, alsoRemoved: claimFields)
-        responseEdits = HeaderEdits(tenant.responseHeaders, settings.responseHeaders)
+        requestEdits = .of(tenant.requestHeaders, settings.requestHeaders, alsoRemoved: claimFields)
+        responseEdits = .of(tenant.responseHeaders, settings.responseHeaders)
     }
 
     @inlinable
@@ -124,8 +124,15 @@ public final class HeaderEdits: Sendable {
     /// Whole header lines.
     public let added: [UInt8]
 
+    /// Most tenants change nothing, and share it.
+    private static let none = HeaderEdits([], [])
+
+    static func of(_ base: [HeaderChange], _ top: [HeaderChange], alsoRemoved: [String] = []) -> HeaderEdits {
+        base.isEmpty && top.isEmpty && alsoRemoved.isEmpty ? none : HeaderEdits(base, top, alsoRemoved: alsoRemoved)
+    }
+
     /// The second list comes on top of the first.
-    init(_ base: [HeaderChange], _ top: [HeaderChange], alsoRemoved: [String] = []) {
+    private init(_ base: [HeaderChange], _ top: [HeaderChange], alsoRemoved: [String] = []) {
         var changes: [HeaderChange] = []
         for change in base + top {
             let name = change.name.asciiLowercased
