@@ -168,8 +168,9 @@ final class Exchange {
     /// From here on it is this tenant's, refused or not.
     func attribute(to tenant: Tenant) {
         self.tenant = tenant
-        tenantState = worker.state(of: tenant)
-        limits = worker.snapshot.quotas.tenants[tenant.index]
+        let limits = worker.snapshot.quotas.tenants[tenant.index]
+        self.limits = limits
+        tenantState = worker.state(of: tenant, at: limits.own.meter.index)
     }
 
     // MARK: 2. Where does it go?

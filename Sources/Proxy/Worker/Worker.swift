@@ -71,8 +71,8 @@ public final class Worker {
     private var listeners: [Endpoint: Listener] = [:]
     private unowned(unsafe) var firstClient: ClientConnection?
     private(set) var connections = 0
-    private var tenants: [TenantState?]
-    private var tenantsByID: [String: TenantState] = [:]
+    /// By the place of the tenant's meter, which it keeps over reloads: a new configuration moves nothing here.
+    private var tenants: [TenantState?] = []
     private var balancers: [Balancer?]
     private var pools: [ObjectIdentifier: ServerPool] = [:]
     private var exchanges: [Exchange] = []
@@ -104,7 +104,6 @@ public final class Worker {
         requestHead = RequestHead(maxFields: limits.maxHeaders)
         responseHead = ResponseHead(maxFields: Self.responseFieldsMax)
         requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
-        tenants = Array(repeating: nil, count: snapshot.directory.tenants.count)
         balancers = Array(repeating: nil, count: snapshot.upstreams.count)
         strangers = (0..<64).map { _ in Flow(weight: 1) }
         accessLog = AccessLogBuffer(snapshot.settings.accessLog, writer: logWriter, metrics: metrics)
@@ -156,19 +155,6 @@ public final class Worker {
             accessLog?.flush(now: .max)
             accessLog = AccessLogBuffer(next.settings.accessLog, writer: logWriter, metrics: metrics)
         }
-        // Tenants keep their turn and their counters, by id.
-        tenants = Array(repeating: nil, count: next.directory.tenants.count)
-        if !tenantsByID.isEmpty {
-            var known: [String: TenantState] = [:]
-            for tenant in next.directory.tenants {
-                guard let state = tenantsByID[tenant.id] else { continue }
-                state.flow.weight = Int64(tenant.weight)
-                tenants[tenant.index] = state
-                known[tenant.id] = state
-            }
-            for (id, state) in tenantsByID where known[id] == nil { state.isRemoved = true }
-            tenantsByID = known
-        }
         adoptUpstreams(next)
         adoptListeners(next, sockets)
         revokeRemoved()
@@ -176,8 +162,7 @@ public final class Worker {
 
     private func adoptUpstreams(_ next: Snapshot) {
         balancers = Array(repeating: nil, count: next.upstreams.count)
-        let used = Set(next.upstreams.flatMap { $0.servers.map { ObjectIdentifier($0) } })
-        for (id, pool) in pools where !used.contains(id) {
+        for (id, pool) in pools where !next.servers.contains(id) {
             pool.closeIdle()
             pools[id] = nil
         }
@@ -208,9 +193,14 @@ public final class Worker {
         }
     }
 
+    /// Ends the connections of tenants that are no more. Looks at connections, not at tenants, of which there may be many.
     private func revokeRemoved() {
         forEachClient { client in
-            if client.tenant?.isRemoved == true { client.revoke() }
+            guard let state = client.tenant else { return }
+            if state.looked != generation {
+                (state.looked, state.isRemoved) = (generation, snapshot.directory.tenant(id: state.id) == nil)
+            }
+            if state.isRemoved { client.revoke() }
         }
     }
 
@@ -291,11 +281,28 @@ public final class Worker {
         if exchanges.count < 1024 { exchanges.append(exchange) }
     }
 
-    func state(of tenant: Tenant) -> TenantState {
-        if tenant.index < tenants.count, let state = tenants[tenant.index] { return state }
+    /// Of a tenant of the configuration in force: the turn and the counters that it had before.
+    /// - Parameter place: of its meter.
+    func state(of tenant: Tenant, at place: Int) -> TenantState {
+        if place < tenants.count, let state = tenants[place], state.generation == generation { return state }
+        return adopt(tenant, at: place)
+    }
+
+    /// The first request of a tenant since the configuration changed.
+    private func adopt(_ tenant: Tenant, at place: Int) -> TenantState {
+        if place >= tenants.count {
+            let room = max(place + 1, 2 * tenants.count)
+            tenants += repeatElement(nil, count: room - tenants.count)
+        }
+        // A removed tenant's meter may be another's by now.
+        if let state = tenants[place], state.id == tenant.id {
+            state.flow.weight = Int64(tenant.weight)
+            (state.generation, state.looked, state.isRemoved) = (generation, generation, false)
+            return state
+        }
         let state = TenantState(id: tenant.id, weight: tenant.weight, metrics: registry.tenant(tenant.id, worker: index))
-        tenants[tenant.index] = state
-        tenantsByID[tenant.id] = state
+        state.generation = generation
+        tenants[place] = state
         return state
     }
 
@@ -427,7 +434,11 @@ final class TenantState {
     let id: String
     let flow: Flow
     let metrics: TenantMetrics
-    /// The configuration in force has it no more.
+    /// The last configuration that it was found in, as the worker counts them.
+    var generation = 0
+    /// The last configuration that it was looked for in.
+    var looked = 0
+    /// That one has it no more.
     var isRemoved = false
 
     init(id: String, weight: Int, metrics: TenantMetrics) {
