@@ -1,5 +1,5 @@
 /// What a tenant, a route or a key may use, and how it is counted. Plan and `defaults` are merged in already.
-public struct UsageSettings: Sendable, Equatable {
+public struct UsageSettings: Sendable, Hashable {
     /// At most three at a level; all of them hold.
     public var rates: [RateSettings] = []
     /// At most one for each period.
@@ -21,7 +21,7 @@ public struct UsageSettings: Sendable, Equatable {
 }
 
 /// `rate COUNT/s burst=N mode=shadow;`
-public struct RateSettings: Sendable, Equatable {
+public struct RateSettings: Sendable, Hashable {
     public enum Period: Sendable { case second, minute, hour }
     public var count: UInt64
     public var period: Period
@@ -43,7 +43,7 @@ public struct RateSettings: Sendable, Equatable {
 }
 
 /// `quota COUNT/hour|day|month mode=shadow;`
-public struct QuotaSettings: Sendable, Equatable {
+public struct QuotaSettings: Sendable, Hashable {
     public enum Period: Int, Sendable, CaseIterable { case hour, day, month }
     public var count: UInt64
     public var period: Period
@@ -54,14 +54,14 @@ public struct QuotaSettings: Sendable, Equatable {
 }
 
 /// `concurrency COUNT mode=shadow;`
-public struct ConcurrencySettings: Sendable, Equatable {
+public struct ConcurrencySettings: Sendable, Hashable {
     public var count: UInt64
     public var isShadow: Bool
     public init(count: UInt64, isShadow: Bool = false) { (self.count, self.isShadow) = (count, isShadow) }
 }
 
 /// `bandwidth SIZE/s burst=SIZE;`
-public struct BandwidthSettings: Sendable, Equatable {
+public struct BandwidthSettings: Sendable, Hashable {
     /// Bytes a second.
     public var rate: UInt64
     /// Bytes that may go at once.
@@ -70,7 +70,7 @@ public struct BandwidthSettings: Sendable, Equatable {
 }
 
 /// Which admitted requests count against a quota, and are charged their cost.
-public enum ChargeRule: Sendable, Equatable {
+public enum ChargeRule: Sendable, Hashable {
     /// Whatever was forwarded, except when the gateway itself answered 502, 503 or 504.
     case forwarded
     /// Everything that was admitted.
@@ -80,7 +80,7 @@ public enum ChargeRule: Sendable, Equatable {
 }
 
 /// How a client is told about its limits.
-public enum RateLimitFields: Sendable, Equatable {
+public enum RateLimitFields: Sendable, Hashable {
     /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
     case draft
     /// `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`.

@@ -61,6 +61,7 @@ public struct QuotaWindow: Sendable, Equatable {
         while true {
             var next = word
             if isNew { next = 0 } else if Self.period(word) > period + 1 { next = period << 40 | used(word) }
+            if next == word { return }
             if meter.replace(&word, with: next, in: cell) { return }
         }
     }

@@ -37,18 +37,18 @@ public final class TenantLimits: Sendable {
     /// In the order of `TenantSettings.keys`; nil for a key that has neither a name nor a limit.
     public let keys: [LimitSet?]
 
-    init(_ settings: TenantSettings, table: MeterTable, now: UInt64, calendar: QuotaCalendar) throws(StorageFault) {
+    init(_ settings: TenantSettings, table: MeterTable, _ maker: inout LimitMaker) throws(StorageFault) {
         let meter = try table.meter(tenant: settings.id)
-        own = LimitSet(settings.usage, kind: .tenant, meter: meter, now: now, calendar: calendar)
-        terms = Terms(settings.usage, limits: nil)
+        own = maker.limits(settings.usage, .tenant, meter)
+        terms = maker.terms(settings.usage)
         var routes: [Terms] = []
         for route in settings.routes {
             var limits: LimitSet?
             if route.usage.hasLimits {
                 let meter = try table.meter(.route, route.path, of: meter)
-                limits = LimitSet(route.usage, kind: .route, meter: meter, now: now, calendar: calendar)
+                limits = maker.limits(route.usage, .route, meter)
             }
-            routes.append(Terms(route.usage, limits: limits))
+            routes.append(limits.map { Terms(route.usage, limits: $0) } ?? maker.terms(route.usage))
         }
         self.routes = routes
         var keys: [LimitSet?] = []
@@ -61,7 +61,7 @@ public final class TenantLimits: Sendable {
             var usage = key.usage
             usage.quotaResetDay = settings.usage.quotaResetDay
             let slot = try table.meter(.key, key.name ?? key.digest.text, of: meter)
-            keys.append(LimitSet(usage, kind: .key, meter: slot, now: now, calendar: calendar))
+            keys.append(maker.limits(usage, .key, slot))
         }
         self.keys = keys
     }
@@ -73,7 +73,11 @@ public final class TenantLimits: Sendable {
     @inline(__always)
     public func terms(route number: Int?) -> Terms { number.map { routes[$0] } ?? terms }
 
-    var meters: [Meter] { [own.meter] + routes.compactMap { $0.limits?.meter } + keys.compactMap { $0?.meter } }
+    func forEachMeter(_ body: (Meter) -> Void) {
+        body(own.meter)
+        for route in routes { if let limits = route.limits { body(limits.meter) } }
+        for case let limits? in keys { body(limits.meter) }
+    }
 }
 
 /// The limits of all tenants of one configuration, in the order of its tenants.
@@ -84,14 +88,44 @@ public final class QuotaBook: Sendable {
     /// Finds or makes every slot and takes the limits over into them. For the control thread.
     public init(_ tenants: [TenantSettings], table: MeterTable) throws(StorageFault) {
         self.table = table
-        let now = table.ticks(monotonic: Clock.monotonic())
-        let calendar = QuotaCalendar(seconds: Clock.wall() / 1_000_000_000)
-        var all: [TenantLimits] = []
-        all.reserveCapacity(tenants.count)
-        for tenant in tenants { all.append(try TenantLimits(tenant, table: table, now: now, calendar: calendar)) }
-        self.tenants = all
+        var maker = LimitMaker(
+            now: table.ticks(monotonic: Clock.monotonic()),
+            calendar: QuotaCalendar(seconds: Clock.wall() / 1_000_000_000))
+        self.tenants = try table.givingMany { () throws(StorageFault) in
+            var all: [TenantLimits] = []
+            all.reserveCapacity(tenants.count)
+            for tenant in tenants { all.append(try TenantLimits(tenant, table: table, &maker)) }
+            return all
+        }
     }
 
     /// Lets go of the slots of what is no longer configured. Once no loop goes by an older book.
-    public func retireOthers() { table.retire(allBut: tenants.flatMap(\.meters)) }
+    public func retireOthers() {
+        table.retire { keep in for tenant in tenants { tenant.forEachMeter(keep) } }
+    }
+}
+
+/// Makes the limits of one book. What many tenants have in common is made once.
+struct LimitMaker {
+    /// The table's time in ticks.
+    let now: UInt64
+    let calendar: QuotaCalendar
+    private var rules: [LimitRules.Key: LimitRules] = [:]
+    private var terms: [UsageSettings: Terms] = [:]
+
+    init(now: UInt64, calendar: QuotaCalendar) { (self.now, self.calendar) = (now, calendar) }
+
+    mutating func limits(_ usage: UsageSettings, _ kind: MeterKind, _ meter: Meter) -> LimitSet {
+        let key = LimitRules.Key(usage: usage, kind: kind, bucketNames: meter.bucketNames)
+        let shared = rules[key] ?? LimitRules(key)
+        rules[key] = shared
+        return LimitSet(shared, meter: meter, now: now, calendar: calendar)
+    }
+
+    /// Of what has no limits of its own.
+    mutating func terms(_ usage: UsageSettings) -> Terms {
+        let shared = terms[usage] ?? Terms(usage, limits: nil)
+        terms[usage] = shared
+        return shared
+    }
 }

@@ -111,8 +111,8 @@ public struct TokenBucket: Sendable, Equatable {
             }
             // A clock that was wrong once must not shut a tenant out for years.
             next = min(next, now &+ 2 * Self.spanMax)
-            if meter.replace(&arrival, with: next, in: cell) { break }
+            if next == arrival || meter.replace(&arrival, with: next, in: cell) { break }
         }
-        meter.store(setting, to: settingCell)
+        if before != setting { meter.store(setting, to: settingCell) }
     }
 }

@@ -101,6 +101,11 @@ public struct Meter: Sendable, Equatable {
     @inline(__always)
     public func store(_ value: UInt64, to cell: Cell) { base[cell.word].store(value, ordering: .releasing) }
 
+    /// Zero, written only where it is not yet.
+    public func clear(_ cell: Cell) {
+        if value(cell) != 0 { store(0, to: cell) }
+    }
+
     /// Adds, wrapping.
     @inline(__always)
     public func add(_ amount: UInt64, to cell: Cell) {
@@ -170,6 +175,17 @@ public struct Meter: Sendable, Equatable {
             bytes.append(UInt8(truncatingIfNeeded: base[2 + i / 8].load(ordering: .relaxed) >> UInt64(i % 8 * 8)))
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Whether those bytes are the name, as far as it is kept. Without making one.
+    func isNamed(_ bytes: [UInt8]) -> Bool {
+        let length = min(bytes.count, Self.nameSize)
+        guard head.nameLength == length else { return false }
+        for i in 0..<length {
+            let word = base[2 + i / 8].load(ordering: .relaxed)
+            if UInt8(truncatingIfNeeded: word >> UInt64(i % 8 * 8)) != bytes[i] { return false }
+        }
+        return true
     }
 
     func setName(_ bytes: some Collection<UInt8>) {

@@ -49,6 +49,7 @@ public final class MeterTable: Sendable {
     private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
     private let timeOffset: UInt64
     private let names: Mutex<Names>
+    private let isGivingMany = Atomic<Bool>(false)
 
     /// What the control thread and the ledger's thread know of the slots.
     private struct Names {
@@ -58,6 +59,8 @@ public final class MeterTable: Sendable {
         var free: [UInt32] = []
         /// Retired, and all that they counted is in the ledger: the first to be given to others.
         var settled: Set<UInt32> = []
+        /// How many keys and routes have a slot, by their tenant's. A tenant without any is not there.
+        var children: [UInt32: Int] = [:]
         /// The other lane was held when last looked at.
         var otherLives = false
         /// `Word.given` when the slots were last read.
@@ -164,6 +167,8 @@ public final class MeterTable: Sendable {
     private static let setLockWaiting: Int32 = 38
 
     private func whileGiving<R>(_ body: () throws(StorageFault) -> R) throws(StorageFault) -> R {
+        // One thread gives: that which made it so.
+        if isGivingMany.load(ordering: .relaxed) { return try body() }
         var wanted = Self.lock(Self.givingLock)
         while fcntl(descriptor, Self.setLockWaiting, &wanted) != 0 {
             guard errno == EINTR else { throw .system("can't lock", path: path, code: errno) }
@@ -173,6 +178,15 @@ public final class MeterTable: Sendable {
             _ = fcntl(descriptor, Self.setLock, &wanted)
         }
         return try body()
+    }
+
+    /// Holds the lock of giving for as long as `body` runs, instead of taking it for each slot. One thread at a time.
+    public func givingMany<R>(_ body: () throws(StorageFault) -> R) throws(StorageFault) -> R {
+        try whileGiving { () throws(StorageFault) in
+            isGivingMany.store(true, ordering: .relaxed)
+            defer { isGivingMany.store(false, ordering: .relaxed) }
+            return try body()
+        }
     }
 
     private static func takeLane(_ fd: Int32, _ path: String) throws(StorageFault) -> Int {
@@ -289,6 +303,7 @@ public final class MeterTable: Sendable {
                 continue
             }
             if head.state == .settled { names.settled.insert(UInt32(index)) }
+            if head.kind != .tenant { names.children[head.parent, default: 0] += 1 }
             names.places[meter.value(.hash)] = UInt32(index)
         }
         names.capacity = capacity
@@ -314,10 +329,16 @@ public final class MeterTable: Sendable {
 
     /// Slots of what is no longer configured. They go on counting what is under way, and keep what they hold, until
     /// their usage is in the ledger and somebody else needs the place. Call once no loop goes by the old configuration.
-    public func retire(allBut inUse: some Sequence<Meter>) {
-        let inUse = Set(inUse.map(\.index))
+    ///
+    /// - Parameter inUse: calls what it is given with every slot that is still configured.
+    public func retire(allBut inUse: (_ keep: (Meter) -> Void) -> Void) {
+        var isInUse = [Bool](repeating: false, count: capacity)
+        inUse { meter in
+            if meter.index < isInUse.count { isInUse[meter.index] = true }
+        }
         names.withLock { names in
-            for index in 0..<names.capacity where !inUse.contains(index) {
+            // What was given out meanwhile is in use.
+            for index in 0..<min(names.capacity, isInUse.count) where !isInUse[index] {
                 let meter = meter(index)
                 if meter.head.state == .live { meter.head.state = .retired }
             }
@@ -386,8 +407,7 @@ public final class MeterTable: Sendable {
             guard let index = names.places[hash] else { return (nil, hash) }
             let meter = meter(Int(index))
             let head = meter.head
-            if head.kind == wanted.kind, wanted.parent.map({ $0.index == meter.parent }) ?? true,
-                Array(meter.name.utf8) == Array(wanted.own.prefix(Meter.nameSize))
+            if head.kind == wanted.kind, wanted.parent.map({ $0.index == meter.parent }) ?? true, meter.isNamed(wanted.own)
             {
                 return (meter, hash)
             }
@@ -416,6 +436,7 @@ public final class MeterTable: Sendable {
         // Last: a slot with half a name must not be found after a crash.
         meter.head = head
         names.places[hash] = UInt32(meter.index)
+        if wanted.kind != .tenant { names.children[head.parent, default: 0] += 1 }
         names.given = header[Word.given].wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
         return meter
     }
@@ -426,7 +447,8 @@ public final class MeterTable: Sendable {
             let old = meter(Int(index))
             if old.head.state != .settled { continue }
             // A key's slot finds its tenant's id in its parent: that one stays while it has children.
-            if old.kind == .tenant, hasChildren(old, names) { continue }
+            if old.kind == .tenant, names.children[index] != nil { continue }
+            if old.kind != .tenant { forgetChild(of: old.head.parent, &names) }
             names.places[old.value(.hash)] = nil
             old.head = Meter.Head()
             return old
@@ -436,12 +458,11 @@ public final class MeterTable: Sendable {
         return meter(Int(index))
     }
 
-    private func hasChildren(_ parent: Meter, _ names: Names) -> Bool {
-        for index in 0..<names.capacity where index != parent.index {
-            let head = meter(index).head
-            if head.state != .free, head.kind != .tenant, Int(head.parent) == parent.index { return true }
-        }
-        return false
+    /// With the last of them a tenant's slot may be given away as well.
+    private func forgetChild(of parent: UInt32, _ names: inout Names) {
+        guard let count = names.children[parent] else { return }
+        names.children[parent] = count > 1 ? count - 1 : nil
+        if count == 1, meter(Int(parent)).isSettled { names.settled.insert(parent) }
     }
 
     /// Doubles the file, with blocks of its own.

@@ -79,7 +79,7 @@ struct MeterTableTests {
         let gone = all[7]
         gone.add(9, to: .admitted)
         #expect(!table.settle(gone))
-        table.retire(allBut: all.filter { $0 != gone })
+        table.retire { keep in all.filter { $0 != gone }.forEach(keep) }
         #expect(gone.isRetired)
         gone.add(1, to: .inFlight)
         #expect(!table.settle(gone))
@@ -91,7 +91,7 @@ struct MeterTableTests {
         #expect(new.name == "new")
         #expect(table.capacity == 1024)
         // And one that comes back while its slot is still there has all that it had.
-        table.retire(allBut: all.filter { $0 != all[8] })
+        table.retire { keep in all.filter { $0 != all[8] }.forEach(keep) }
         all[8].add(4, to: .admitted)
         #expect(table.settle(all[8]))
         #expect(try table.meter(tenant: "t8").value(.admitted) == 4)
@@ -106,12 +106,42 @@ struct MeterTableTests {
         let tenant = try table.meter(tenant: "acme")
         let key = try table.meter(.key, "k", of: tenant)
         for i in 0..<1022 { keep.append(try table.meter(tenant: "t\(i)")) }
-        table.retire(allBut: keep)
+        table.retire { mark in keep.forEach(mark) }
         #expect(table.settle(tenant))
         let new = try table.meter(tenant: "new")
         #expect(new != tenant)
         #expect(key.name == "k")
         #expect(table.meter(at: key.parent)?.name == "acme")
+    }
+
+    @Test("a tenant's slot is given to another once those of its keys were")
+    func parentsLast() throws {
+        let table = try MeterTable(path: freshPath())
+        let tenant = try table.meter(tenant: "acme")
+        let key = try table.meter(.key, "k", of: tenant)
+        for i in 0..<1022 { _ = try table.meter(tenant: "t\(i)") }
+        table.retire { keep in table.forEach { if $0 != tenant, $0 != key { keep($0) } } }
+        #expect(table.settle(tenant))
+        #expect(try table.meter(tenant: "early").index >= 1024)
+        for i in 0..<1023 { _ = try table.meter(tenant: "more\(i)") }
+        #expect(table.capacity == 2048)
+        table.settle(key)
+        #expect(try table.meter(tenant: "new") == key)
+        #expect(try table.meter(tenant: "newer") == tenant)
+        #expect(table.capacity == 2048)
+    }
+
+    @Test("20,000 slots are given to others without a look at all of them for each", .timeLimit(.minutes(1)))
+    func manyAreReplaced() throws {
+        let table = try MeterTable(path: freshPath())
+        try table.givingMany { () throws(StorageFault) in
+            for i in 0..<20_000 { _ = try table.meter(tenant: "old\(i)") }
+        }
+        let capacity = table.capacity
+        table.retire { _ in }
+        table.forEach { table.settle($0) }
+        for i in 0..<20_000 { _ = try table.meter(tenant: "new\(i)") }
+        #expect(table.capacity == capacity)
     }
 
     @Test("it grows without moving a slot")

@@ -11,6 +11,7 @@ final class Chores: Source {
     private let notifier: SystemdNotifier
     private let meters: MeterTable
     private let refreshNames: () -> Void
+    private let letGo: () -> Void
     private var sinceNames: UInt64 = 0
     /// Workers that have answered the last question. Shared with them.
     private let answered = Answered()
@@ -24,9 +25,9 @@ final class Chores: Source {
 
     init(
         loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, meters: MeterTable,
-        refreshNames: @escaping () -> Void
+        refreshNames: @escaping () -> Void, letGo: @escaping () -> Void
     ) {
-        self.meters = meters
+        (self.meters, self.letGo) = (meters, letGo)
         (self.mailboxes, self.notifier, self.refreshNames) = (mailboxes, notifier, refreshNames)
         super.init(loop: loop, fd: -1, flow: loop.commonFlow)
         answered.count.store(mailboxes.count, ordering: .relaxed)
@@ -38,6 +39,7 @@ final class Chores: Source {
         loop.schedule(self, at: loop.now + period)
         meters.reclaim()
         meters.noteTime(monotonic: loop.now)
+        letGo()
         sinceNames += period
         if sinceNames >= Self.namesPeriod {
             sinceNames = 0

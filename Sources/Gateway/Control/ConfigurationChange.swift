@@ -5,16 +5,21 @@ extension ReloadChange {
     /// What differs between two configurations, in the operator's words.
     init(from old: Settings, to new: Settings) {
         self.init()
-        var before: [String: TenantSettings] = [:]
-        for tenant in old.hot.tenants { before[tenant.id] = tenant }
-        for tenant in new.hot.tenants {
-            guard let was = before.removeValue(forKey: tenant.id) else {
+        let (tenants, before) = (new.hot.tenants, old.hot.tenants)
+        // Most configurations begin like the one before: those need no looking for.
+        var alike = 0
+        while alike < min(tenants.count, before.count), tenants[alike].id == before[alike].id { alike += 1 }
+        var places: [String: Int] = [:]
+        places.reserveCapacity(before.count - alike)
+        for place in alike..<before.count { places[before[place].id] = place }
+        for (place, tenant) in tenants.enumerated() {
+            guard let was = place < alike ? place : places.removeValue(forKey: tenant.id) else {
                 added.append(tenant.id)
                 continue
             }
-            if !tenant.isSame(as: was, in: new.hot, before: old.hot) { changed.append(tenant.id) }
+            if !tenant.isSame(as: before[was], in: new.hot, before: old.hot) { changed.append(tenant.id) }
         }
-        removed = before.keys.sorted()
+        removed = places.keys.sorted()
         added.sort()
         changed.sort()
         if old.cold.workers != new.cold.workers { warnings.append("`workers` takes effect at the next start") }

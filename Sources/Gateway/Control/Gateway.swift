@@ -21,8 +21,10 @@ public final class Gateway {
     public static let version = "0.1.0"
 
     enum Mail: Sendable {
-        /// A candidate was read, on a thread of its own.
-        case candidate(Candidate)
+        /// A candidate was read, on a thread of its own, and compared with what is in force.
+        case candidate(Candidate, ReloadChange?)
+        /// All that goes by it was made, on that thread too.
+        case prepared(Result<Prepared, StorageFault>, sockets: [[Endpoint: Int32]], change: ReloadChange)
         /// A worker goes by the new snapshot.
         case adopted
         /// A token names a key that its issuer's set does not have.
@@ -50,7 +52,8 @@ public final class Gateway {
     private let token: [UInt8]
     private var settings: Settings
     private var snapshot: Snapshot
-    private var tenantIDs: [String] = []
+    private var oldSnapshots = OldSnapshots()
+    private var tenantIDs: [String]
     private var mailboxes: [Mailbox<WorkerMessage>] = []
     private var threads: [Thread] = []
     private var admin: (endpoint: Endpoint, server: AdminServer)?
@@ -74,12 +77,13 @@ public final class Gateway {
         }
         for line in candidate.render(candidate.warnings) { Console.error(line) }
         (self.settings, self.certificates) = (settings, certificates)
-        let quotas: QuotaBook
+        servers = ServerRegistry()
+        let prepared: Prepared
         do {
             let folder = try StateFolder.open(settings.cold.state)
             token = try folder.token()
             meters = try MeterTable(path: folder.metersPath)
-            quotas = try QuotaBook(settings.hot.tenants, table: meters)
+            prepared = try Prepared(candidate, settings, meters: meters, servers: servers)
         } catch {
             throw StartFailure(description: "gateway: \(error)")
         }
@@ -94,10 +98,7 @@ public final class Gateway {
         ledger = LedgerKeeper(
             meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
         usage = UsageReader(folder: ledgerPath)
-        servers = ServerRegistry()
-        quotaReports = QuotaReports(settings.hot.tenants, quotas)
-        snapshot = Snapshot(settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
-        tenantIDs = settings.hot.tenants.map(\.id).sorted()
+        (snapshot, quotaReports, tenantIDs) = (prepared.snapshot, prepared.reports, prepared.tenantIDs)
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
         reload = Reload()
         Self.raiseDescriptorLimit()
@@ -140,10 +141,11 @@ public final class Gateway {
         let count = mailboxes.count
         for index in 0..<count {
             let mailbox = mailboxes[index]
+            let first = Handover(snapshot)
             threads.append(
                 Thread("worker-\(index)") {
                     Worker(
-                        index: index, count: count, snapshot: snapshot, mailbox: mailbox, registry: registry,
+                        index: index, count: count, snapshot: first.take()!, mailbox: mailbox, registry: registry,
                         resolver: resolver, logWriter: logWriter
                     ).run()
                 })
@@ -186,7 +188,8 @@ public final class Gateway {
             loop: loop, mailboxes: mailboxes, notifier: notifier, meters: meters,
             refreshNames: { [unowned self] in
                 for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
-            })
+            },
+            letGo: { [unowned self] in oldSnapshots.letGo() })
         startRefresher()
         loop.run()
         return 0
@@ -208,7 +211,8 @@ public final class Gateway {
 
     private func receive(_ mail: Mail) {
         switch mail {
-        case .candidate(let candidate): apply(candidate)
+        case .candidate(let candidate, let change): prepare(candidate, change)
+        case .prepared(let prepared, let sockets, let change): apply(prepared, sockets, change)
         case .adopted:
             reload.waitingForWorkers -= 1
             if reload.waitingForWorkers == 0 { adopted() }
@@ -241,6 +245,7 @@ public final class Gateway {
     /// Every worker goes by the snapshot: at the start, and after each reload.
     private func adopted() {
         snapshot.quotas.retireOthers()
+        oldSnapshots.letGo()
         if !isReady {
             isReady = true
             registry.setReady(true)
@@ -265,20 +270,21 @@ public final class Gateway {
         guard reload.join(done) else { return }
         notifier.reloading()
         // Beside the running one, on a thread of its own: health checks, names and the admin listener go on.
-        let (path, certificates, keySets, mailbox) = (path, certificates, keySets, mailbox)
+        let (path, certificates, keySets, mailbox, settings) = (path, certificates, keySets, mailbox, settings)
         Thread("reload", isBackground: true) {
-            mailbox.post(.candidate(Candidate.read(path, certificates: certificates, keySets: keySets)))
+            let candidate = Candidate.read(path, certificates: certificates, keySets: keySets)
+            mailbox.post(.candidate(candidate, candidate.settings.map { ReloadChange(from: settings, to: $0) }))
         }.detach()
     }
 
-    private func apply(_ candidate: Candidate) {
-        guard var next = candidate.settings else { return reject(candidate.render(candidate.errors)) }
-        var change = ReloadChange(from: settings, to: next)
+    /// Opens what is new in it; what takes time is made off this thread.
+    private func prepare(_ candidate: Candidate, _ change: ReloadChange?) {
+        guard var next = candidate.settings, var change else { return reject(candidate.render(candidate.errors)) }
         change.warnings += candidate.render(candidate.warnings)
         next.cold = settings.cold
         let known = Set(settings.hot.listeners.map(\.endpoint))
         let fresh = next.hot.listeners.filter { !known.contains($0.endpoint) }.map { ($0.endpoint, $0.location) }
-        var sockets: [[Endpoint: Int32]]
+        let sockets: [[Endpoint: Int32]]
         do {
             var none = InheritedSockets()
             sockets = try ListenerSockets.bind(fresh, workers: mailboxes.count, inherited: &none)
@@ -298,21 +304,32 @@ public final class Gateway {
                 return reject(["can't listen on \(next.hot.admin?.label ?? "") (admin): \(error)"])
             }
         }
-        let quotas: QuotaBook
+        let (meters, servers, mailbox) = (meters, servers, mailbox)
+        Thread("reload", isBackground: true) { [next, change] in
+            let prepared = Result { () throws(StorageFault) in
+                try Prepared(candidate, next, meters: meters, servers: servers)
+            }
+            mailbox.post(.prepared(prepared, sockets: sockets, change: change))
+        }.detach()
+    }
+
+    /// From here on it is in force.
+    private func apply(
+        _ prepared: Result<Prepared, StorageFault>, _ sockets: [[Endpoint: Int32]], _ change: ReloadChange
+    ) {
+        let next: Prepared
         do {
-            quotas = try QuotaBook(next.hot.tenants, table: meters)
+            next = try prepared.get()
         } catch {
             for list in sockets { for fd in list.values { close(fd) } }
             return reject(["\(error)"])
         }
-        settings = next
-        quotaReports = QuotaReports(next.hot.tenants, quotas)
+        oldSnapshots.add(snapshot)
+        (settings, snapshot, quotaReports, tenantIDs) = (next.settings, next.snapshot, next.reports, next.tenantIDs)
         showQuotas()
-        snapshot = Snapshot(next.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers)
-        tenantIDs = next.hot.tenants.map(\.id).sorted()
-        registry.setTenantBudget(next.hot.metricsTenants)
-        logWriter.setTarget(next.hot.accessLog.target)
-        ledger.adopt(next.hot.ledger)
+        registry.setTenantBudget(settings.hot.metricsTenants)
+        logWriter.setTarget(settings.hot.accessLog.target)
+        ledger.adopt(settings.hot.ledger)
         reload.change = change
         reload.waitingForWorkers = mailboxes.count
         let mail = mailbox

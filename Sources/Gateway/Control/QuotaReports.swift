@@ -1,31 +1,26 @@
 import Base
-import Configuration
+import Proxy
 import Quotas
 import Storage
+import Tenancy
 
 /// How tenants stand, for the admin API and the metrics: read from the meter table when somebody asks.
 struct QuotaReports: Sendable {
     private let book: QuotaBook
-    private let places: [String: Int]
+    private let directory: Directory
 
-    init(_ tenants: [TenantSettings], _ book: QuotaBook) {
-        self.book = book
-        var places: [String: Int] = [:]
-        places.reserveCapacity(tenants.count)
-        for (place, tenant) in tenants.enumerated() { places[tenant.id] = place }
-        self.places = places
-    }
+    init(_ snapshot: Snapshot) { (book, directory) = (snapshot.quotas, snapshot.directory) }
 
     /// The tenant's own limits; those of keys and routes are left out.
     func limits(of tenant: String) -> [LimitReport] {
-        guard let place = places[tenant] else { return [] }
+        guard let place = directory.tenant(id: tenant)?.index else { return [] }
         let enforcer = QuotaEnforcer(table: book.table, wall: Clock.wall())
         return book.tenants[place].own.report(enforcer, monotonic: Clock.monotonic())
     }
 
     /// What the tenant's meter has counted since it was made.
     func counts(of tenant: String) -> [(name: String, value: UInt64)] {
-        guard let place = places[tenant] else { return [] }
+        guard let place = directory.tenant(id: tenant)?.index else { return [] }
         let meter = book.tenants[place].own.meter
         let refused: [(String, Meter.Cell)] = [
             ("refused_rate", .refusedByRate), ("refused_quota", .refusedByQuota),

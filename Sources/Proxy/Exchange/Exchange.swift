@@ -167,10 +167,11 @@ final class Exchange {
 
     /// From here on it is this tenant's, refused or not.
     func attribute(to tenant: Tenant) {
-        let state = worker.state(of: tenant)
+        let limits = worker.snapshot.quotas.tenants[tenant.index]
+        self.limits = limits
+        let state = worker.state(of: tenant, at: limits.own.meter.index)
         tenantState = state
         client.flow = state
-        limits = worker.snapshot.quotas.tenants[tenant.index]
     }
 
     // MARK: 2. Where does it go?

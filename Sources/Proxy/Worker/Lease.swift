@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Tenancy
 
 /// A worker's hold on one configuration, with what it has made for it. Requests hold on to this and not to the snapshot:
@@ -17,13 +18,14 @@ final class Lease {
         (self.snapshot, self.number) = (snapshot, number)
         balancers = Array(repeating: nil, count: snapshot.upstreams.count)
         tenantCount = snapshot.directory.tenants.count
-        tenants = .allocate(capacity: max(tenantCount, 1))
-        tenants.initialize(repeating: nil, count: tenantCount)
+        // Zeroes that the kernel gives when they are first looked at: a reload must not hold the loop up.
+        let room = calloc(max(tenantCount, 1), MemoryLayout<Unmanaged<TenantState>?>.stride)!
+        tenants = room.bindMemory(to: Unmanaged<TenantState>?.self, capacity: max(tenantCount, 1))
     }
 
     deinit {
         for index in 0..<tenantCount { tenants[index]?.release() }
-        tenants.deallocate()
+        free(tenants)
     }
 
     func state(of tenant: Tenant) -> TenantState? {

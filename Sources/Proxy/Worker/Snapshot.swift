@@ -12,6 +12,8 @@ public final class Snapshot: Sendable {
     /// What its tenants may use, in the order of its tenants.
     public let quotas: QuotaBook
     public let upstreams: [Upstream]
+    /// Those of all upstreams.
+    let servers: Set<ObjectIdentifier>
     public let listeners: [ListenerState]
     /// Bytes of `problem_base`.
     let problemBase: [UInt8]
@@ -42,6 +44,7 @@ public final class Snapshot: Sendable {
         }
         directory = Directory(settings.tenants, sharedHosts: settings.sharedHosts, issuers: issuers) { instance($0, $1) }
         upstreams = instances
+        self.servers = Set(instances.lazy.flatMap { $0.servers.lazy.map { ObjectIdentifier($0) } })
         listeners = zip(settings.listeners, tls).enumerated().map {
             ListenerState(index: $0.offset, endpoint: $0.element.0.endpoint, tls: $0.element.1)
         }

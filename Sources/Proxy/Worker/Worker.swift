@@ -70,7 +70,8 @@ public final class Worker {
     private var listeners: [Endpoint: Listener] = [:]
     private unowned(unsafe) var firstClient: ClientConnection?
     private(set) var connections = 0
-    private var tenantsByID: [String: TenantState] = [:]
+    /// By the place of the tenant's meter, which it keeps over reloads: a new configuration moves nothing here.
+    private var tenants: [TenantState?] = []
     private var pools: [ObjectIdentifier: ServerPool] = [:]
     private var exchanges: [Exchange] = []
     private var waitingForName: [ObjectIdentifier: [Exchange]] = [:]
@@ -151,24 +152,13 @@ public final class Worker {
             accessLog?.flush(now: .max)
             accessLog = AccessLogBuffer(next.settings.accessLog, writer: logWriter, metrics: metrics)
         }
-        // Tenants keep their turn and their counters, by id.
-        for (id, state) in tenantsByID {
-            guard let tenant = next.directory.tenant(id: id) else {
-                state.isRemoved = true
-                tenantsByID[id] = nil
-                continue
-            }
-            state.weight = Int64(tenant.weight)
-            lease.keep(state, of: tenant)
-        }
         adoptUpstreams(next)
         adoptListeners(next, sockets)
         revokeRemoved()
     }
 
     private func adoptUpstreams(_ next: Snapshot) {
-        let used = Set(next.upstreams.flatMap { $0.servers.map { ObjectIdentifier($0) } })
-        for (id, pool) in pools where !used.contains(id) {
+        for (id, pool) in pools where !next.servers.contains(id) {
             pool.closeIdle()
             pools[id] = nil
         }
@@ -199,9 +189,14 @@ public final class Worker {
         }
     }
 
+    /// Ends the connections of tenants that are no more. Looks at connections, not at tenants, of which there may be many.
     private func revokeRemoved() {
         forEachClient { client in
-            if (client.flow as? TenantState)?.isRemoved == true { client.revoke() }
+            guard let state = client.flow as? TenantState else { return }
+            if state.looked != lease.number {
+                (state.looked, state.isRemoved) = (lease.number, snapshot.directory.tenant(id: state.id) == nil)
+            }
+            if state.isRemoved { client.revoke() }
         }
     }
 
@@ -282,11 +277,29 @@ public final class Worker {
         if exchanges.count < 1024 { exchanges.append(exchange) }
     }
 
-    func state(of tenant: Tenant) -> TenantState {
-        if let state = lease.state(of: tenant) { return state }
+    /// Of a tenant of the configuration in force: the turn and the counters that it had before.
+    /// - Parameter place: of its meter.
+    func state(of tenant: Tenant, at place: Int) -> TenantState {
+        lease.state(of: tenant) ?? adopt(tenant, at: place)
+    }
+
+    /// The first request of a tenant since the configuration changed.
+    private func adopt(_ tenant: Tenant, at place: Int) -> TenantState {
+        if place >= tenants.count {
+            let room = max(place + 1, 2 * tenants.count)
+            tenants += repeatElement(nil, count: room - tenants.count)
+        }
+        // A removed tenant's meter may be another's by now.
+        if let state = tenants[place], state.id == tenant.id {
+            state.weight = Int64(tenant.weight)
+            (state.looked, state.isRemoved) = (lease.number, false)
+            lease.keep(state, of: tenant)
+            return state
+        }
         let state = TenantState(id: tenant.id, weight: tenant.weight, metrics: registry.tenant(tenant.id, worker: index))
+        state.looked = lease.number
+        tenants[place] = state
         lease.keep(state, of: tenant)
-        tenantsByID[tenant.id] = state
         return state
     }
 
@@ -419,7 +432,9 @@ final class TenantState: Flow {
     let id: String
     /// The registry keeps it until the process ends.
     unowned(unsafe) let metrics: TenantMetrics
-    /// The configuration in force has it no more.
+    /// The last configuration that it was looked for in, as the worker counts them.
+    var looked = 0
+    /// That one has it no more.
     var isRemoved = false
 
     init(id: String, weight: Int, metrics: TenantMetrics) {
