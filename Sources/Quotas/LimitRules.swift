@@ -13,23 +13,31 @@ final class LimitRules: Sendable {
         var bucketNames: UInt16
     }
 
+    /// What of them requests go by.
+    struct Record {
+        var limits: UnsafeBufferPointer<Limit>
+        /// A limit refuses.
+        var hasEnforced: Bool
+        var fields: RateLimitFields
+        var resetDay: Int
+        /// Responses are paced.
+        var bandwidth: TokenBucket?
+        /// Bytes a second.
+        var bandwidthRate: UInt64
+    }
+
     let usage: UsageSettings
     let kind: MeterKind
-    let limits: [Limit]
-    /// The same, where no array has to be held on to.
-    nonisolated(unsafe) let room: UnsafePointer<Limit>
     /// What each limit is called.
     let names: [String]
-    /// A limit refuses.
-    let hasEnforced: Bool
-    /// Responses are paced.
-    let bandwidth: TokenBucket?
-    /// What answers say before the number that is left, for each limit: `"rate-second";r=`.
-    let labels: [[UInt8]]
-    /// Items of `RateLimit-Policy` without the window of a month, which is not always as long.
-    let policies: [[UInt8]]
     /// What the buckets are called from now on.
     private let bucketNames: UInt16
+    nonisolated(unsafe) let record: UnsafePointer<Record>
+    /// The limits and their texts.
+    private nonisolated(unsafe) let room: UnsafeMutableBufferPointer<Limit>
+    private nonisolated(unsafe) let texts: UnsafeMutableBufferPointer<UInt8>
+
+    var limits: UnsafeBufferPointer<Limit> { UnsafeBufferPointer(room) }
 
     init(_ key: Key) {
         (usage, kind) = (key.usage, key.kind)
@@ -57,18 +65,34 @@ final class LimitRules: Sendable {
                     kind: .concurrency(most.count), cell: .inFlight, isShadow: most.isShadow, size: most.count))
             names.append(prefix + "concurrency")
         }
-        bandwidth = usage.bandwidth.map { TokenBucket(count: $0.rate, period: 1_000_000_000, burst: $0.burst) }
-        self.limits = limits
         self.names = names
-        hasEnforced = limits.contains { !$0.isShadow }
-        let room = UnsafeMutablePointer<Limit>.allocate(capacity: max(limits.count, 1))
-        room.initialize(from: limits, count: limits.count)
-        self.room = UnsafePointer(room)
-        labels = names.map { Array("\"\($0)\";r=".utf8) }
-        policies = zip(limits, names).map { Array("\"\($1)\";\(Self.policy($0))".utf8) }
+        let written = zip(limits, names).map { (Array("\"\($1)\";r=".utf8), Array("\"\($1)\";\(Self.policy($0))".utf8)) }
+        let texts = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: written.reduce(1) { $0 + $1.0.count + $1.1.count })
+        var end = 0
+        func keep(_ text: [UInt8]) -> UnsafeRawBufferPointer {
+            defer { end += text.count }
+            _ = texts[end...].initialize(fromContentsOf: text)
+            return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(texts)[end..<(end + text.count)])
+        }
+        self.texts = texts
+        for i in limits.indices { (limits[i].label, limits[i].policy) = (keep(written[i].0), keep(written[i].1)) }
+        room = .allocate(capacity: limits.count)
+        _ = room.initialize(fromContentsOf: limits)
+        let record = UnsafeMutablePointer<Record>.allocate(capacity: 1)
+        record.initialize(
+            to: Record(
+                limits: UnsafeBufferPointer(room), hasEnforced: limits.contains { !$0.isShadow }, fields: usage.fields,
+                resetDay: usage.quotaResetDay,
+                bandwidth: usage.bandwidth.map { TokenBucket(count: $0.rate, period: 1_000_000_000, burst: $0.burst) },
+                bandwidthRate: usage.bandwidth?.rate ?? .max))
+        self.record = UnsafePointer(record)
     }
 
-    deinit { room.deallocate() }
+    deinit {
+        record.deallocate()
+        room.deallocate()
+        texts.deallocate()
+    }
 
     /// Takes them over into a slot: what is left stays, what is new starts full. Writes only what changes, for what is
     /// written has to reach the disk.
@@ -94,7 +118,7 @@ final class LimitRules: Sendable {
             let isNew = isCounted & 1 << UInt8(period.rawValue) == 0
             QuotaWindow.adopt(.window(period.rawValue), of: meter, period: present, isNew: isNew)
         }
-        if let bandwidth {
+        if let bandwidth = record.pointee.bandwidth {
             bandwidth.adopt(.bandwidth, setting: .bandwidthSetting, of: meter, at: now)
         } else {
             meter.clear(.bandwidthSetting)

@@ -16,22 +16,32 @@ public struct Limit: Sendable {
     public let isShadow: Bool
     /// How much there is of it when nothing is used.
     public let size: UInt64
+    /// What answers say before the number that is left: `"rate-second";r=`.
+    nonisolated(unsafe) var label = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Item of `RateLimit-Policy`, without the window of a month, which is not always as long.
+    nonisolated(unsafe) var policy = UnsafeRawBufferPointer(start: nil, count: 0)
+
+    init(kind: Kind, cell: Meter.Cell, isShadow: Bool, size: UInt64) {
+        (self.kind, self.cell, self.isShadow, self.size) = (kind, cell, isShadow, size)
+    }
 }
 
 /// A level as the request path goes through it: no reference in it, so that nothing is counted up and down on the way.
 /// The `LimitSet` that it is of must be kept by somebody.
 struct Level: Sendable {
     let meter: Meter
-    nonisolated(unsafe) let limits: UnsafePointer<Limit>
-    let count: Int
+    nonisolated(unsafe) let rules: UnsafePointer<LimitRules.Record>
+
+    @inline(__always)
+    var limits: UnsafeBufferPointer<Limit> { rules.pointee.limits }
     /// A limit refuses.
-    let hasEnforced: Bool
+    @inline(__always)
+    var hasEnforced: Bool { rules.pointee.hasEnforced }
 }
 
 /// The limits of one level (a tenant, a key or a route) in one configuration, and the slot that they are counted in.
 /// A tenant without limits has one too: it is what counts its requests.
 public final class LimitSet: Sendable {
-    public let meter: Meter
     let rules: LimitRules
     /// The same, where no reference has to be held on to.
     let level: Level
@@ -49,21 +59,14 @@ public final class LimitSet: Sendable {
 
     /// - Parameter rules: made with the bucket names that the slot has.
     init(_ rules: LimitRules, meter: Meter, now: UInt64, calendar: QuotaCalendar) {
-        (self.rules, self.meter) = (rules, meter)
-        level = Level(meter: meter, limits: rules.room, count: rules.limits.count, hasEnforced: rules.hasEnforced)
+        self.rules = rules
+        level = Level(meter: meter, rules: rules.record)
         rules.adopt(meter, now: now, calendar: calendar)
     }
 
+    public var meter: Meter { level.meter }
     public var usage: UsageSettings { rules.usage }
     public var kind: MeterKind { rules.kind }
-    public var limits: [Limit] { rules.limits }
     /// What each limit is called, for clients, metrics and operators: `rate-second`, `quota-month`, `concurrency`.
     public var names: [String] { rules.names }
-    /// Responses are paced.
-    public var bandwidth: TokenBucket? { rules.bandwidth }
-    var resetDay: Int { rules.usage.quotaResetDay }
-    /// A limit refuses.
-    var hasEnforced: Bool { rules.hasEnforced }
-    var labels: [[UInt8]] { rules.labels }
-    var policies: [[UInt8]] { rules.policies }
 }

@@ -12,7 +12,7 @@ extension QuotaEnforcer {
         var reset: UInt64?
     }
 
-    func standing(_ limit: Limit, of limits: LimitSet, ticks: UInt64) -> Standing {
+    func standing(_ limit: Limit, of limits: Level, ticks: UInt64) -> Standing {
         let word = limits.meter.value(limit.cell)
         switch limit.kind {
         case .rate(let bucket):
@@ -21,7 +21,7 @@ extension QuotaEnforcer {
             let second = 1_000_000_000 * MeterTable.ticksPerNanosecond
             return Standing(size: limit.size, left: left, reset: (wait &+ second &- 1) / second)
         case .quota(let window, let period):
-            let resetDay = limits.usage.quotaResetDay
+            let resetDay = limits.rules.pointee.resetDay
             let used = QuotaWindow.used(in: calendar.period(period, resetDay: resetDay), word: word)
             return Standing(
                 size: window.limit, left: window.limit > used ? window.limit - used : 0,
@@ -34,7 +34,7 @@ extension QuotaEnforcer {
 
     /// The header lines about the limits that applied: on success the closest one's standing, on a refusal that of all.
     public func writeFields(_ admission: Admission, _ verdict: Verdict, monotonic: UInt64, to out: inout ByteWriter) {
-        switch admission.tenant.usage.fields {
+        switch admission.tenant.rules.pointee.fields {
         case .off: return
         case .draft, .legacy: break
         }
@@ -42,7 +42,7 @@ extension QuotaEnforcer {
         var count = 0
         var closest: (level: Int, number: Int, standing: Standing)?
         for level in 0..<3 {
-            guard let limits = admission.set(level), limits.hasEnforced else { continue }
+            guard let limits = admission.level(level), limits.hasEnforced else { continue }
             for number in limits.limits.indices where !limits.limits[number].isShadow {
                 count += 1
                 let standing = standing(limits.limits[number], of: limits, ticks: ticks)
@@ -56,29 +56,29 @@ extension QuotaEnforcer {
             }
         }
         guard count > 0, let closest else { return }
-        if admission.tenant.usage.fields == .legacy { return writeLegacy(closest.standing, verdict, to: &out) }
+        if admission.tenant.rules.pointee.fields == .legacy { return writeLegacy(closest.standing, verdict, to: &out) }
         out.append("RateLimit-Policy: ")
         writeEach(admission, to: &out) { limits, number, _, out in
-            out.append(limits.policies[number])
+            out.append(limits.limits[number].policy)
             if case .quota(_, .month) = limits.limits[number].kind {
-                out.append(decimal: calendar.length(.month, resetDay: limits.usage.quotaResetDay))
+                out.append(decimal: calendar.length(.month, resetDay: limits.rules.pointee.resetDay))
             }
         }
         out.append("\r\nRateLimit: ")
         if verdict.isAdmitted {
-            let label = admission.set(closest.level)!.labels[closest.number]
+            let label = admission.level(closest.level)!.limits[closest.number].label
             write(closest.standing, label: label, hasTime: true, to: &out)
         } else {
             writeEach(admission, to: &out) { limits, number, bit, out in
                 // Only what refused says when, or it could say a later time than `Retry-After`.
                 let standing = standing(limits.limits[number], of: limits, ticks: ticks)
-                write(standing, label: limits.labels[number], hasTime: verdict.violated & bit != 0, to: &out)
+                write(standing, label: limits.limits[number].label, hasTime: verdict.violated & bit != 0, to: &out)
             }
         }
         out.append("\r\n")
     }
 
-    private func write(_ standing: Standing, label: [UInt8], hasTime: Bool, to out: inout ByteWriter) {
+    private func write(_ standing: Standing, label: UnsafeRawBufferPointer, hasTime: Bool, to out: inout ByteWriter) {
         out.append(label)
         out.append(decimal: standing.left)
         guard hasTime, let reset = standing.reset else { return }
@@ -89,11 +89,11 @@ extension QuotaEnforcer {
     /// The enforced limits of all levels, with commas between.
     private func writeEach(
         _ admission: Admission, to out: inout ByteWriter,
-        _ body: (_ limits: LimitSet, _ number: Int, _ bit: UInt32, _ out: inout ByteWriter) -> Void
+        _ body: (_ limits: Level, _ number: Int, _ bit: UInt32, _ out: inout ByteWriter) -> Void
     ) {
         var isFirst = true
         for level in 0..<3 {
-            guard let limits = admission.set(level), limits.hasEnforced else { continue }
+            guard let limits = admission.level(level), limits.hasEnforced else { continue }
             for number in limits.limits.indices where !limits.limits[number].isShadow {
                 if !isFirst { out.append(", ") }
                 isFirst = false
@@ -117,16 +117,14 @@ extension QuotaEnforcer {
         out.append(",\"violated-policies\":[")
         var isFirst = true
         for level in 0..<3 {
-            guard let limits = admission.set(level) else { continue }
+            guard let limits = admission.level(level) else { continue }
             for number in limits.limits.indices where verdict.violated & 1 << UInt32(level * 8 + number) != 0 {
                 out.append(isFirst ? "\"" : ",\"")
                 isFirst = false
                 // A label is the quoted name and `;r=`: names hold nothing that JSON would escape.
-                let label = limits.labels[number]
-                label.withUnsafeBytes { text in
-                    // From behind the first quote mark to the second.
-                    out.append(UnsafeRawBufferPointer(rebasing: text[1..<(text.count - 3)]))
-                }
+                let label = limits.limits[number].label
+                // From behind the first quote mark to the second.
+                out.append(UnsafeRawBufferPointer(rebasing: label[1..<(label.count - 3)]))
             }
         }
         out.append("]")
@@ -147,8 +145,8 @@ public struct LimitReport: Sendable, Equatable {
 extension LimitSet {
     /// How its limits stand now.
     public func report(_ enforcer: QuotaEnforcer, monotonic: UInt64) -> [LimitReport] {
-        zip(limits, names).map { limit, name in
-            let standing = enforcer.standing(limit, of: self, monotonic: monotonic)
+        zip(rules.limits, names).map { limit, name in
+            let standing = enforcer.standing(limit, of: level, monotonic: monotonic)
             return LimitReport(
                 policy: name, limit: standing.size, used: standing.size &- min(standing.left, standing.size),
                 left: standing.left, reset: standing.reset, isShadow: limit.isShadow)
@@ -157,7 +155,7 @@ extension LimitSet {
 }
 
 extension QuotaEnforcer {
-    func standing(_ limit: Limit, of limits: LimitSet, monotonic: UInt64) -> Standing {
+    func standing(_ limit: Limit, of limits: Level, monotonic: UInt64) -> Standing {
         standing(limit, of: limits, ticks: table.ticks(monotonic: monotonic))
     }
 }

@@ -75,7 +75,7 @@ public struct QuotaEnforcer: Sendable {
         _ verdict: inout Verdict
     ) {
         let meter = limits.meter
-        for number in 0..<limits.count {
+        for number in 0..<limits.limits.count {
             let limit = limits.limits[number]
             if limit.isShadow { continue }
             let bit: UInt32 = 1 << UInt32(level * 8 + number)
@@ -112,7 +112,7 @@ public struct QuotaEnforcer: Sendable {
             let meter = limits.meter
             var overShadow = false
             var most: UInt64?
-            for number in 0..<limits.count {
+            for number in 0..<limits.limits.count {
                 let limit = limits.limits[number]
                 let bit: UInt32 = 1 << UInt32(level * 8 + number)
                 switch limit.kind {
@@ -139,7 +139,7 @@ public struct QuotaEnforcer: Sendable {
                 if !verdict.isAdmitted { return undo(admission, taken, before: level, moment) }
             }
             guard enter(meter, most) else {
-                verdict.refuse(1 << UInt32(level * 8 + limits.count - 1), .concurrency, wait: 0, refill: 0)
+                verdict.refuse(1 << UInt32(level * 8 + limits.limits.count - 1), .concurrency, wait: 0, refill: 0)
                 return undo(admission, taken, before: level, moment)
             }
             if overShadow { meter.add(1, to: .shadowRefused) }
@@ -165,7 +165,7 @@ public struct QuotaEnforcer: Sendable {
     private func undo(_ admission: borrowing Admission, _ taken: UInt32, before entered: Int, _ moment: Moment) {
         for level in 0..<3 {
             guard let limits = admission.level(level) else { continue }
-            for number in 0..<limits.count where taken & 1 << UInt32(level * 8 + number) != 0 {
+            for number in 0..<limits.limits.count where taken & 1 << UInt32(level * 8 + number) != 0 {
                 let limit = limits.limits[number]
                 switch limit.kind {
                 case .rate(let bucket): bucket.giveBack(admission.cost, to: limit.cell, of: limits.meter)
@@ -186,7 +186,7 @@ public struct QuotaEnforcer: Sendable {
         guard admission.isOpen else { return }
         admission.isOpen = false
         var charged: UInt64 = 0
-        if admission.terms.charges(outcome) {
+        if admission.terms.pointee.charges(outcome) {
             charged = min(outcome.declaredCost ?? admission.cost, Self.costMax)
             if charged != admission.cost { correct(admission, to: charged, now: table.ticks(monotonic: monotonic)) }
         } else if admission.cost > 0 {
@@ -210,7 +210,7 @@ public struct QuotaEnforcer: Sendable {
     private func giveBackQuotas(_ admission: borrowing Admission, _ cost: UInt64) {
         for level in 0..<3 {
             guard let limits = admission.level(level) else { continue }
-            for number in 0..<limits.count where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
+            for number in 0..<limits.limits.count where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
                 let limit = limits.limits[number]
                 guard case .quota(let window, let period) = limit.kind else { continue }
                 window.giveBack(cost, in: admission.period(period), to: limit.cell, of: limits.meter)
@@ -223,7 +223,7 @@ public struct QuotaEnforcer: Sendable {
         let (more, less) = actual > admission.cost ? (actual - admission.cost, 0) : (0, admission.cost - actual)
         for level in 0..<3 {
             guard let limits = admission.level(level) else { continue }
-            for number in 0..<limits.count where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
+            for number in 0..<limits.limits.count where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
                 let limit = limits.limits[number]
                 switch limit.kind {
                 case .rate(let bucket):
@@ -239,7 +239,7 @@ public struct QuotaEnforcer: Sendable {
     }
 
     /// A request of the tenant that was refused for another reason than a limit, before it was admitted.
-    public func refusedOtherwise(_ limits: LimitSet) { limits.meter.add(1, to: .refusedOtherwise) }
+    public func refusedOtherwise(_ meter: Meter) { meter.add(1, to: .refusedOtherwise) }
 
     // MARK: Bandwidth
 
@@ -248,7 +248,7 @@ public struct QuotaEnforcer: Sendable {
         var wait: UInt64 = 0
         let now = table.ticks(monotonic: monotonic)
         for level in 0..<3 {
-            guard let limits = admission.set(level), let bucket = limits.bandwidth else { continue }
+            guard let limits = admission.level(level), let bucket = limits.rules.pointee.bandwidth else { continue }
             bucket.charge(bytes, at: now, to: .bandwidth, of: limits.meter)
             wait = max(wait, bucket.wait(1, at: now, arrival: limits.meter.value(.bandwidth)))
         }
@@ -266,16 +266,19 @@ extension Admission {
         }
     }
 
-    /// Whether its responses are paced.
     /// The bytes a second that the slowest of its levels allows; nil where responses are not paced.
     public var bytesPerSecond: UInt64? {
         var rate: UInt64?
         for level in 0..<3 {
-            guard let pace = set(level)?.usage.bandwidth else { continue }
-            rate = min(rate ?? .max, pace.rate)
+            guard let rules = self.level(level)?.rules, rules.pointee.bandwidth != nil else { continue }
+            rate = min(rate ?? .max, rules.pointee.bandwidthRate)
         }
         return rate
     }
 
-    public var isPaced: Bool { tenant.bandwidth != nil || key?.bandwidth != nil || terms.limits?.bandwidth != nil }
+    /// Whether its responses are paced.
+    public var isPaced: Bool {
+        for level in 0..<3 where self.level(level)?.rules.pointee.bandwidth != nil { return true }
+        return false
+    }
 }

@@ -4,128 +4,45 @@ import Storage
 
 /// How requests of one route are counted, and the route's own limits.
 public final class Terms: Sendable {
-    /// Cost units of a request.
-    public let cost: UInt64
-    /// A response field that says what a request has cost, in lower case.
-    public let costHeader: [UInt8]?
-    public let charge: ChargeRule
+    /// What of them requests go by.
+    struct Record {
+        /// Cost units of a request.
+        var cost: UInt64
+        /// A response field that says what a request has cost, in lower case; empty for none.
+        var costHeader: UnsafeRawBufferPointer
+        var charge: ChargeRule
+        /// nil: the route has none of its own.
+        var level: Level?
+
+        /// Whether a request that ended like this counts against quotas and is charged.
+        func charges(_ outcome: Outcome) -> Bool {
+            switch charge {
+            case .admitted: true
+            case .forwarded: outcome.wasForwarded && !(outcome.isOwnAnswer && (502...504).contains(outcome.status))
+            case .classes(let classes): outcome.wasForwarded && classes & 1 << UInt8(clamping: outcome.status / 100) != 0
+            }
+        }
+    }
+
     /// nil: the route has none of its own.
     public let limits: LimitSet?
+    nonisolated(unsafe) let record: UnsafePointer<Record>
+    private nonisolated(unsafe) let costHeader: UnsafeMutableBufferPointer<UInt8>
 
     public init(_ usage: UsageSettings, limits: LimitSet?) {
-        (cost, charge, self.limits) = (usage.cost, usage.charge, limits)
-        costHeader = usage.costHeader.map { Array($0.utf8) }
+        self.limits = limits
+        let name = Array((usage.costHeader ?? "").utf8)
+        costHeader = .allocate(capacity: name.count)
+        _ = costHeader.initialize(fromContentsOf: name)
+        let record = UnsafeMutablePointer<Record>.allocate(capacity: 1)
+        record.initialize(
+            to: Record(
+                cost: usage.cost, costHeader: UnsafeRawBufferPointer(costHeader), charge: usage.charge, level: limits?.level))
+        self.record = UnsafePointer(record)
     }
 
-    /// Whether a request that ended like this counts against quotas and is charged.
-    func charges(_ outcome: Outcome) -> Bool {
-        switch charge {
-        case .admitted: true
-        case .forwarded: outcome.wasForwarded && !(outcome.isOwnAnswer && (502...504).contains(outcome.status))
-        case .classes(let classes): outcome.wasForwarded && classes & 1 << UInt8(clamping: outcome.status / 100) != 0
-        }
-    }
-}
-
-/// All that a tenant's requests are counted by, in one configuration.
-public final class TenantLimits: Sendable {
-    public let own: LimitSet
-    /// Of what no route is about.
-    public let terms: Terms
-    /// In the order of `TenantSettings.routes`.
-    public let routes: [Terms]
-    /// In the order of `TenantSettings.keys`; nil for a key that has neither a name nor a limit.
-    public let keys: [LimitSet?]
-
-    init(_ settings: TenantSettings, table: MeterTable, _ maker: inout LimitMaker) throws(StorageFault) {
-        let meter = try table.meter(tenant: settings.id)
-        own = maker.limits(settings.usage, .tenant, meter)
-        terms = maker.terms(settings.usage)
-        var routes: [Terms] = []
-        for route in settings.routes {
-            var limits: LimitSet?
-            if route.usage.hasLimits {
-                let meter = try table.meter(.route, route.path, of: meter)
-                limits = maker.limits(route.usage, .route, meter)
-            }
-            routes.append(limits.map { Terms(route.usage, limits: $0) } ?? maker.terms(route.usage))
-        }
-        self.routes = routes
-        var keys: [LimitSet?] = []
-        for key in settings.keys {
-            guard key.name != nil || key.usage.hasLimits else {
-                keys.append(nil)
-                continue
-            }
-            // Keys of one name are one to whoever reads usage: a new key takes the old one's place.
-            var usage = key.usage
-            usage.quotaResetDay = settings.usage.quotaResetDay
-            let slot = try table.meter(.key, key.name ?? key.digest.text, of: meter)
-            keys.append(maker.limits(usage, .key, slot))
-        }
-        self.keys = keys
-    }
-
-    @inline(__always)
-    public func key(_ number: Int?) -> LimitSet? { number.flatMap { keys[$0] } }
-
-    /// Of route `number` of the settings; nil is what no route is about.
-    @inline(__always)
-    public func terms(route number: Int?) -> Terms { number.map { routes[$0] } ?? terms }
-
-    func forEachMeter(_ body: (Meter) -> Void) {
-        body(own.meter)
-        for route in routes { if let limits = route.limits { body(limits.meter) } }
-        for case let limits? in keys { body(limits.meter) }
-    }
-}
-
-/// The limits of all tenants of one configuration, in the order of its tenants.
-public final class QuotaBook: Sendable {
-    public let table: MeterTable
-    public let tenants: [TenantLimits]
-
-    /// Finds or makes every slot and takes the limits over into them. For the control thread.
-    public init(_ tenants: [TenantSettings], table: MeterTable) throws(StorageFault) {
-        self.table = table
-        var maker = LimitMaker(
-            now: table.ticks(monotonic: Clock.monotonic()),
-            calendar: QuotaCalendar(seconds: Clock.wall() / 1_000_000_000))
-        self.tenants = try table.givingMany { () throws(StorageFault) in
-            var all: [TenantLimits] = []
-            all.reserveCapacity(tenants.count)
-            for tenant in tenants { all.append(try TenantLimits(tenant, table: table, &maker)) }
-            return all
-        }
-    }
-
-    /// Lets go of the slots of what is no longer configured. Once no loop goes by an older book.
-    public func retireOthers() {
-        table.retire { keep in for tenant in tenants { tenant.forEachMeter(keep) } }
-    }
-}
-
-/// Makes the limits of one book. What many tenants have in common is made once.
-struct LimitMaker {
-    /// The table's time in ticks.
-    let now: UInt64
-    let calendar: QuotaCalendar
-    private var rules: [LimitRules.Key: LimitRules] = [:]
-    private var terms: [UsageSettings: Terms] = [:]
-
-    init(now: UInt64, calendar: QuotaCalendar) { (self.now, self.calendar) = (now, calendar) }
-
-    mutating func limits(_ usage: UsageSettings, _ kind: MeterKind, _ meter: Meter) -> LimitSet {
-        let key = LimitRules.Key(usage: usage, kind: kind, bucketNames: meter.bucketNames)
-        let shared = rules[key] ?? LimitRules(key)
-        rules[key] = shared
-        return LimitSet(shared, meter: meter, now: now, calendar: calendar)
-    }
-
-    /// Of what has no limits of its own.
-    mutating func terms(_ usage: UsageSettings) -> Terms {
-        let shared = terms[usage] ?? Terms(usage, limits: nil)
-        terms[usage] = shared
-        return shared
+    deinit {
+        record.deallocate()
+        costHeader.deallocate()
     }
 }

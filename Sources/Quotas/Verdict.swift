@@ -32,9 +32,10 @@ public struct Verdict: Sendable, Equatable {
 
 /// What a request took, from its admission to its settlement.
 public struct Admission: Sendable {
-    public let tenant: LimitSet
-    public let key: LimitSet?
-    public let terms: Terms
+    let tenant: Level
+    let key: Level?
+    let route: Level?
+    nonisolated(unsafe) let terms: UnsafePointer<Terms.Record>
     /// Of the limits: as in `Verdict.violated`.
     var taken: UInt32 = 0
     let cost: UInt64
@@ -45,35 +46,33 @@ public struct Admission: Sendable {
     /// Counted as admitted, and not settled yet.
     public internal(set) var isOpen = false
     let resetDay: Int
-    private let tenantLevel: Level
-    private let keyLevel: Level?
-    private let routeLevel: Level?
 
-    public init(tenant: LimitSet, key: LimitSet?, terms: Terms) {
+    @inline(__always)
+    init(tenant: Level, key: Level?, terms: UnsafePointer<Terms.Record>) {
         (self.tenant, self.key, self.terms) = (tenant, key, terms)
-        cost = terms.cost
-        resetDay = tenant.resetDay
-        (tenantLevel, keyLevel, routeLevel) = (tenant.level, key?.level, terms.limits?.level)
+        route = terms.pointee.level
+        cost = terms.pointee.cost
+        resetDay = tenant.rules.pointee.resetDay
+    }
+
+    /// The limits and terms must outlive it.
+    public init(tenant: LimitSet, key: LimitSet?, terms: Terms) {
+        self.init(tenant: tenant.level, key: key?.level, terms: terms.record)
     }
 
     /// 0 the tenant's, 1 the key's, 2 the route's.
     @inline(__always)
     func level(_ number: Int) -> Level? {
         switch number {
-        case 0: tenantLevel
-        case 1: keyLevel
-        default: routeLevel
+        case 0: tenant
+        case 1: key
+        default: route
         }
     }
 
-    /// The same with all that is known of it.
-    func set(_ number: Int) -> LimitSet? {
-        switch number {
-        case 0: tenant
-        case 1: key
-        default: terms.limits
-        }
-    }
+    /// A response field that says what the request has cost, in lower case; empty for none.
+    @inline(__always)
+    public var costHeader: UnsafeRawBufferPointer { terms.pointee.costHeader }
 }
 
 /// How an admitted request ended.

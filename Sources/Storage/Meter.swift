@@ -1,3 +1,4 @@
+import Base
 import Synchronization
 
 /// What a slot of the meter table is about. The name says which one of its tenant's.
@@ -24,7 +25,7 @@ public enum MeterKind: UInt8, Sendable {
 ///     40...63 the ledger's own (see `Cell.ledger`)                          ledger thread
 ///
 /// The words of a reservation share one cache line, and what the ledger writes shares none with what the loops write.
-public struct Meter: Sendable, Equatable {
+public struct Meter: Sendable, Equatable, BitwiseCopyable {
     /// Words of a slot.
     public static let words = 64
     /// Bytes of a slot, whole cache lines.
@@ -94,6 +95,10 @@ public struct Meter: Sendable, Equatable {
         public static func ledger(_ word: Int) -> Cell { Cell(40 + word) }
         public static let ledgerWords = 24
     }
+
+    /// Asks for the words that requests write.
+    @inline(__always)
+    public func prefetch() { Base.prefetch(UnsafeRawPointer(base + 16), lines: 3) }
 
     @inline(__always)
     public func value(_ cell: Cell) -> UInt64 { base[cell.word].load(ordering: .acquiring) }

@@ -8,8 +8,8 @@ import Tenancy
 extension Exchange {
     /// Takes what the request needs of every limit that applies, or refuses it: before anything else is done for it.
     func admit(_ tenant: Tenant, _ route: Route) -> Bool {
-        guard let limits else { return true }
-        var asked = Admission(tenant: limits.own, key: limits.key(identity?.key), terms: limits.terms(route: route.number))
+        guard let quota else { return true }
+        var asked = quota.admission(key: identity?.key, route: route.number)
         verdict = worker.enforcer.reserve(&asked, monotonic: worker.loop.now, wall: worker.wall(worker.loop.now))
         admission = asked
         switch verdict.reason {
@@ -36,7 +36,7 @@ extension Exchange {
     /// Gives back what is not charged and counts how it ended. Exactly once, whoever calls how often.
     func settleQuota(upstreamTime: UInt64?) {
         guard admission != nil else {
-            if refusal != nil, let limits { worker.enforcer.refusedOtherwise(limits.own) }
+            if refusal != nil, let quota { worker.enforcer.refusedOtherwise(quota.meter) }
             return
         }
         guard admission!.isOpen else { return }
@@ -51,7 +51,7 @@ extension Exchange {
     /// The field in which the upstream says what the request has cost: it is read, and not passed on. Its number among
     /// the fields of `worker.responseHead`, or nil.
     func readDeclaredCost(_ head: UnsafeRawBufferPointer) -> Int? {
-        guard let name = admission?.terms.costHeader else { return nil }
+        guard let name = admission?.costHeader, !name.isEmpty else { return nil }
         for i in 0..<worker.responseHead.fields.count {
             let field = worker.responseHead.fields[i]
             guard Self.spells(head[field.name], name) else { continue }
@@ -61,7 +61,7 @@ extension Exchange {
         return nil
     }
 
-    private static func spells(_ text: UnsafeRawBufferPointer, _ name: [UInt8]) -> Bool {
+    private static func spells(_ text: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer) -> Bool {
         guard text.count == name.count else { return false }
         for i in 0..<name.count where ASCII.lowercase(text[i]) != name[i] { return false }
         return true

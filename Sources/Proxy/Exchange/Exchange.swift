@@ -54,7 +54,7 @@ final class Exchange {
     var trace = TraceContext()
 
     // What it takes of its tenant's limits
-    private(set) var limits: TenantLimits?
+    private(set) var quota: TenantQuota?
     var admission: Admission?
     var verdict = Verdict()
     /// What the upstream says that it has cost.
@@ -100,7 +100,7 @@ final class Exchange {
     /// Over: holds on to nothing that others may want to free.
     func letGo() {
         (upstream, balancer, tenantState, route, triedPool, lease) = (nil, nil, nil, nil, nil, nil)
-        (requestDecoder, answerDecoder, admission, limits) = (nil, nil, nil, nil)
+        (requestDecoder, answerDecoder, admission, quota) = (nil, nil, nil, nil)
         head = nil
         heldBody = nil
         identity = nil
@@ -167,9 +167,10 @@ final class Exchange {
 
     /// From here on it is this tenant's, refused or not.
     func attribute(to tenant: Tenant) {
-        let limits = worker.snapshot.quotas.tenants[tenant.index]
-        self.limits = limits
-        let state = worker.state(of: tenant, at: limits.own.meter.index)
+        let quota = worker.lease.snapshot.quotas[tenant.index]
+        self.quota = quota
+        quota.prefetch(key: identity?.key)
+        let state = worker.state(of: tenant, at: quota.meter.index)
         tenantState = state
         client.flow = state
     }

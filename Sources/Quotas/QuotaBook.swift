@@ -1,0 +1,152 @@
+import Base
+import Configuration
+import Storage
+
+/// All that a tenant's requests are counted by, in one configuration.
+public final class TenantLimits: Sendable {
+    public let own: LimitSet
+    /// Of what no route is about.
+    public let terms: Terms
+    /// In the order of `TenantSettings.routes`.
+    public let routes: [Terms]
+    /// In the order of `TenantSettings.keys`; nil for a key that has neither a name nor a limit.
+    public let keys: [LimitSet?]
+
+    init(_ settings: TenantSettings, table: MeterTable, _ maker: inout LimitMaker) throws(StorageFault) {
+        let meter = try table.meter(tenant: settings.id)
+        own = maker.limits(settings.usage, .tenant, meter)
+        terms = maker.terms(settings.usage)
+        var routes: [Terms] = []
+        for route in settings.routes {
+            var limits: LimitSet?
+            if route.usage.hasLimits {
+                let meter = try table.meter(.route, route.path, of: meter)
+                limits = maker.limits(route.usage, .route, meter)
+            }
+            routes.append(limits.map { Terms(route.usage, limits: $0) } ?? maker.terms(route.usage))
+        }
+        self.routes = routes
+        var keys: [LimitSet?] = []
+        for key in settings.keys {
+            guard key.name != nil || key.usage.hasLimits else {
+                keys.append(nil)
+                continue
+            }
+            // Keys of one name are one to whoever reads usage: a new key takes the old one's place.
+            var usage = key.usage
+            usage.quotaResetDay = settings.usage.quotaResetDay
+            let slot = try table.meter(.key, key.name ?? key.digest.text, of: meter)
+            keys.append(maker.limits(usage, .key, slot))
+        }
+        self.keys = keys
+    }
+
+    func forEachMeter(_ body: (Meter) -> Void) {
+        body(own.meter)
+        for route in routes { if let limits = route.limits { body(limits.meter) } }
+        for case let limits? in keys { body(limits.meter) }
+    }
+}
+
+/// What a tenant's requests are counted by, as the request path goes through it: a handle to a record of the book, good
+/// as long as that lives.
+public struct TenantQuota: Sendable {
+    struct Record {
+        var own: Level
+        var terms: UnsafePointer<Terms.Record>
+        /// In the order of the settings' routes.
+        var routes: UnsafePointer<UnsafePointer<Terms.Record>>
+        /// In the order of the settings' keys.
+        var keys: UnsafePointer<Level?>
+    }
+
+    nonisolated(unsafe) let record: UnsafePointer<Record>
+
+    /// What counts all of its requests.
+    @inline(__always)
+    public var meter: Meter { record.pointee.own.meter }
+
+    /// What a request asks for.
+    /// - Parameters:
+    ///   - key: number among the settings' keys; nil without one.
+    ///   - route: number among the settings' routes; nil is what no route is about.
+    @inline(__always)
+    public func admission(key: Int?, route: Int?) -> Admission {
+        Admission(
+            tenant: record.pointee.own, key: key.flatMap { record.pointee.keys[$0] },
+            terms: route.map { record.pointee.routes[$0] } ?? record.pointee.terms)
+    }
+
+    /// Asks for what admission and settlement will touch.
+    @inline(__always)
+    public func prefetch(key: Int?) {
+        record.pointee.own.meter.prefetch()
+        if let key, let level = record.pointee.keys[key] { level.meter.prefetch() }
+    }
+}
+
+/// The limits of all tenants of one configuration, in the order of its tenants.
+public final class QuotaBook: Sendable {
+    public let table: MeterTable
+    public let tenants: [TenantLimits]
+    private nonisolated(unsafe) let records: UnsafePointer<TenantQuota.Record>
+    private nonisolated(unsafe) let memory = RecordMemory()
+
+    /// Finds or makes every slot and takes the limits over into them. For the control thread.
+    public init(_ tenants: [TenantSettings], table: MeterTable) throws(StorageFault) {
+        self.table = table
+        var maker = LimitMaker(
+            now: table.ticks(monotonic: Clock.monotonic()),
+            calendar: QuotaCalendar(seconds: Clock.wall() / 1_000_000_000))
+        let all = try table.givingMany { () throws(StorageFault) in
+            var all: [TenantLimits] = []
+            all.reserveCapacity(tenants.count)
+            for tenant in tenants { all.append(try TenantLimits(tenant, table: table, &maker)) }
+            return all
+        }
+        self.tenants = all
+        records = UnsafePointer(memory.keep(all.map { [memory] one in
+            TenantQuota.Record(
+                own: one.own.level, terms: one.terms.record,
+                routes: UnsafePointer(memory.keep(one.routes.map { $0.record })),
+                keys: UnsafePointer(memory.keep(one.keys.map { $0?.level })))
+        }))
+    }
+
+    /// Of the tenant with this index.
+    @inline(__always)
+    public subscript(index: Int) -> TenantQuota {
+        precondition(index >= 0 && index < tenants.count)
+        return TenantQuota(record: records + index)
+    }
+
+    /// Lets go of the slots of what is no longer configured. Once no loop goes by an older book.
+    public func retireOthers() {
+        table.retire { keep in for tenant in tenants { tenant.forEachMeter(keep) } }
+    }
+}
+
+/// Makes the limits of one book. What many tenants have in common is made once.
+struct LimitMaker {
+    /// The table's time in ticks.
+    let now: UInt64
+    let calendar: QuotaCalendar
+    private var rules: [LimitRules.Key: LimitRules] = [:]
+    private var terms: [UsageSettings: Terms] = [:]
+
+    init(now: UInt64, calendar: QuotaCalendar) { (self.now, self.calendar) = (now, calendar) }
+
+    mutating func limits(_ usage: UsageSettings, _ kind: MeterKind, _ meter: Meter) -> LimitSet {
+        let key = LimitRules.Key(usage: usage, kind: kind, bucketNames: meter.bucketNames)
+        let shared = rules[key] ?? LimitRules(key)
+        rules[key] = shared
+        return LimitSet(shared, meter: meter, now: now, calendar: calendar)
+    }
+
+    /// Of what has no limits of its own.
+    mutating func terms(_ usage: UsageSettings) -> Terms {
+        let shared = terms[usage] ?? Terms(usage, limits: nil)
+        terms[usage] = shared
+        return shared
+    }
+}
