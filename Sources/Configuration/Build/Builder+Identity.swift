@@ -4,9 +4,6 @@ import Base
 extension Builder {
     /// `none` beside a method would let in everyone, or no one: readers differ.
     func methods(_ item: Checked) -> [AuthenticationMethod] {
-        if item.words.count > 1, let none = item.words.first(where: { $0.text == "none" }) {
-            diagnostics.error(at: none, "`none` stands alone, or not at all")
-        }
         var methods: [AuthenticationMethod] = []
         for word in item.words where word.text != "none" {
             let method = word.text == "jwt" ? AuthenticationMethod.jwt : .apiKey

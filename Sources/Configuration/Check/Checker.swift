@@ -179,6 +179,12 @@ struct Checker {
                 suggestion: "write `\(directive.usage)`")
             return nil
         }
+        if let alone = directive.arguments.last?.alone, item.words.count > 1,
+            let word = item.words.first(where: { alone.contains($0.text) })
+        {
+            // What it would mean is known all the same: nothing else is wrong because of it.
+            diagnostics.error(at: word, "\(quoted(word.text)) stands alone, or not at all")
+        }
         return isValid ? item : nil
     }
 

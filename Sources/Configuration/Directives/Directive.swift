@@ -55,6 +55,8 @@ public struct Directive: Sendable {
         var isOptional = false
         /// The last argument may stand any number of times.
         var isRepeated = false
+        /// Values that no other may stand beside.
+        var alone: [String] = []
 
         static func one(_ name: String, _ type: ValueType) -> Argument { Argument(name: name, type: type) }
         static func one(_ type: ValueType) -> Argument { Argument(name: type.usage, type: type) }
@@ -65,8 +67,8 @@ public struct Directive: Sendable {
         static func more(_ name: String) -> Argument {
             Argument(name: name, type: .text, isOptional: true, isRepeated: true)
         }
-        static func many(_ name: String, _ type: ValueType) -> Argument {
-            Argument(name: name, type: type, isRepeated: true)
+        static func many(_ name: String, _ type: ValueType, alone: [String] = []) -> Argument {
+            Argument(name: name, type: type, isRepeated: true, alone: alone)
         }
     }
 

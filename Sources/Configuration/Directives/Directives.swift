@@ -151,8 +151,11 @@ extension Directive {
             "A response field in which the upstream says what a request has cost; settled after, not passed on."),
         Directive(
             .charge, "charge", in: limited,
-            [.many("OUTCOME", .choice(["forwarded", "admitted", "1xx", "2xx", "3xx", "4xx", "5xx"]))],
-            default: "forwarded",
+            [
+                .many(
+                    "OUTCOME", .choice(["forwarded", "admitted", "1xx", "2xx", "3xx", "4xx", "5xx"]),
+                    alone: ["forwarded", "admitted"])
+            ], default: "forwarded",
             "What quotas count: what was forwarded (not 502 to 504 of the gateway's own), all admitted, or these."),
         Directive(
             .quotaResetDay, "quota_reset_day", in: [.plan, .defaults, .tenant], [.one(.count(1...31))], default: "1",
@@ -192,7 +195,7 @@ extension Directive {
             "Where requests go."),
         Directive(
             .authenticate, "authenticate", in: [.defaults, .tenant, .route],
-            [.many("METHOD", .choice(["none", "api_key", "jwt"]))], default: "none",
+            [.many("METHOD", .choice(["none", "api_key", "jwt"]), alone: ["none"])], default: "none",
             "What a request presents one of; none: the host is enough."),
 
         // tenant
