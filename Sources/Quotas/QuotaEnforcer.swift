@@ -88,7 +88,7 @@ public struct QuotaEnforcer: Sendable {
                     refuse(&verdict, bit, period, resetDay)
                 }
             case .concurrency(let most):
-                if meter.inFlight >= most { verdict.refuse(bit, .concurrency, wait: 0, refill: 0) }
+                if meter.inFlight >= most { refuse(&verdict, bit, meter) }
             }
         }
     }
@@ -103,6 +103,17 @@ public struct QuotaEnforcer: Sendable {
         let wait = calendar.remaining(period, resetDay: resetDay) &* 1_000_000_000
         verdict.refuse(bit, .quota, wait: wait, refill: wait)
     }
+
+    /// Nobody knows when a request will end. But how long they have taken so far, and how many are under way, tells how
+    /// long the next end is away on average.
+    private func refuse(_ verdict: inout Verdict, _ bit: UInt32, _ meter: Meter) {
+        let average = meter.value(.upstreamMicroseconds) / max(1, meter.settled)
+        let wait = min(average / max(1, meter.inFlight), Self.concurrencyWaitMax) &* 1000
+        verdict.refuse(bit, .concurrency, wait: wait, refill: 0)
+    }
+
+    /// Microseconds. Longer guesses are worth nothing.
+    private static let concurrencyWaitMax: UInt64 = 60_000_000
 
     /// Takes from one limit after the other. When another loop was faster at one, what was taken goes back.
     private func take(_ admission: inout Admission, _ moment: Moment, _ verdict: inout Verdict) {
@@ -139,7 +150,7 @@ public struct QuotaEnforcer: Sendable {
                 if !verdict.isAdmitted { return undo(admission, taken, before: level, moment) }
             }
             guard enter(meter, most) else {
-                verdict.refuse(1 << UInt32(level * 8 + limits.limits.count - 1), .concurrency, wait: 0, refill: 0)
+                refuse(&verdict, 1 << UInt32(level * 8 + limits.limits.count - 1), meter)
                 return undo(admission, taken, before: level, moment)
             }
             if overShadow { meter.add(1, to: .shadowRefused) }

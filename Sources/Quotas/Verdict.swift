@@ -5,7 +5,7 @@ public struct Verdict: Sendable, Equatable {
 
     /// nil: the request is in.
     public var reason: Reason?
-    /// Nanoseconds until all limits that refused would let such a request in; zero where only an end of others can tell.
+    /// Nanoseconds until all limits that refused would let such a request in; a guess where only an end of others can tell.
     public var wait: UInt64 = 0
     /// Nanoseconds in which a limit that refused would fill up: whoever stays away for less wastes nothing of it.
     public var refill: UInt64 = 0

@@ -130,6 +130,19 @@ struct EnforcerTests {
         #expect(bench.enforcer.pace(admission, bytes: 1000, monotonic: bench.clock.monotonic) > 990_000_000)
     }
 
+    @Test("who finds no room is told how long requests took until now, shared by those under way")
+    func concurrencyRetry() throws {
+        var bench = try Bench(UsageSettings(concurrency: 2))
+        #expect(bench.ask().0.isAdmitted)
+        let (_, second) = bench.ask()
+        #expect(bench.ask().0.retryAfter == 1)
+        bench.settle(second, Outcome(status: 200, wasForwarded: true, isOwnAnswer: false, upstreamMicroseconds: 9_000_000))
+        #expect(bench.ask().0.isAdmitted)
+        let refused = bench.ask().0
+        #expect(refused.reason == .concurrency)
+        #expect(refused.retryAfter == 5)
+    }
+
     @Test("limits hold over an end and a new start")
     func restart() throws {
         let usage = UsageSettings(rates: [RateSettings(count: 1, period: .hour, burst: 10)], quotas: [Self.hour(20)], concurrency: 15)

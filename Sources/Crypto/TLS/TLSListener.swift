@@ -59,11 +59,13 @@ public final class TLSListener: @unchecked Sendable {
         SSL_CTX_set_client_hello_cb(context, { ssl, alert, _ in
             guard let ssl, let data = c_ssl_get_app_data(ssl) else { return SSL_CLIENT_HELLO_ERROR }
             let session = Unmanaged<TLSSession>.fromOpaque(data).takeUnretainedValue()
-            guard session.choose(from: ssl) else {
+            switch session.choose(from: ssl) {
+            case .made: return SSL_CLIENT_HELLO_SUCCESS
+            case .pause: return SSL_CLIENT_HELLO_RETRY
+            case .malformed:
                 alert?.pointee = Int32(SSL_AD_DECODE_ERROR)
                 return SSL_CLIENT_HELLO_ERROR
             }
-            return SSL_CLIENT_HELLO_SUCCESS
         }, nil)
         Self.prepare(context)
         guard let first = certificates.first,

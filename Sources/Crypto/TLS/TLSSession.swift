@@ -88,10 +88,14 @@ public final class TLSExchange {
 
 /// One client's TLS, from its first byte on.
 ///
-///     handshaking ──► open ──► closed
-///          └────────────┴────► failed
+///     named ◄──► handshaking ──► open ──► closed
+///                     └───────────┴────► failed
 public final class TLSSession {
-    public enum Handshake { case done, wantsMore, failed }
+    public enum Handshake {
+        case done, wantsMore, failed
+        /// The client has said which name it wants, and nothing costly has been done yet. Goes on with the next call.
+        case named
+    }
     public enum Read: Equatable { case bytes(Int), wantsMore, closed, failed }
 
     let listener: TLSListener
@@ -100,6 +104,7 @@ public final class TLSSession {
     /// The name that the client asked for in this handshake, lower case; empty when it named none. Taken from the
     /// ClientHello itself: OpenSSL reports that of the resumed session instead.
     public private(set) var serverName = ""
+    private var wasNamed = false
 
     public init?(listener: TLSListener, io: TLSExchange) {
         self.listener = listener
@@ -132,9 +137,19 @@ public final class TLSSession {
     public func handshake() -> Handshake {
         let result = SSL_do_handshake(ssl)
         if result == 1 { return .done }
-        if SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return .wantsMore }
-        ERR_clear_error()
-        return .failed
+        switch SSL_get_error(ssl, result) {
+        case SSL_ERROR_WANT_READ: return .wantsMore
+        case SSL_ERROR_WANT_CLIENT_HELLO_CB: return .named
+        default:
+            ERR_clear_error()
+            return .failed
+        }
+    }
+
+    /// Goes on after `named`, perhaps in another turn.
+    public func resumeHandshake() -> Handshake {
+        io.claim(self)
+        return handshake()
     }
 
     /// Decrypts into `room`.
@@ -198,23 +213,30 @@ public final class TLSSession {
     /// `TLSv1.3`, for logs.
     public var version: StaticString { isVersion13 ? "TLSv1.3" : "TLSv1.2" }
 
-    /// At the ClientHello: notes the server name and chooses the certificate. False for a malformed extension.
-    func choose(from ssl: OpaquePointer) -> Bool {
+    enum Choice { case made, malformed, pause }
+
+    /// At the ClientHello: notes the server name, pauses once, and chooses the certificate.
+    func choose(from ssl: OpaquePointer) -> Choice {
         var certificate = listener.fallback
         var bytes: UnsafePointer<UInt8>?
         var count = 0
         if SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_server_name), &bytes, &count) == 1, let bytes {
             // RFC 6066 section 3: a list (2 bytes of length) of type (1) and name (2 bytes of length).
-            guard count >= 5, Int(bytes[0]) << 8 | Int(bytes[1]) == count - 2, bytes[2] == 0 else { return false }
+            guard count >= 5, Int(bytes[0]) << 8 | Int(bytes[1]) == count - 2, bytes[2] == 0 else { return .malformed }
             let length = Int(bytes[3]) << 8 | Int(bytes[4])
-            guard length > 0, length <= 255, length == count - 5 else { return false }
+            guard length > 0, length <= 255, length == count - 5 else { return .malformed }
             let raw = UnsafeBufferPointer(start: bytes + 5, count: length)
-            for byte in raw where byte <= 0x20 || byte >= 0x7F { return false }
+            for byte in raw where byte <= 0x20 || byte >= 0x7F { return .malformed }
             serverName = String(decoding: raw.lazy.map(ASCII.lowercase), as: UTF8.self)
             if let chosen = listener.certificate(for: serverName) { certificate = chosen }
+            // What stands behind the ClientHello in the loop's room would not survive a pause.
+            if !wasNamed, io.inputCount == 0 {
+                wasNamed = true
+                return .pause
+            }
         }
-        guard SSL_set_SSL_CTX(ssl, certificate.context) != nil else { return false }
+        guard SSL_set_SSL_CTX(ssl, certificate.context) != nil else { return .malformed }
         // After the change of context, which takes most of these settings along.
-        return listener.clientAuthorities?.apply(to: ssl) ?? true
+        return listener.clientAuthorities?.apply(to: ssl) ?? true ? .made : .malformed
     }
 }

@@ -41,6 +41,8 @@ final class ClientConnection: Transport {
     }
     private var named: String?
     private var namedAt = -1
+    /// In the handshake: waits for its tenant's turn.
+    private var isNamed = false
     /// What the client presented in its TLS handshake.
     private(set) var certificate: ClientCertificate?
     private var requests = 0
@@ -136,23 +138,40 @@ final class ClientConnection: Transport {
     // MARK: TLS
 
     private func shakeHands() {
-        guard canRead, let tls else { return }
-        while true {
+        guard let tls else { return }
+        if isNamed {
+            isNamed = false
+            guard goOn(tls, tls.resumeHandshake()) else { return }
+        }
+        while canRead {
             let count = recvCipher()
             guard count > 0 else { return }
             tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
-            switch tls.handshake() {
-            case .wantsMore:
-                guard flushEncrypted() else { return gone() }
-                if !canRead { return }
-            case .failed:
-                flushEncrypted()
-                worker.metrics.handshake(.none, resumed: false, .failure)
-                return shut()
-            case .done:
-                return handshakeDone(tls)
-            }
+            guard goOn(tls, tls.handshake()) else { return }
         }
+    }
+
+    /// Whether the handshake waits for more from the client.
+    private func goOn(_ tls: TLSSession, _ step: TLSSession.Handshake) -> Bool {
+        switch step {
+        case .wantsMore:
+            if flushEncrypted() { return true }
+            gone()
+        case .named:
+            // The costly part of a handshake takes the turn of the tenant whose name the client asked for.
+            guard let tenant = worker.snapshot.directory.tenant(host: tls.serverName) else {
+                return goOn(tls, tls.resumeHandshake())
+            }
+            flow = worker.state(of: tenant)
+            isNamed = true
+            loop.wake(self, [])
+        case .failed:
+            flushEncrypted()
+            worker.metrics.handshake(.none, resumed: false, .failure)
+            shut()
+        case .done: handshakeDone(tls)
+        }
+        return false
     }
 
     private func handshakeDone(_ tls: TLSSession) {

@@ -106,7 +106,7 @@ struct Hold {
 
     private static let first: UInt64 = 2_000_000
     private static let longest: UInt64 = 1_000_000_000
-    /// Where only the end of another request makes room, nobody knows when.
+    /// Where only the end of another request makes room, that may be any moment.
     private static let concurrency: UInt64 = 64_000_000
 
     mutating func admitted() { (refusals, until) = (0, 0) }

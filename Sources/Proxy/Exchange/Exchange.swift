@@ -170,7 +170,7 @@ final class Exchange {
         let quota = worker.lease.snapshot.quotas[tenant.index]
         self.quota = quota
         quota.prefetch(key: identity?.key)
-        let state = worker.state(of: tenant, at: quota.meter.index)
+        let state = worker.state(of: tenant)
         tenantState = state
         client.flow = state
     }

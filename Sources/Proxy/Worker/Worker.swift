@@ -278,12 +278,12 @@ public final class Worker {
     }
 
     /// Of a tenant of the configuration in force: the turn and the counters that it had before.
-    /// - Parameter place: of its meter.
-    func state(of tenant: Tenant, at place: Int) -> TenantState {
-        lease.state(of: tenant) ?? adopt(tenant, at: place)
+    func state(of tenant: Tenant) -> TenantState {
+        lease.state(of: tenant) ?? adopt(tenant, at: snapshot.quotas[tenant.index].meter.index)
     }
 
     /// The first request of a tenant since the configuration changed.
+    /// - Parameter place: of its meter.
     private func adopt(_ tenant: Tenant, at place: Int) -> TenantState {
         if place >= tenants.count {
             let room = max(place + 1, 2 * tenants.count)
