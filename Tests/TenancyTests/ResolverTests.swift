@@ -148,16 +148,17 @@ private func resolve(
         let sha = SHA256()
         var kept: [Weak] = []
         for number in 0..<40_000 {
-            let made = VerifiedToken(tenant: 0, expires: Int64(number), boundTo: nil, fields: [], issuer: 0)
+            let details = TokenDetails(boundTo: nil, fields: [])
+            let made = VerifiedToken(tenant: 0, expires: Int64(number), issuer: 0, details: details)
             cache.insert(sha.digest(Array("\(number)".utf8)), made, version: 1)
-            kept.append(Weak(made))
+            kept.append(Weak(details))
         }
-        let alive = kept.count { $0.token != nil }
+        let alive = kept.count { $0.details != nil }
         #expect(alive <= TokenCache.sets * TokenCache.ways)
         #expect(alive > 25_000)
         #expect(cache.find(sha.digest(Array("39999".utf8)))?.token.expires == 39_999)
         cache.removeAll()
-        #expect(kept.allSatisfy { $0.token == nil })
+        #expect(kept.allSatisfy { $0.details == nil })
     }
 
     @Test("credentials that are good for nobody")
@@ -178,6 +179,6 @@ private func resolve(
 }
 
 private final class Weak {
-    weak var token: VerifiedToken?
-    init(_ token: VerifiedToken) { self.token = token }
+    weak var details: TokenDetails?
+    init(_ details: TokenDetails) { self.details = details }
 }

@@ -39,7 +39,7 @@ extension Exchange {
         out.append(" HTTP/1.1\r\n")
         copyRequestFields(bytes, to: &out, route, trusted: trusted)
         out.append(tenant.identityFields)
-        if let token = identity?.token { out.append(token.fields) }
+        if let fields = identity?.token?.fields { out.append(fields) }
         out.append("X-Request-Id: ")
         requestID.write(to: &out)
         if !trace.isContinued {

@@ -90,18 +90,31 @@ public enum TokenFault: Error, Sendable, Equatable {
 }
 
 /// What a verified token says, for as long as it holds.
-public final class VerifiedToken: Sendable {
-    /// Index of the tenant in its directory.
-    public let tenant: Int
+public struct VerifiedToken: Sendable {
+    private let tenantIndex: Int32
+    private let issuerIndex: Int32
     /// Seconds since 1970 up to which it is good, leeway included.
     let expires: Int64
-    /// The client certificate that it is bound to (RFC 8705 section 3.1).
-    public let boundTo: Digest256?
-    /// Claims as whole header lines towards the upstream.
-    public let fields: [UInt8]
-    let issuer: Int
+    /// nil of most: only a tenant and a time are counted from one request to the next.
+    let details: TokenDetails?
 
-    init(tenant: Int, expires: Int64, boundTo: Digest256?, fields: [UInt8], issuer: Int) {
-        (self.tenant, self.expires, self.boundTo, self.fields, self.issuer) = (tenant, expires, boundTo, fields, issuer)
+    init(tenant: Int, expires: Int64, issuer: Int, details: TokenDetails?) {
+        (tenantIndex, self.expires, issuerIndex, self.details) = (Int32(tenant), expires, Int32(issuer), details)
     }
+
+    /// Index of the tenant in its directory.
+    public var tenant: Int { Int(tenantIndex) }
+    var issuer: Int { Int(issuerIndex) }
+    /// The client certificate that it is bound to (RFC 8705 section 3.1).
+    public var boundTo: Digest256? { details?.boundTo }
+    /// Claims as whole header lines towards the upstream; nil for none.
+    public var fields: [UInt8]? { details?.fields }
+}
+
+/// What some tokens say beside whose they are.
+final class TokenDetails: Sendable {
+    let boundTo: Digest256?
+    let fields: [UInt8]
+
+    init(boundTo: Digest256?, fields: [UInt8]) { (self.boundTo, self.fields) = (boundTo, fields) }
 }

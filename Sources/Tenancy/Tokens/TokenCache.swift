@@ -3,11 +3,13 @@ import Crypto
 /// Tokens that were verified, by the SHA-256 of their text, in bounded memory: sets of four, in which a new one takes an
 /// empty place or that of the one which expires first.
 final class TokenCache {
+    /// 64 bytes: what is found is found in one line of the processor's cache.
     private struct Slot {
-        var digest: Digest256
-        var token: Unmanaged<VerifiedToken>?
+        var digest = Digest256()
+        /// nil is an empty place.
+        var token: VerifiedToken?
         /// Of the issuer's keys.
-        var version: UInt32
+        var version: UInt32 = 0
     }
 
     static let ways = 4
@@ -16,8 +18,9 @@ final class TokenCache {
     private var slots: UnsafeMutablePointer<Slot>?
 
     deinit {
-        removeAll()
-        slots?.deallocate()
+        guard let slots else { return }
+        slots.deinitialize(count: Self.sets * Self.ways)
+        UnsafeMutableRawPointer(slots).deallocate()
     }
 
     private func set(of digest: Digest256) -> Int { Int(truncatingIfNeeded: digest.words.1) & (Self.sets - 1) }
@@ -27,9 +30,7 @@ final class TokenCache {
         let first = slots + set(of: digest) * Self.ways
         for way in 0..<Self.ways {
             let slot = first + way
-            if slot.pointee.digest == digest, let token = slot.pointee.token {
-                return (token.takeUnretainedValue(), slot.pointee.version)
-            }
+            if slot.pointee.digest == digest, let token = slot.pointee.token { return (token, slot.pointee.version) }
         }
         return nil
     }
@@ -45,24 +46,21 @@ final class TokenCache {
                 break
             }
             guard let worst = chosen.pointee.token else { break }
-            let expires = held._withUnsafeGuaranteedRef { $0.expires }
-            if expires < worst._withUnsafeGuaranteedRef({ $0.expires }) { chosen = slot }
+            if held.expires < worst.expires { chosen = slot }
         }
-        chosen.pointee.token?.release()
-        chosen.pointee = Slot(digest: digest, token: Unmanaged.passRetained(token), version: version)
+        chosen.pointee = Slot(digest: digest, token: token, version: version)
     }
 
     func removeAll() {
         guard let slots else { return }
-        for at in 0..<Self.sets * Self.ways {
-            slots[at].token?.release()
-            slots[at].token = nil
-        }
+        for at in 0..<Self.sets * Self.ways { slots[at].token = nil }
     }
 
     private func makeSlots() -> UnsafeMutablePointer<Slot> {
-        let made = UnsafeMutablePointer<Slot>.allocate(capacity: Self.sets * Self.ways)
-        made.initialize(repeating: Slot(digest: Digest256(), token: nil, version: 0), count: Self.sets * Self.ways)
+        let count = Self.sets * Self.ways
+        let room = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<Slot>.stride, alignment: 64)
+        let made = room.bindMemory(to: Slot.self, capacity: count)
+        made.initialize(repeating: Slot(), count: count)
         slots = made
         return made
     }

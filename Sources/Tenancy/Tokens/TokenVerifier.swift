@@ -16,6 +16,8 @@ public final class TokenVerifier {
     private var directory: Directory?
     /// Of each issuer: the keys taken over last.
     private var keys: [(set: KeySet, version: UInt32)] = []
+    /// Of each issuer, which the directory keeps.
+    private var sources: [Unmanaged<KeySource>] = []
 
     public init(_ sha: SHA256) { self.sha = sha }
 
@@ -28,7 +30,7 @@ public final class TokenVerifier {
         let digest = sha.digest(text)
         if let known = cache.find(digest) {
             if now >= known.token.expires { return .invalid(.expired) }
-            if known.version == refreshed(known.token.issuer).version { return .valid(known.token) }
+            if known.version == version(of: known.token.issuer) { return .valid(known.token) }
         }
         let token: Token
         do { token = try Token(text) } catch { return .invalid(error) }
@@ -55,7 +57,11 @@ public final class TokenVerifier {
         self.directory = directory
         cache.removeAll()
         keys = directory.issuers.map { _ in (KeySet.empty, UInt32.max) }
+        sources = directory.issuers.map { .passUnretained($0.keys) }
     }
+
+    /// Of the issuer's newest keys. All loops ask: no reference is counted.
+    private func version(of issuer: Int) -> UInt32 { sources[issuer]._withUnsafeGuaranteedRef { $0.version } }
 
     /// The keys of an issuer: the newest, or those before while they are just being replaced.
     private func refreshed(_ index: Int) -> (set: KeySet, version: UInt32) {
@@ -105,9 +111,9 @@ public final class TokenVerifier {
             tenant = sole
         }
         guard directory.tenants[tenant].settings.issuers.contains(index) else { throw .tenant }
-        return VerifiedToken(
-            tenant: tenant, expires: end, boundTo: try Self.binding(claims["cnf"]),
-            fields: Self.fields(claims, issuer), issuer: index)
+        let (bound, fields) = (try Self.binding(claims["cnf"]), Self.fields(claims, issuer))
+        let details = bound == nil && fields.isEmpty ? nil : TokenDetails(boundTo: bound, fields: fields)
+        return VerifiedToken(tenant: tenant, expires: end, issuer: index, details: details)
     }
 
     /// Whole seconds of a NumericDate (RFC 7519 section 2).
