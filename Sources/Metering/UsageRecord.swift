@@ -39,113 +39,93 @@ extension UsageRecord {
     /// Appends it as a checked line.
     public func write(to lines: inout [UInt8]) {
         let start = lines.count
-        lines.put("{\"id\":\"")
-        lines.put(id)
-        lines.put("\",\"tenant\":")
-        lines.put(json: account.tenant)
-        if let key = account.key {
-            lines.put(",\"key\":")
-            lines.put(json: key)
+        // Numbers of twenty digits, and two names whose bytes are all escaped.
+        let most = 2048 + JSONText.room(for: account.tenant.utf8.count + (account.key?.utf8.count ?? 0))
+        withUnsafeTemporaryAllocation(byteCount: most, alignment: 8) { room in
+            var line = ByteWriter(room)
+            write(to: &line)
+            precondition(!line.overflowed, "a longer line than there can be")
+            lines.append(contentsOf: line.written)
         }
-        lines.put(",\"from\":\"")
-        lines.put(time: from)
-        lines.put("\",\"to\":\"")
-        lines.put(time: to)
-        lines.put("\",\"admitted\":")
-        lines.put(usage.admitted)
-        lines.put(",\"settled\":")
-        lines.put(usage.settled)
-        lines.put(",\"in_flight\":")
-        lines.put(inFlight)
-        lines.put(",\"refused\":{")
+        CheckedLine.seal(&lines, from: start)
+    }
+
+    private func write(to line: inout ByteWriter) {
+        line.append("{\"id\":\"")
+        line.append(id)
+        line.append("\",\"tenant\":")
+        line.append(json: account.tenant)
+        if let key = account.key {
+            line.append(",\"key\":")
+            line.append(json: key)
+        }
+        line.append(",\"from\":\"")
+        line.append(rfc3339: from)
+        line.append("\",\"to\":\"")
+        line.append(rfc3339: to)
+        line.append("\",\"admitted\":")
+        line.append(decimal: usage.admitted)
+        line.append(",\"settled\":")
+        line.append(decimal: usage.settled)
+        line.append(",\"in_flight\":")
+        line.append(decimal: inFlight)
+        line.append(",\"refused\":{")
         var isFirst = true
         for index in usage.refused.indices where usage.refused[index] > 0 {
-            lines.put(isFirst ? "\"" : ",\"")
-            lines.put(Usage.reasons[index])
-            lines.put("\":")
-            lines.put(usage.refused[index])
+            line.append(isFirst ? "\"" : ",\"")
+            line.append(Usage.reasons[index])
+            line.append("\":")
+            line.append(decimal: usage.refused[index])
             isFirst = false
         }
-        lines.put("}")
+        line.append("}")
         if usage.shadowRefused > 0 {
-            lines.put(",\"shadow_refused\":")
-            lines.put(usage.shadowRefused)
+            line.append(",\"shadow_refused\":")
+            line.append(decimal: usage.shadowRefused)
         }
-        lines.put(",\"status\":[")
+        line.append(",\"status\":[")
         for index in usage.status.indices {
-            if index > 0 { lines.put(",") }
-            lines.put(usage.status[index])
+            if index > 0 { line.append(",") }
+            line.append(decimal: usage.status[index])
         }
-        lines.put("],\"request_bytes\":")
-        lines.put(usage.requestBytes)
-        lines.put(",\"response_bytes\":")
-        lines.put(usage.responseBytes)
-        lines.put(",\"upstream_ms\":")
-        lines.put(usage.upstreamMilliseconds)
-        lines.put(",\"cost\":")
-        if usage.cost < 0 { lines.put("-") }
-        lines.put(usage.cost.magnitude)
+        line.append("],\"request_bytes\":")
+        line.append(decimal: usage.requestBytes)
+        line.append(",\"response_bytes\":")
+        line.append(decimal: usage.responseBytes)
+        line.append(",\"upstream_ms\":")
+        line.append(decimal: usage.upstreamMilliseconds)
+        line.append(",\"cost\":")
+        if usage.cost < 0 { line.append("-") }
+        line.append(decimal: usage.cost.magnitude)
         if let rolledUp {
-            lines.put(",\"lines\":")
-            lines.put(rolledUp.lines)
-            lines.put(",\"first\":\"")
-            lines.put(rolledUp.first)
-            lines.put("\",\"last\":\"")
-            lines.put(rolledUp.last)
-            lines.put("\"")
+            line.append(",\"lines\":")
+            line.append(decimal: rolledUp.lines)
+            line.append(",\"first\":\"")
+            line.append(rolledUp.first)
+            line.append("\",\"last\":\"")
+            line.append(rolledUp.last)
+            line.append("\"")
         }
-        lines.put(",\"totals\":[")
+        line.append(",\"totals\":[")
         for index in totals.words.indices {
-            if index > 0 { lines.put(",") }
-            lines.put(totals.words[index])
+            if index > 0 { line.append(",") }
+            line.append(decimal: totals.words[index])
         }
-        lines.put("]")
-        CheckedLine.seal(&lines, from: start)
+        line.append("]")
     }
 }
 
-extension [UInt8] {
-    @inline(__always)
-    fileprivate mutating func put(_ text: StaticString) {
-        append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+extension ByteWriter {
+    fileprivate mutating func append(_ id: RecordID) {
+        append(hex: UInt64(id.node), width: 8)
+        append(byte: 0x2D)
+        append(decimal: id.epoch)
+        append(byte: 0x2D)
+        append(decimal: id.sequence)
     }
 
-    fileprivate mutating func put(_ value: UInt64) {
-        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { room in
-            var writer = ByteWriter(room)
-            writer.append(decimal: value)
-            append(contentsOf: writer.written)
-        }
-    }
-
-    fileprivate mutating func put(_ id: RecordID) {
-        withUnsafeTemporaryAllocation(byteCount: 48, alignment: 1) { room in
-            var writer = ByteWriter(room)
-            writer.append(hex: UInt64(id.node), width: 8)
-            writer.append(byte: 0x2D)
-            writer.append(decimal: id.epoch)
-            writer.append(byte: 0x2D)
-            writer.append(decimal: id.sequence)
-            append(contentsOf: writer.written)
-        }
-    }
-
-    fileprivate mutating func put(time: UInt64) {
-        withUnsafeTemporaryAllocation(byteCount: 24, alignment: 1) { room in
-            var writer = ByteWriter(room)
-            writer.append(rfc3339: time)
-            append(contentsOf: writer.written)
-        }
-    }
-
-    fileprivate mutating func put(json text: String) {
+    fileprivate mutating func append(json text: String) {
         var text = text
-        text.withUTF8 { text in
-            withUnsafeTemporaryAllocation(byteCount: JSONText.room(for: text.count) + 2, alignment: 8) { room in
-                var writer = ByteWriter(room)
-                writer.append(jsonString: UnsafeRawBufferPointer(text))
-                append(contentsOf: writer.written)
-            }
-        }
+        text.withUTF8 { append(jsonString: UnsafeRawBufferPointer($0)) }
     }
 }

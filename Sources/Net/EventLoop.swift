@@ -24,7 +24,7 @@ open class Source: Timed {
     public final let loop: EventLoop
     public internal(set) final var fd: Int32
     /// Whose turn its work takes.
-    public final var flow: Flow
+    public final unowned(unsafe) var flow: Flow
     public internal(set) final var isClosed = false
     final var slot32: UInt32 = .max
     final var pending: Readiness = []
@@ -223,7 +223,7 @@ public final class EventLoop {
     private func takeTurns() {
         let pollAgain = now + Self.pollInterval
         while let flow = turns.current {
-            guard let reference = flow.popFirst() else {
+            guard let reference = flow._withUnsafeGuaranteedRef({ $0.popFirst() }) else {
                 turns.retire()
                 continue
             }
@@ -236,8 +236,11 @@ public final class EventLoop {
             }
             bury()
             now = Clock.monotonic()
-            flow.credit -= Int64(now &- began)
-            if flow.credit <= 0, flow.head != nil { turns.rotate() }
+            let isSpent = flow._withUnsafeGuaranteedRef { flow in
+                flow.credit -= Int64(now &- began)
+                return flow.credit <= 0 && flow.head != nil
+            }
+            if isSpent { turns.rotate() }
             if now >= pollAgain || stopped { return }
         }
     }

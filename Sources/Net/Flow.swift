@@ -3,6 +3,7 @@
 /// tenant one turn, not a hundred.
 ///
 /// A flow that wakes with credit left goes first; one that has used up its share waits behind the others, once around.
+/// A flow must live as long as its loop.
 open class Flow {
     /// Nanoseconds of work per round and unit of weight. A few requests' worth.
     public static let quantum: Int64 = 60_000
@@ -38,11 +39,12 @@ open class Flow {
 
 /// The flows that have ready work, in turn.
 struct Turns {
-    private var ring: [Flow?] = Array(repeating: nil, count: 64)
+    /// Flows live as long as their loop: none is counted.
+    private var ring: [Unmanaged<Flow>?] = Array(repeating: nil, count: 64)
     private var first = 0
     private(set) var count = 0
 
-    var current: Flow? { count == 0 ? nil : ring[first] }
+    var current: Unmanaged<Flow>? { count == 0 ? nil : ring[first] }
 
     mutating func activate(_ flow: Flow) {
         if flow.isActive { return }
@@ -51,16 +53,16 @@ struct Turns {
         count += 1
         if flow.credit > 0 {
             first = (first - 1) & (ring.count - 1)
-            ring[first] = flow
+            ring[first] = .passUnretained(flow)
         } else {
             flow.credit += Flow.quantum * flow.weight
-            ring[(first + count - 1) & (ring.count - 1)] = flow
+            ring[(first + count - 1) & (ring.count - 1)] = .passUnretained(flow)
         }
     }
 
     /// The current flow has no more work.
     mutating func retire() {
-        ring[first]!.isActive = false
+        ring[first]!._withUnsafeGuaranteedRef { $0.isActive = false }
         ring[first] = nil
         first = (first + 1) & (ring.count - 1)
         count -= 1
@@ -69,7 +71,7 @@ struct Turns {
     /// The current flow has used up its share: behind the others, with a new share.
     mutating func rotate() {
         let flow = ring[first]!
-        flow.credit += Flow.quantum * flow.weight
+        flow._withUnsafeGuaranteedRef { $0.credit += Flow.quantum * $0.weight }
         if count == 1 { return }
         ring[first] = nil
         first = (first + 1) & (ring.count - 1)
@@ -77,7 +79,7 @@ struct Turns {
     }
 
     private mutating func grow() {
-        var larger: [Flow?] = Array(repeating: nil, count: ring.count * 2)
+        var larger: [Unmanaged<Flow>?] = Array(repeating: nil, count: ring.count * 2)
         for i in 0..<count { larger[i] = ring[(first + i) & (ring.count - 1)] }
         (ring, first) = (larger, 0)
     }

@@ -175,11 +175,10 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
 
     /// The tenant's id, the key's name or the route's path, as far as it fits in 64 bytes.
     public var name: String {
-        var bytes: [UInt8] = []
-        for i in 0..<head.nameLength {
-            bytes.append(UInt8(truncatingIfNeeded: base[2 + i / 8].load(ordering: .relaxed) >> UInt64(i % 8 * 8)))
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: Self.nameSize / 8) { words in
+            for i in 0..<words.count { words[i] = base[2 + i].load(ordering: .relaxed).littleEndian }
+            return String(decoding: UnsafeRawBufferPointer(words)[..<head.nameLength], as: UTF8.self)
         }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// Whether those bytes are the name, as far as it is kept. Without making one.

@@ -1,7 +1,8 @@
 import CLinux
 
 /// Asks the processor for cache lines that will be wanted soon. Never a fault, whatever the address.
-@inline(__always)
+@inlinable @inline(__always)
 public func prefetch(_ address: UnsafeRawPointer?, lines: Int) {
-    for line in 0..<lines { c_prefetch(UnsafeRawPointer(bitPattern: UInt(bitPattern: address) &+ UInt(line * 64))) }
+    let first = UInt(bitPattern: address)
+    for line in 0..<UInt(truncatingIfNeeded: lines) { c_prefetch(UnsafeRawPointer(bitPattern: first &+ line &* 64)) }
 }

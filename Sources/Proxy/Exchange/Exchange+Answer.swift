@@ -20,6 +20,7 @@ extension Exchange {
     func answerHead(_ head: UnsafeRawBufferPointer, followedBy rest: UnsafeMutableRawBufferPointer) -> Bool {
         let code = worker.responseHead.status
         if code < 200 { return interim(code, head, rest) }
+        if let tenantState { prefetch(tenantState.metrics.toOpaque(), lines: 4) }
         answerHasBegun = true
         answeredAt = worker.loop.now
         status = code

@@ -36,12 +36,13 @@ extension Worker {
     func record(_ exchange: Exchange) {
         let done = Clock.monotonic()
         let duration = done &- exchange.started
-        let tenant = exchange.tenantState?.metrics ?? metrics.unattributed
-        let status = Int(exchange.status)
-        tenant.finished(code: status, nanoseconds: duration)
-        if exchange.requestBytes > 0 { tenant.received(bytes: exchange.requestBytes) }
-        if exchange.responseBytes > 0 { tenant.sent(bytes: exchange.responseBytes) }
-        if let refusal = exchange.refusal { tenant.refused(refusal) }
+        let counters = exchange.tenantState?.metrics ?? .passUnretained(metrics.unattributed)
+        counters._withUnsafeGuaranteedRef { tenant in
+            tenant.finished(code: Int(exchange.status), nanoseconds: duration)
+            if exchange.requestBytes > 0 { tenant.received(bytes: exchange.requestBytes) }
+            if exchange.responseBytes > 0 { tenant.sent(bytes: exchange.responseBytes) }
+            if let refusal = exchange.refusal { tenant.refused(refusal) }
+        }
         var upstreamTime: UInt64?
         if exchange.sentAt > 0 {
             let answered = exchange.answeredAt > 0 ? exchange.answeredAt : done

@@ -10,7 +10,7 @@ final class Lease {
     let number: Int
     /// By the index of the upstream; nil until its first request.
     var balancers: [Balancer?]
-    /// By the index of the tenant; zero until its first request.
+    /// By the index of the tenant, kept by the worker; nil until its first request.
     private let tenants: UnsafeMutablePointer<Unmanaged<TenantState>?>
     private let tenantCount: Int
 
@@ -24,7 +24,6 @@ final class Lease {
     }
 
     deinit {
-        for index in 0..<tenantCount { tenants[index]?.release() }
         free(tenants)
     }
 
@@ -35,8 +34,7 @@ final class Lease {
 
     func keep(_ state: TenantState, of tenant: Tenant) {
         precondition(tenant.index < tenantCount)
-        tenants[tenant.index]?.release()
-        tenants[tenant.index] = .passRetained(state)
+        tenants[tenant.index] = .passUnretained(state)
     }
 
     /// With tens of thousands of tenants next to nothing of one is in the processor's caches when its request comes. All

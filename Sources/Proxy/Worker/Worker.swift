@@ -72,6 +72,8 @@ public final class Worker {
     private(set) var connections = 0
     /// By the place of the tenant's meter, which it keeps over reloads: a new configuration moves nothing here.
     private var tenants: [TenantState?] = []
+    /// Whose meter's place is another's by now. They stay, as their counters do: nobody who looks at one counts it.
+    private var formerTenants: [TenantState] = []
     private var pools: [ObjectIdentifier: ServerPool] = [:]
     private var exchanges: [Exchange] = []
     private var waitingForName: [ObjectIdentifier: [Exchange]] = [:]
@@ -296,6 +298,7 @@ public final class Worker {
             lease.keep(state, of: tenant)
             return state
         }
+        if let former = tenants[place] { formerTenants.append(former) }
         let state = TenantState(id: tenant.id, weight: tenant.weight, metrics: registry.tenant(tenant.id, worker: index))
         state.looked = lease.number
         tenants[place] = state
@@ -427,18 +430,19 @@ private final class Ticker: Source {
     }
 }
 
-/// What one loop keeps of a tenant, whatever the configuration: its turn and its counters.
+/// What one loop keeps of a tenant, whatever the configuration: its turn and its counters. Made at the tenant's first
+/// request and kept until the process ends.
 final class TenantState: Flow {
     let id: String
     /// The registry keeps it until the process ends.
-    unowned(unsafe) let metrics: TenantMetrics
+    let metrics: Unmanaged<TenantMetrics>
     /// The last configuration that it was looked for in, as the worker counts them.
     var looked = 0
     /// That one has it no more.
     var isRemoved = false
 
     init(id: String, weight: Int, metrics: TenantMetrics) {
-        (self.id, self.metrics) = (id, metrics)
+        (self.id, self.metrics) = (id, .passUnretained(metrics))
         super.init(weight: weight)
     }
 }
