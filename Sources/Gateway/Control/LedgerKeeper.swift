@@ -108,7 +108,8 @@ final class LedgerKeeper: Sendable {
             return true
         }
         guard begins else { return }
-        let rollup = Rollup(LedgerFolder(folder), finest: finest, retention: settings.retention)
+        let rollup = Rollup(LedgerFolder(folder), finest: finest, retention: settings.retention,
+            compression: settings.compression)
         Thread("rollup") { [self] in
             var next = Period.day.bounds(of: written).upperBound
             do throws(StorageFault) {
@@ -118,6 +119,10 @@ final class LedgerKeeper: Sendable {
                     Console.log(
                         "ledger: \(report.written.count) files of sums written, "
                             + "\(report.removed.count) files of intervals removed")
+                }
+                if !report.compressed.isEmpty { Console.log("ledger: days compressed: \(report.compressed.count)") }
+                if let fault = report.notCompressed {
+                    Console.log("ledger: can't compress what is old, it is kept as it is: \(fault)")
                 }
             } catch {
                 Console.log("ledger: can't add up what is over: \(error)")
