@@ -72,6 +72,8 @@ final class LedgerKeeper: Sendable {
 
     // MARK: The thread
 
+    private static let patience: UInt64 = 1_000_000_000
+
     private func run() {
         var ledger: Ledger<MeterTable>?
         var trouble = Trouble()
@@ -79,7 +81,9 @@ final class LedgerKeeper: Sendable {
         signal(opened)
         while true {
             let (settings, isEnding) = state.withLock { ($0.settings, $0.isEnding) }
-            if !isEnding, wait(settings.interval) { continue }
+            // Whoever waits for another to end does not wait long after that.
+            let interval = ledger == nil ? min(settings.interval, Self.patience) : settings.interval
+            if !isEnding, wait(interval) { continue }
             if ledger == nil { open(&ledger, &trouble) }
             if let ledger { close(ledger, &trouble) }
             if isEnding { return }
