@@ -38,7 +38,7 @@ public enum PriceMeasure: String, Sendable, CaseIterable {
     case cost
 }
 
-/// `ledger_interval`, `ledger_rollup`, `ledger_retention`.
+/// `ledger_interval`, `ledger_rollup`, `ledger_retention`, `ledger_compress`.
 public struct LedgerSettings: Sendable, Equatable {
     /// What the days that are over are added up to.
     public enum Rollup: String, Sendable { case hour, day, month, off }
@@ -47,5 +47,7 @@ public struct LedgerSettings: Sendable, Equatable {
     public var rollup = Rollup.hour
     /// Nanoseconds for which the lines of a day are kept once they are added up; nil is for ever.
     public var retention: UInt64?
+    /// Nanoseconds after which the lines of a day are compressed once they are added up; nil is never.
+    public var compression: UInt64?
     public init() {}
 }

@@ -120,8 +120,10 @@ public final class QuotaBook: Sendable {
         return TenantQuota(record: records + index)
     }
 
-    /// Lets go of the slots of what is no longer configured. Once no loop goes by an older book.
-    public func retireOthers() {
+    /// Lets go of the slots of what is no longer configured. Once no loop goes by an older book. False while another
+    /// process has the table open: then later.
+    @discardableResult
+    public func retireOthers() -> Bool {
         table.retire { keep in for tenant in tenants { tenant.forEachMeter(keep) } }
     }
 }

@@ -101,7 +101,8 @@ public final class MeterTable: Sendable {
 
     deinit {
         header[Word.lastTime].store(ticks(monotonic: Clock.monotonic()), ordering: .relaxed)
-        header[Word.isClean].store(1, ordering: .releasing)
+        // Another process that has it open may yet end otherwise.
+        if Self.isFree(lane: 1 - lane, descriptor) { header[Word.isClean].store(1, ordering: .releasing) }
         munmap(memory, Self.headerSize + Self.slotsMax * Meter.size)
         close(descriptor)
     }
@@ -330,8 +331,14 @@ public final class MeterTable: Sendable {
     /// Slots of what is no longer configured. They go on counting what is under way, and keep what they hold, until
     /// their usage is in the ledger and somebody else needs the place. Call once no loop goes by the old configuration.
     ///
+    /// While another process has the table open nothing is retired, for that one may go by a configuration of its own.
+    ///
     /// - Parameter inUse: calls what it is given with every slot that is still configured.
-    public func retire(allBut inUse: (_ keep: (Meter) -> Void) -> Void) {
+    /// - Returns: false where it has to be done again, once no other process has the table open.
+    @discardableResult
+    public func retire(allBut inUse: (_ keep: (Meter) -> Void) -> Void) -> Bool {
+        reclaim()
+        if isShared { return false }
         var isInUse = [Bool](repeating: false, count: capacity)
         inUse { meter in
             if meter.index < isInUse.count { isInUse[meter.index] = true }
@@ -343,6 +350,7 @@ public final class MeterTable: Sendable {
                 if meter.head.state == .live { meter.head.state = .retired }
             }
         }
+        return true
     }
 
     /// Says that all a retired slot has counted is in the ledger. False while something of it is in flight, or when it

@@ -1,6 +1,7 @@
 """The usage ledger: what it says is what was used, each request once, whatever happens to the process or the disk."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zlib
 
 from Support.case import Case
 from Support.client import until
@@ -263,6 +265,94 @@ class Ledger(Case):
         until(lambda: self.admitted(gateway) == 1, "the request in the ledger")
         self.assertEqual(gateway.json("/v1/tenants/acme/usage")[0]["admitted"], 1)
         self.assertEqual(self.usage(gateway, "acme")[0]["admitted"], 1)
+
+
+class OldDays(Case):
+    """Days that are over for long are compressed, and say the same."""
+
+    PLAN = "plan pro { price 49.00/month; price 0.20 per 3 requests over 2; currency EUR; }\n"
+
+    def aged(self, compress):
+        """A stopped gateway whose ledger is forty days older than it was; gives it with that day."""
+        gateway = self.simple(self.upstream(answer(text("hello"))), top=FAST + self.PLAN, tenant="plan pro;")
+        for count in range(1, 4):
+            self.get(gateway)
+            until(lambda: sum(row["admitted"] for row in self.rows(gateway)) == count, "the request in the ledger")
+        gateway.stop()
+        folder = os.path.join(gateway.folder, "state", "ledger")
+        [name] = [name for name in os.listdir(folder) if name.endswith(".jsonl")]
+        day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 40 * 86400))
+        with open(f"{folder}/{name}") as file:
+            lines = file.read().replace(name[:10], day).splitlines()
+        with open(f"{folder}/{day}.jsonl", "w") as file:
+            for line in lines:
+                body = line[: line.rindex(',"crc"')]
+                file.write(f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n')
+        os.remove(f"{folder}/{name}")
+        # Added up first: an invoice names the sums that it was made from.
+        gateway.start()
+        until(lambda: "files of sums written" in gateway.stderr, "the rollup", 10)
+        gateway.stop()
+        gateway.write(
+            FAST + self.PLAN + compress + "upstream app { server 127.0.0.1:$app; }\n"
+            "tenant acme { host acme.test; authenticate none; upstream app; plan pro; }\n"
+        )
+        return gateway, folder, day
+
+    def rows(self, gateway, *arguments):
+        done = gateway.command("usage", "-c", gateway.file, "--format", "json", *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return json.loads(done.stdout)
+
+    def said(self, gateway, day):
+        """Everything that can be asked about that day."""
+        invoice = gateway.command("invoice", "acme", "--month", day[:7], "-c", gateway.file, "--format", "json")
+        self.assertEqual((invoice.returncode, invoice.stderr), (0, ""))
+        noon = f"{day}T00:00:00.001Z"
+        return (
+            invoice.stdout,
+            [self.rows(gateway, *more) for more in ([], ["--by", "hour"], ["--by", "month"], ["--from", noon])],
+        )
+
+    def test_usage_and_invoice_print_the_same(self):
+        gateway, folder, day = self.aged("ledger_compress 7d;\n")
+        before = self.said(gateway, day)
+        gateway.start()
+        until(lambda: not os.path.exists(f"{folder}/{day}.jsonl"), "the day to be compressed", 10)
+        until(lambda: "days compressed: 1" in gateway.stderr, "the log to say so")
+        with gzip.open(f"{folder}/{day}.jsonl.gz", "rt") as file:
+            self.assertEqual(len(file.readlines()), 3)
+        self.assertEqual(os.stat(f"{folder}/{day}.jsonl.gz").st_mode & 0o777, 0o600)
+        self.assertEqual(sorted(os.listdir(folder))[-1:], ["rollup"])
+        self.assertEqual(self.said(gateway, day), before)
+        gateway.stop()
+        # Without its sums it is read itself, and nothing but the gateway is needed for that.
+        shutil.rmtree(f"{folder}/rollup")
+        self.assertEqual(self.said(gateway, day)[1], before[1])
+        # What it says is not written again.
+        gateway.start()
+        self.get(gateway)
+        until(lambda: self.rows(gateway)[0]["admitted"] == 4, "the fourth request")
+        gateway.stop()
+        months = {row["from"][:7]: row["admitted"] for row in self.rows(gateway, "--by", "month")}
+        self.assertEqual(months[day[:7]], 3)
+
+    def test_without_gzip_the_day_is_kept(self):
+        gateway, folder, day = self.aged("ledger_compress 7d;\n")
+        before = self.said(gateway, day)
+        gateway.start(environment={"PATH": "/nonexistent"})
+        until(lambda: "can't compress what is old, it is kept as it is" in gateway.stderr, "the log to say so", 10)
+        self.assertEqual(self.said(gateway, day), before)
+        self.assertTrue(os.path.exists(f"{folder}/{day}.jsonl"))
+        self.assertEqual([name for name in os.listdir(folder) if ".gz" in name], [])
+        self.get(gateway)
+        until(lambda: self.rows(gateway)[0]["admitted"] == 4, "the ledger to go on")
+
+    def test_days_are_kept_unless_told(self):
+        gateway, folder, day = self.aged("")
+        gateway.start()
+        time.sleep(0.5)
+        self.assertTrue(os.path.exists(f"{folder}/{day}.jsonl"))
 
 
 class Invoices(Case):

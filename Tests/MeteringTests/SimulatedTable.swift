@@ -156,7 +156,13 @@ final class FailingFiles: FileOperations {
     func list(_ folder: String) throws(StorageFault) -> [String] { try disk.list(folder) }
     func makeFolder(_ folder: String) throws(StorageFault) { try disk.makeFolder(folder) }
     func syncFolder(_ folder: String) throws(StorageFault) { try pass() }
-    func rename(_ path: String, to new: String) throws(StorageFault) { try disk.rename(path, to: new) }
-    func remove(_ path: String) throws(StorageFault) { try disk.remove(path) }
+    func rename(_ path: String, to new: String) throws(StorageFault) {
+        try pass()
+        try disk.rename(path, to: new)
+    }
+    func remove(_ path: String) throws(StorageFault) {
+        try pass()
+        try disk.remove(path)
+    }
     func lock(_ descriptor: Int32) throws(StorageFault) -> Bool { try disk.lock(descriptor) }
 }

@@ -85,6 +85,7 @@ struct Builder {
         case (.ledgerInterval, .number(let time)): settings.hot.ledger.interval = time
         case (.ledgerRollup, .text(let period)): settings.hot.ledger.rollup = LedgerSettings.Rollup(rawValue: period) ?? .hour
         case (.ledgerRetention, .number(let time)): settings.hot.ledger.retention = time
+        case (.ledgerCompress, .number(let time)): settings.hot.ledger.compression = time
         case (.metricsTenants, .number(let count)): settings.hot.metricsTenants = Int(count)
         case (.limits, _): takeLimits(item)
         case (.upstreamBlock, .text(let name)): takeUpstream(item, name)

@@ -46,6 +46,10 @@ extension Directive {
             .ledgerRetention, "ledger_retention", in: [.top],
             [.one("TIME|forever", .time(86_400_000_000_000...315_360_000_000_000_000, or: "forever"))], default: "forever",
             "How long the ledger's lines are kept once they are added up; the sums are kept for ever."),
+        Directive(
+            .ledgerCompress, "ledger_compress", in: [.top],
+            [.one("TIME|never", .time(86_400_000_000_000...315_360_000_000_000_000, or: "never"))], default: "never",
+            "After how long the lines of a day that is added up are compressed, by the system's gzip."),
         Directive(.limits, "limits", in: [.top], block: .limits, "Bounds on every connection and request head."),
         Directive(
             .upstreamBlock, "upstream", in: [.top], [.one(.identifier)], block: .upstream,

@@ -20,12 +20,16 @@ public enum Command {
 
     private nonisolated(unsafe) static let rows: [Row] = [
         Row(
-            name: "run", usage: "gateway [run] [-c FILE]", summary: "run in the foreground",
+            name: "run", usage: "gateway [run] [-c FILE] [--beside]", summary: "run in the foreground",
             details: """
                 Reads FILE (./gateway.conf unless told otherwise) and serves until it is ended.
 
                 Signals: HUP reloads, USR1 reopens the access log, TERM and INT drain and end within
                 shutdown_timeout; a second TERM ends at once.
+
+                --beside   start beside a gateway of the same state that is to end, for a hand-over to a new binary:
+                           both serve, count into the same meters and share every limit. Send TERM to the older one;
+                           this one takes over the ledger and the admin listener when that one has ended.
                 """,
             run: { try RunCommand.run($0) }),
         Row(

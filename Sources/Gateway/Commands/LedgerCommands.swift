@@ -132,6 +132,14 @@ extension Arguments {
         return found
     }
 
+    /// Whether `NAME` is given, taken out.
+    mutating func takeFlag(_ name: String) throws -> Bool {
+        let rest = words.filter { $0 != name }
+        defer { keep(rest) }
+        guard words.count - rest.count < 2 else { throw failure("\(name) is given twice") }
+        return rest.count < words.count
+    }
+
     mutating func takeChoice(_ name: String, among choices: [String]) throws -> String? {
         guard let value = try take(name) else { return nil }
         guard choices.contains(value) else {

@@ -3,12 +3,16 @@ import Glibc
 import Tenancy
 
 enum RunCommand {
-    static func run(_ arguments: Arguments) throws -> Int32 { try serve(arguments.configurationPath()) }
+    static func run(_ arguments: Arguments) throws -> Int32 {
+        var arguments = arguments
+        let isBeside = try arguments.takeFlag("--beside")
+        return try serve(arguments.configurationPath(), beside: isBeside)
+    }
 
-    static func serve(_ path: String) throws -> Int32 {
+    static func serve(_ path: String, beside: Bool = false) throws -> Int32 {
         Signals.block()
         do throws(StartFailure) {
-            return try Gateway(configuration: path).run()
+            return try Gateway(configuration: path, beside: beside).run()
         } catch {
             throw Command.Failure(text: error.description)
         }

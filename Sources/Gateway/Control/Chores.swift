@@ -5,13 +5,13 @@ import Proxy
 import Storage
 import Synchronization
 
-/// What the control thread does now and then: looks names up again, and tells systemd that every loop moves.
+/// What the control thread does now and then: looks names up again, tidies up, and tells systemd that every loop moves.
 final class Chores: Source {
     private let mailboxes: [Mailbox<WorkerMessage>]
     private let notifier: SystemdNotifier
     private let meters: MeterTable
     private let refreshNames: () -> Void
-    private let letGo: () -> Void
+    private let tidy: () -> Void
     private var sinceNames: UInt64 = 0
     /// Workers that have answered the last question. Shared with them.
     private let answered = Answered()
@@ -25,9 +25,9 @@ final class Chores: Source {
 
     init(
         loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, meters: MeterTable,
-        refreshNames: @escaping () -> Void, letGo: @escaping () -> Void
+        refreshNames: @escaping () -> Void, tidy: @escaping () -> Void
     ) {
-        (self.meters, self.letGo) = (meters, letGo)
+        (self.meters, self.tidy) = (meters, tidy)
         (self.mailboxes, self.notifier, self.refreshNames) = (mailboxes, notifier, refreshNames)
         super.init(loop: loop, fd: -1, flow: loop.commonFlow)
         answered.count.store(mailboxes.count, ordering: .relaxed)
@@ -39,7 +39,7 @@ final class Chores: Source {
         loop.schedule(self, at: loop.now + period)
         meters.reclaim()
         meters.noteTime(monotonic: loop.now)
-        letGo()
+        tidy()
         sinceNames += period
         if sinceNames >= Self.namesPeriod {
             sinceNames = 0

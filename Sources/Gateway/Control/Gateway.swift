@@ -54,6 +54,8 @@ public final class Gateway {
     private var snapshot: Snapshot
     private var oldSnapshots = OldSnapshots()
     private var tenantIDs: [String]
+    /// Slots of what is no longer configured are still held, for another process may use them.
+    private var hasToRetire = false
     private var mailboxes: [Mailbox<WorkerMessage>] = []
     private var threads: [Thread] = []
     private var admin: (endpoint: Endpoint, server: AdminServer)?
@@ -66,7 +68,8 @@ public final class Gateway {
     // MARK: Start
 
     /// Everything that can fail at a start fails here, with a text for the operator.
-    public init(configuration path: String) throws(StartFailure) {
+    /// - Parameter beside: a gateway of the same state that is to end may still serve.
+    public init(configuration path: String, beside: Bool = false) throws(StartFailure) {
         self.path = path
         let certificates = CertificateCache()
         let mail = mailbox
@@ -104,7 +107,8 @@ public final class Gateway {
         Self.raiseDescriptorLimit()
         logWriter.setTarget(settings.hot.accessLog.target)
         mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
-        let sockets = try bind(settings.hot.listeners.map { ($0.endpoint, $0.location) }, candidate)
+        let listeners = settings.hot.listeners.map { ($0.endpoint, $0.location) }
+        let sockets = try bind(listeners, candidate, beside: beside && meters.isShared)
         try openAdmin(settings.hot.admin)
         ledger.start()
         startWorkers(sockets)
@@ -126,13 +130,19 @@ public final class Gateway {
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
-    private func bind(_ listeners: [(Endpoint, Location)], _ candidate: Candidate) throws(StartFailure) -> [[Endpoint: Int32]] {
+    private func bind(
+        _ listeners: [(Endpoint, Location)], _ candidate: Candidate, beside: Bool
+    ) throws(StartFailure) -> [[Endpoint: Int32]] {
         do {
             var inherited = InheritedSockets.take()
             defer { inherited.closeRest() }
-            return try ListenerSockets.bind(listeners, workers: mailboxes.count, inherited: &inherited)
+            return try ListenerSockets.bind(listeners, workers: mailboxes.count, inherited: &inherited, beside: beside)
         } catch {
-            throw StartFailure(description: candidate.loaded.render(Diagnostic(.error, error.location, error.description)))
+            var text = candidate.loaded.render(Diagnostic(.error, error.location, error.description))
+            if meters.isShared, !beside {
+                text += "\ngateway: another gateway uses \(settings.cold.state); end it first, or see `gateway run --help` for --beside"
+            }
+            throw StartFailure(description: text)
         }
     }
 
@@ -160,6 +170,10 @@ public final class Gateway {
         do {
             try listenAdmin(endpoint)
         } catch {
+            if meters.isShared, error.code == EADDRINUSE {
+                Console.log("admin: the gateway that is to end has \(endpoint.label); this one takes it then")
+                return
+            }
             throw StartFailure(description: "gateway: can't listen on \(endpoint.label) (admin): \(error)")
         }
     }
@@ -189,10 +203,23 @@ public final class Gateway {
             refreshNames: { [unowned self] in
                 for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
             },
-            letGo: { [unowned self] in oldSnapshots.letGo() })
+            tidy: { [unowned self] in
+                oldSnapshots.letGo()
+                takeOver()
+            })
         startRefresher()
         loop.run()
         return 0
+    }
+
+    /// What the gateway before this one had, once it has ended.
+    private func takeOver() {
+        if hasToRetire, !meters.isShared { hasToRetire = !snapshot.quotas.retireOthers() }
+        guard admin == nil, let endpoint = settings.hot.admin, !isDraining else { return }
+        do {
+            try listenAdmin(endpoint)
+            Console.log("admin: listens on \(endpoint.label)")
+        } catch {}
     }
 
     private func startRefresher() {
@@ -244,7 +271,7 @@ public final class Gateway {
 
     /// Every worker goes by the snapshot: at the start, and after each reload.
     private func adopted() {
-        snapshot.quotas.retireOthers()
+        hasToRetire = !snapshot.quotas.retireOthers()
         oldSnapshots.letGo()
         if !isReady {
             isReady = true

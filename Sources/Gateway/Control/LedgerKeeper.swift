@@ -72,6 +72,8 @@ final class LedgerKeeper: Sendable {
 
     // MARK: The thread
 
+    private static let patience: UInt64 = 1_000_000_000
+
     private func run() {
         var ledger: Ledger<MeterTable>?
         var trouble = Trouble()
@@ -79,7 +81,9 @@ final class LedgerKeeper: Sendable {
         signal(opened)
         while true {
             let (settings, isEnding) = state.withLock { ($0.settings, $0.isEnding) }
-            if !isEnding, wait(settings.interval) { continue }
+            // Whoever waits for another to end does not wait long after that.
+            let interval = ledger == nil ? min(settings.interval, Self.patience) : settings.interval
+            if !isEnding, wait(interval) { continue }
             if ledger == nil { open(&ledger, &trouble) }
             if let ledger { close(ledger, &trouble) }
             if isEnding { return }
@@ -108,7 +112,8 @@ final class LedgerKeeper: Sendable {
             return true
         }
         guard begins else { return }
-        let rollup = Rollup(LedgerFolder(folder), finest: finest, retention: settings.retention)
+        let rollup = Rollup(
+            LedgerFolder(folder), finest: finest, retention: settings.retention, compression: settings.compression)
         Thread("rollup", isBackground: true) { [self] in
             var next = Period.day.bounds(of: written).upperBound
             do throws(StorageFault) {
@@ -118,6 +123,10 @@ final class LedgerKeeper: Sendable {
                     Console.log(
                         "ledger: \(report.written.count) files of sums written, "
                             + "\(report.removed.count) files of intervals removed")
+                }
+                if !report.compressed.isEmpty { Console.log("ledger: days compressed: \(report.compressed.count)") }
+                if let fault = report.notCompressed {
+                    Console.log("ledger: can't compress what is old, it is kept as it is: \(fault)")
                 }
             } catch {
                 Console.log("ledger: can't add up what is over: \(error)")

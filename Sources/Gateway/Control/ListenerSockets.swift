@@ -11,8 +11,9 @@ enum ListenerSockets {
         var description: String
     }
 
+    /// - Parameter beside: another gateway may listen there too.
     static func bind(
-        _ listeners: [(Endpoint, Location)], workers: Int, inherited: inout InheritedSockets
+        _ listeners: [(Endpoint, Location)], workers: Int, inherited: inout InheritedSockets, beside: Bool = false
     ) throws(Failure) -> [[Endpoint: Int32]] {
         var sockets: [[Endpoint: Int32]] = Array(repeating: [:], count: workers)
         for (endpoint, location) in listeners {
@@ -23,7 +24,7 @@ enum ListenerSockets {
             for worker in 0..<workers {
                 do {
                     guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }
-                    if worker == 0 { try probe(address) }
+                    if worker == 0, !beside { try probe(address) }
                     sockets[worker][endpoint] = try Socket.listen(address, sharesPort: true)
                 } catch {
                     for list in sockets { for fd in list.values { close(fd) } }

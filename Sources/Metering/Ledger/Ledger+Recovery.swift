@@ -108,7 +108,7 @@ extension Ledger {
         for level in [nil] + Period.allCases.map(Optional.some) {
             if try journal.contains(LedgerFile(day: day, level: level).path) { return true }
         }
-        return false
+        return try journal.contains(LedgerFile(day: day).compressed.path)
     }
 
     /// Moves shadows back that know of lines which are not there, or whose words do not belong together.

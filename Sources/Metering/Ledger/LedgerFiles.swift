@@ -3,6 +3,7 @@ import Storage
 /// A file of the ledger, by its name.
 ///
 ///     2026-11-23.jsonl                what was used on that day (UTC), interval by interval
+///     2026-11-23.jsonl.gz             the same compressed, where that is wanted, once it is added up
 ///     rollup/2026-11-23.hour.jsonl    the same added up by hour, once the day is over
 ///     rollup/2026-11-23.day.jsonl     ... and by day
 ///     rollup/2026-11.month.jsonl      ... and by month, once that is over
@@ -15,6 +16,8 @@ public struct LedgerFile: Sendable, Hashable {
     public let span: Range<UInt64>
     /// What was added up in it; nil is nothing, the intervals themselves.
     public let level: Period?
+    /// By gzip. Only a day's intervals are.
+    public var isCompressed = false
 
     public init(day time: UInt64, level: Period? = nil) {
         span = (level == .month ? Period.month : .day).bounds(of: time)
@@ -23,7 +26,8 @@ public struct LedgerFile: Sendable, Hashable {
 
     /// nil where `name` is no file of a ledger.
     init?(name: String, inRollups: Bool) {
-        let suffix = ".jsonl"
+        let compressed = !inRollups && name.hasSuffix(".gz")
+        let suffix = compressed ? ".jsonl.gz" : ".jsonl"
         guard name.hasSuffix(suffix) else { return nil }
         let parts = name.dropLast(suffix.utf8.count).split(separator: ".", omittingEmptySubsequences: false)
         guard let time = Timestamp.parse(String(parts[0])), parts.count == (inRollups ? 2 : 1) else { return nil }
@@ -33,13 +37,21 @@ public struct LedgerFile: Sendable, Hashable {
             level = named
         }
         self.init(day: time, level: level)
+        isCompressed = compressed
         guard self.name == name else { return nil }
     }
 
     var name: String {
         let day = Timestamp.dayText(span.lowerBound)
-        guard let level else { return day + ".jsonl" }
+        guard let level else { return day + (isCompressed ? ".jsonl.gz" : ".jsonl") }
         return (level == .month ? String(day.prefix(7)) : day) + "." + level.rawValue + ".jsonl"
+    }
+
+    /// The same day's intervals, compressed.
+    var compressed: LedgerFile {
+        var file = self
+        file.isCompressed = true
+        return file
     }
 
     /// From the ledger's folder.
@@ -98,13 +110,25 @@ public struct LedgerFolder: Sendable {
 
     func path(of file: LedgerFile) -> String { path + "/" + file.path }
 
-    /// What is there; nothing where there is no folder.
+    /// Where to read a file that was there a moment ago: it may have been compressed since.
+    func readPath(of file: LedgerFile) throws(StorageFault) -> String {
+        let plain = path(of: file)
+        if file.level != nil || file.isCompressed { return plain }
+        if try files.status(path: plain) != nil { return plain }
+        let compressed = path(of: file.compressed)
+        return try files.status(path: compressed) == nil ? plain : compressed
+    }
+
+    /// What is there; nothing where there is no folder. Of a day that is there plain and compressed the plain one: the
+    /// other is not known to be whole.
     func list() throws(StorageFault) -> [LedgerFile] {
         var found: [LedgerFile] = []
         if try files.status(path: path) != nil {
             for name in try files.list(path) {
                 if let file = LedgerFile(name: name, inRollups: false) { found.append(file) }
             }
+            let plain = Set(found.lazy.filter { !$0.isCompressed }.map(\.compressed))
+            found.removeAll { plain.contains($0) }
         }
         if try files.status(path: rollups) != nil {
             for name in try files.list(rollups) {

@@ -13,10 +13,10 @@ struct LedgerTail {
     private(set) var closed: UInt64 = 0
 
     /// Looks at the end of every file: of which one the last line is does not follow from their names when a clock went
-    /// back. Lines of other nodes are another table's.
+    /// back. Lines of other nodes are another table's. A day was added up before it was compressed: its sums say the same.
     init(_ journal: Journal, node: UInt32, after noted: UInt64) throws(StorageFault) {
         self.node = node
-        for file in try LedgerFolder(journal.folder, files: journal.files).list() {
+        for file in try LedgerFolder(journal.folder, files: journal.files).list() where !file.isCompressed {
             try journal.readBackward(file.path) { line in
                 guard let record = UsageRecord(line), record.id.node == node else { return true }
                 last = max(last, record.id.place)
@@ -41,6 +41,17 @@ struct LedgerTail {
         // Of a day's files the finest, and a month only where it has no days left.
         let files = try LedgerFile.selection(of: folder.list(), for: UsageQuery(by: .hour))
         for file in files.reversed() where !wanted.isEmpty {
+            if file.isCompressed {
+                // From its beginning: the last of each account is what stays.
+                var last: [Account: UsageRecord] = [:]
+                try JournalReader(journal.files).forward(folder.path(of: file)) { line in
+                    guard let record = UsageRecord(line), record.id.node == node else { return true }
+                    if wanted.contains(record.account) { last[record.account] = record }
+                    return true
+                }
+                for (account, record) in last { (found[account], _) = (record, wanted.remove(account)) }
+                continue
+            }
             try journal.readBackward(file.path) { line in
                 guard let record = UsageRecord(line), record.id.node == node else { return true }
                 if wanted.remove(record.account) != nil { found[record.account] = record }

@@ -11,16 +11,26 @@ public struct Rollup: Sendable {
     let finest: Period
     /// Nanoseconds after its end for which the intervals of a day are kept; nil is for ever.
     let retention: UInt64?
+    /// Nanoseconds after its end after which the intervals of a day are compressed; nil is never.
+    let compression: UInt64?
+    let compressor: any Compressor
 
     public struct Report: Sendable, Equatable {
         /// Paths from the ledger's folder.
         public var written: [String] = []
         public var removed: [String] = []
+        public var compressed: [String] = []
+        /// Why a day that should be compressed is kept as it is.
+        public var notCompressed: StorageFault?
         public init() {}
     }
 
-    public init(_ folder: LedgerFolder, finest: Period, retention: UInt64?) {
+    public init(
+        _ folder: LedgerFolder, finest: Period, retention: UInt64?, compression: UInt64? = nil,
+        compressor: any Compressor = GzipTool()
+    ) {
         (self.folder, self.finest, self.retention) = (folder, finest, retention)
+        (self.compression, self.compressor) = (compression, compressor)
     }
 
     /// Whatever is over at `closed`, the end of the last interval that is in the ledger.
@@ -42,11 +52,19 @@ public struct Rollup: Sendable {
             }
             try write([sum], from: parts.sorted { $0.span.lowerBound < $1.span.lowerBound }, &there, &report)
         }
-        guard let retention else { return report }
-        for day in days where day.span.upperBound + min(retention, closed) <= closed {
-            guard there.contains(LedgerFile(day: day.span.lowerBound, level: finest)) else { continue }
-            try folder.files.remove(folder.path(of: day))
-            report.removed.append(day.path)
+        for day in days where there.contains(LedgerFile(day: day.span.lowerBound, level: finest)) {
+            let age = closed - day.span.upperBound
+            if let retention, age >= retention {
+                try folder.files.remove(folder.path(of: day))
+                // Where the process ended between compressing it and removing it there are both.
+                if !day.isCompressed { try folder.files.remove(folder.path(of: day.compressed)) }
+                report.removed.append(day.path)
+            } else if let compression, age >= compression, !day.isCompressed, report.notCompressed == nil {
+                do throws(StorageFault) {
+                    try DayCompression(folder, day).run(compressor)
+                    report.compressed.append(day.compressed.path)
+                } catch { report.notCompressed = error }
+            }
         }
         return report
     }

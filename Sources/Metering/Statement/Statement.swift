@@ -46,7 +46,7 @@ public struct Statement: Sendable {
     ) throws(StorageFault) {
         var sums: [Key: Sum] = [:]
         for file in LedgerFile.selection(of: try folder.list(), for: query) {
-            let bad = try JournalReader(folder.files).forward(folder.path(of: file)) { line in
+            let bad = try JournalReader(folder.files).forward(folder.readPath(of: file)) { line in
                 guard let record = UsageRecord(line) else {
                     damagedLines += 1
                     return true

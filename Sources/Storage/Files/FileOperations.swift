@@ -31,7 +31,7 @@ public protocol FileOperations: Sendable {
 
 extension FileOperations {
     /// Into a part of an array.
-    func read(_ descriptor: Int32, into room: inout [UInt8], _ part: Range<Int>, at offset: Int) throws(StorageFault)
+    public func read(_ descriptor: Int32, into room: inout [UInt8], _ part: Range<Int>, at offset: Int) throws(StorageFault)
         -> Int
     {
         // `rethrows` knows no typed errors yet.

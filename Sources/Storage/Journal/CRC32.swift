@@ -15,9 +15,10 @@ public enum CRC32 {
         return tables
     }()
 
-    public static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    /// - Parameter before: the checksum of what comes before these bytes.
+    public static func checksum(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
         tables.withUnsafeBufferPointer { tables in
-            var crc: UInt32 = ~0
+            var crc = ~before
             var at = 0
             while bytes.count - at >= 8 {
                 let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)) ^ UInt64(crc)

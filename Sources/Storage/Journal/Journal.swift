@@ -154,7 +154,7 @@ public final class Journal {
     }
 }
 
-/// Reads files of checked lines, whoever writes to them meanwhile.
+/// Reads files of checked lines, whoever writes to them meanwhile. What ends in `.gz` is read from its beginning only.
 public struct JournalReader {
     private let files: any FileOperations
 
@@ -165,15 +165,28 @@ public struct JournalReader {
     @discardableResult
     public func forward(_ path: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) -> Int {
         var bad = 0
-        try scan(path) { scan throws(StorageFault) in
-            try scan.forward { line, isWhole in
-                if !isWhole { return true }
-                if CheckedLine.isValid(line) { return body(line) }
-                bad += 1
-                return true
-            }
+        func judge(_ line: UnsafeRawBufferPointer, _ isWhole: Bool) -> Bool {
+            if !isWhole { return true }
+            if CheckedLine.isValid(line) { return body(line) }
+            bad += 1
+            return true
+        }
+        if path.hasSuffix(".gz") {
+            var lines = LineSplitter()
+            try unpacked(path) { lines.take($0, judge) }
+            lines.end(judge)
+        } else {
+            try scan(path) { scan throws(StorageFault) in try scan.forward(judge) }
         }
         return bad
+    }
+
+    /// What a compressed file holds, in pieces; `body` returns false to stop.
+    public func unpacked(_ path: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) {
+        let descriptor = try files.open(path, writing: false)
+        defer { files.close(descriptor) }
+        var reader = GzipReader(files, descriptor, path: path)
+        try reader.read(body)
     }
 
     /// The good lines from the last to the first; `body` returns false to stop.
