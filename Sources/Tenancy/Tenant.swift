@@ -149,6 +149,23 @@ public final class HeaderEdits: Sendable {
         return false
     }
 
+    /// Those trailer lines (each with its CRLF) that may follow: what is taken out of a head can't come behind the body.
+    public func kept(of lines: [UInt8]) -> [UInt8] {
+        if removed.isEmpty || lines.isEmpty { return lines }
+        return lines.withUnsafeBytes { lines in
+            var kept: [UInt8] = []
+            var start = 0
+            while start < lines.count {
+                let end = lines[start...].firstIndex(of: ASCII.lf).map { $0 + 1 } ?? lines.count
+                let line = lines[start..<end]
+                let name = line.prefix { $0 != 0x3A }
+                if !removes(UnsafeRawBufferPointer(rebasing: name)) { kept += line }
+                start = end
+            }
+            return kept
+        }
+    }
+
     /// Upstream frameworks make the variable of `X-User-Id` out of `X_User_Id` too, so all punctuation counts as one.
     @inlinable @inline(__always)
     static func fold(_ byte: UInt8) -> UInt8 {

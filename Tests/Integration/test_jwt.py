@@ -286,6 +286,18 @@ class Tokens(Case):
         seen = self.accepted(None, "acme.test", "acme", "/public/x", fields=[("X-User-Id", "root")])
         self.assertIsNone(seen["x-user-id"])
 
+    def test_claims_cannot_be_spoofed_behind_a_body(self):
+        # There are upstreams that add trailers to the fields of the head.
+        made = token(KEYS["ES256"], sub="ann")
+        for target, fields in (("/", f"Authorization: Bearer {made}\r\n"), ("/public/", "")):
+            with RawClient(self.edge.plain) as client:
+                client.send(
+                    f"POST {target} HTTP/1.1\r\nHost: acme.test\r\n{fields}Transfer-Encoding: chunked\r\n\r\n0\r\n"
+                    "X-Sum: 1\r\nX-User-Id: root\r\nX_User_Id: root\r\nX-ROLES: admin\r\nX-Other: 2\r\n\r\n"
+                )
+                self.assertEqual(client.read_response().status, 200)
+            self.assertEqual(list(self.app.requests[-1].trailers), [("X-Sum", "1"), ("X-Other", "2")])
+
     def test_a_key_and_a_token(self):
         key = ("X-API-Key", "test")
         self.accepted(token(KEYS["ES256"], tenant="both"), "both.test", "both")

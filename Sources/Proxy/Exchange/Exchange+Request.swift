@@ -158,7 +158,8 @@ extension Exchange {
         keepRest(step.consumed)
         requestIsDone = complete
         let data = UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
-        return worker.chunk(data, at: region.baseAddress, last: complete, trailers: complete ? requestDecoder!.trailers : [])
+        let trailers = complete ? route?.requestEdits.kept(of: requestDecoder!.trailers) ?? [] : []
+        return worker.chunk(data, at: region.baseAddress, last: complete, trailers: trailers)
     }
 
     /// The upstream takes more.
