@@ -53,6 +53,7 @@ let package = Package(
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
         tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]),
         tests("Metering", ["Base", "Configuration", "Storage"]), tests("Admin", ["Base", "Metering"]),
+        tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

@@ -24,8 +24,9 @@ public enum Limits {
     public static let handshakeNanoseconds: UInt64 = 10_000_000_000
     /// Looking a server's name up may take this long before its request is refused; connecting comes after.
     public static let resolveNanoseconds: UInt64 = 5_000_000_000
-    /// A token that names a key which is not there waits this long for its issuer's keys to be fetched anew.
-    public static let keyWaitNanoseconds: UInt64 = 2_000_000_000
+    /// A token that names a key which is not there waits this long for its issuer's keys to be fetched anew: a fetch begins
+    /// at the latest when the longest cool-down is over, after four seconds.
+    public static let keyWaitNanoseconds: UInt64 = 6_000_000_000
     /// Requests that wait for a connection, for each connection there may be. More would only wait until they time out.
     public static let waitersPerConnection = 16
     /// A tunnel in which nothing moves is closed after this time.

@@ -19,10 +19,7 @@ public struct SocketAddress: Sendable, Hashable {
         if inet_pton(AF_INET, host, &v4) == 1 {
             self.init(high: 0, low: 0xFFFF << 32 | UInt64(UInt32(bigEndian: v4.s_addr)), port: port)
         } else if inet_pton(AF_INET6, host, &v6) == 1 {
-            let (high, low) = withUnsafeBytes(of: &v6) {
-                (UInt64(bigEndian: $0.load(as: UInt64.self)), UInt64(bigEndian: $0.load(fromByteOffset: 8, as: UInt64.self)))
-            }
-            self.init(high: high, low: low, port: port)
+            self.init(&v6, port: port)
         } else {
             return nil
         }
@@ -37,12 +34,17 @@ public struct SocketAddress: Sendable, Hashable {
             self.init(high: 0, low: 0xFFFF << 32 | UInt64(UInt32(bigEndian: a.sin_addr.s_addr)), port: UInt16(bigEndian: a.sin_port))
         case AF_INET6:
             var a = UnsafeRawPointer(storage).load(as: sockaddr_in6.self)
-            let (high, low) = withUnsafeBytes(of: &a.sin6_addr) {
-                (UInt64(bigEndian: $0.load(as: UInt64.self)), UInt64(bigEndian: $0.load(fromByteOffset: 8, as: UInt64.self)))
-            }
-            self.init(high: high, low: low, port: UInt16(bigEndian: a.sin6_port))
+            self.init(&a.sin6_addr, port: UInt16(bigEndian: a.sin6_port))
         default: return nil
         }
+    }
+
+    /// The kernel's addresses stand at multiples of four bytes, not of eight.
+    private init(_ address: inout in6_addr, port: UInt16) {
+        let (high, low) = withUnsafeBytes(of: &address) {
+            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+        self.init(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low), port: port)
     }
 
     /// Calls `body` with the kernel's form of the address.

@@ -2,7 +2,7 @@ import Base
 import Configuration
 
 /// What a tenant's requests below one path get. A handle to a record of its `Directory`, good as long as that lives.
-public struct Route: Sendable {
+public struct Route: Sendable, Equatable {
     struct Record: Hashable {
         /// Without a slash at its end, except for `/` itself.
         var path: UnsafeRawPointer
@@ -89,6 +89,23 @@ public struct HeaderEdits: Sendable {
             if same { return true }
         }
         return false
+    }
+
+    /// Those trailer lines (each with its CRLF) that may follow: what is taken out of a head can't come behind the body.
+    public func kept(of lines: [UInt8]) -> [UInt8] {
+        if removesNothing || lines.isEmpty { return lines }
+        return lines.withUnsafeBytes { lines in
+            var kept: [UInt8] = []
+            var start = 0
+            while start < lines.count {
+                let end = lines[start...].firstIndex(of: ASCII.lf).map { $0 + 1 } ?? lines.count
+                let line = lines[start..<end]
+                let name = line.prefix { $0 != 0x3A }
+                if !removes(UnsafeRawBufferPointer(rebasing: name)) { kept += line }
+                start = end
+            }
+            return kept
+        }
     }
 
     /// Upstream frameworks make the variable of `X-User-Id` out of `X_User_Id` too, so all punctuation counts as one.

@@ -62,6 +62,10 @@ public struct Tenant: Sendable, Equatable {
         }
     }
 
+    /// All paths get the same.
+    @inline(__always)
+    public var hasOneRoute: Bool { record.pointee.routeCount == 1 }
+
     /// The route with the longest path that is a prefix of whole segments of `path` (normalised).
     public func route(for path: UnsafeRawBufferPointer) -> Route {
         let last = Int(record.pointee.routeCount) - 1

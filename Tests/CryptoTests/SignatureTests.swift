@@ -47,6 +47,26 @@ private let payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6L
     static let x = bytes("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU")
     static let y = bytes("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0")
 
+    /// OpenSSL takes a PSS signature without its leading zero byte for the number that it is.
+    @Test("an RSA signature is as long as its modulus (RFC 8017 section 8.1.2)")
+    func length() throws {
+        let modulus = bytes(
+            "u70TkaXjtXY1TmmccUjHRrqCIoXEuciRkSt-DQcjUc7msNg57I_7zq1hAwfui9cL63OrnvodAn65-YtVplEKB2J61WlmAXegB0iYk5AfBapZ"
+                + "QcKZSfYSKIG_kjC3oGJiqrG3PoWEMqxuv_G2hzNJ4SuGKP9Xl2dEFubYGp-f4CSbB4FxlxfOYOnd9409_1yZ28sBzS0GurCCFjLq0TR-qp71"
+                + "lEoBl7aHBAbu6k7hamOXD2MKSp1q8hBXeu6-cmXy9r65Zcybqk6jPPXG0-CokllyVOeP-e-Zwb96ZJjvxKRMALiPg-eCXRHKs3nW3VLgw4f3"
+                + "dHRLHPoOcEte7SkSSQ")
+        let signature = bytes(
+            "AFo6DWKV_5x4KyHHaVWQ51oE0mBxhj25Ybw-hPclNRKUm3xHKzRtJ2bf8JSK9rW33Uo6VZJkWPSIE8stiFx17URPg3r7OuFeXreNrGMP0bw4"
+                + "a5gH9TZXkFgYADVxKn7B9b3hjBUCC9_6KFm3smrcXpi5zWInyRcvjWY_Va4NhatzOLvLPB7bCOOipE05bcOFP0X37RvTuSyZCDdDYiXge6g8"
+                + "nCBAejqfrgHDoczPZpVhAL6CqAwAQdGgf3LqeUfmMwJF7wgL9WABaA1hkn6juatWJGC1ggrlRp1O-etOrGf1TyYuMzawK1hiTSAzjz6Oz8D9"
+                + "J9YdiNwhFx82TIqbHg")
+        let key = try VerificationKey.rsa(modulus: modulus, exponent: [1, 0, 1], algorithm: .ps256)
+        #expect(signature[0] == 0)
+        #expect(verify(signature, "message", key, .ps256))
+        #expect(!verify(Array(signature.dropFirst()), "message", key, .ps256))
+        #expect(!verify([0] + signature, "message", key, .ps256))
+    }
+
     @Test("the signatures of the RFCs are good, and no changed one is", arguments: SignatureTests.vectors)
     func verified(_ vector: Vector) throws {
         let key = try vector.key()

@@ -1,4 +1,4 @@
-"""Writes the lines of a corpus of Tests/HTTPTests as seed files: seeds.py NAME FOLDER."""
+"""Writes what a fuzzer begins with as seed files, mostly from the corpora of other tests: seeds.py NAME FOLDER."""
 import pathlib
 import re
 import sys
@@ -17,6 +17,15 @@ def unescape(text):
 file, column = {"request": ("requests", 3), "response": ("responses", 4), "chunked": ("chunked", 3)}.get(name, (None, 0))
 if name == "path":
     seeds = [b"/a/b", b"/a/../b", b"/%2e%2E/x", b"/a//b", b"/a%2fb/..", b"/a\\..\\b", b"/..;/a", b"/%7Euser/.", b"*"]
+elif name == "token":
+    header, claims = b'{"alg":"ES256","kid":"k","typ":"at+jwt"}', b'{"iss":"i","aud":["a"],"exp":1.5e9,"sub":"\\u00e9"}'
+    texts = [b'{"a":[1,-2.5e1,true,false,null,{}],"\\ud83d\\ude00":"\xc3\xa9"}', b"[[[0]]]", b'"x"', b"-0.0e+7"]
+    seeds = [b"\0\0" + text for text in texts]
+    seeds += [b"\1" + bytes([(len(header) - 256) % (len(header + claims) + 1)]) + header + claims, b"\2\0eyJhbGciOiJFUzI1NiJ9.e30.AAAA"]
+elif name == "configuration":
+    cases = corpora.parent.parent / "ConfigurationTests" / "Cases"
+    seeds = [b"\0\0" + path.read_bytes()[:4000] for path in sorted(cases.iterdir())]
+    seeds += [b"\0\0" + part.encode() + b"}" for part in (cases / "contract.conf").read_text().split("\n}")]
 else:
     lines = (corpora / f"{file}.txt").read_text(encoding="utf-8").splitlines()
     # The first two bytes choose where the input is cut.

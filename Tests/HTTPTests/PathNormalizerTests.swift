@@ -43,6 +43,7 @@ struct PathNormalizerTests {
             "/a/..;/b", "/a/..;x=y/b", "/..;", "/.;/a", "/a/..%3b/b", "/a//../b", "/a/..//b", "//..", "//a/..",
             "/a%2fb/..", "/a%2fb/../c",
             "/a\\b/../c", "/a%5Cb/../c", "**", "%2f",
+            "/a/;/../b", "/;/..", "/a/;x=y/../b", "/a/%3b/../b", "/a/../;/b", "/a/%3Bx/../b",
         ])
     func refused(_ path: String) { #expect(normalize(path) == nil) }
 
@@ -62,6 +63,28 @@ struct PathNormalizerTests {
             "", "a", "//", "/a//b", "/.", "/..", "/a/.b", "/%61", "/a\\b", "/a b", "/é", "**", "/a?b",
         ])
     func unusual(_ path: String) { #expect(!Array(path.utf8).withUnsafeBytes { PathNormalizer.isNormal($0) }) }
+
+    @Test(
+        "the other reading of a path has no parameters, and a slash where somebody takes one for it",
+        arguments: [
+            ("/", "/"), ("/a", "/a"), ("/a/b", "/a/b"), ("/a/", "/a/"), ("/a;x", "/a"), ("/a;x/b", "/a/b"),
+            ("/;x/a", "/a"), ("/;/;/a", "/a"), ("/a;b;c/d;e", "/a/d"), ("/a%2Fb", "/a/b"), ("/a%5Cb", "/a/b"),
+            ("/a\\b", "/a/b"), ("/%2Fa", "/a"), ("/\\a", "/a"), ("/a%2F", "/a/"), ("/a%3Bx/b", "/a/b"),
+            ("/a;x%2Fb", "/a/b"), ("/a%20b", "/a%20b"), ("/a%2520", "/a%2520"), (";", "/"), ("*", "*"), ("/a;", "/a"),
+            ("/a/;x", "/a/"),
+        ])
+    func otherReading(_ path: String, _ reading: String) {
+        let bytes = Array(path.utf8)
+        var out = [UInt8](repeating: 0, count: bytes.count)
+        let count = bytes.withUnsafeBytes { path in
+            out.withUnsafeMutableBytes { PathNormalizer.readLeniently(path, into: $0) }
+        }
+        #expect(String(decoding: out[..<count], as: UTF8.self) == reading)
+        // In place, too.
+        var same = bytes
+        let again = same.withUnsafeMutableBytes { PathNormalizer.readLeniently(UnsafeRawBufferPointer($0), into: $0) }
+        #expect(String(decoding: same[..<again], as: UTF8.self) == reading)
+    }
 
     @Test("what is unusual is seen wherever it stands, and nothing else is")
     func everywhere() {

@@ -83,6 +83,15 @@ class Admin(Case):
         gateway.start()
         self.assertEqual(gateway.token, token)
 
+    def test_a_token_is_not_written_into_a_file_that_others_may_read(self):
+        os.makedirs(os.path.join(self.folder, "state"))
+        name = os.path.join(self.folder, "state", "admin.token")
+        with open(name, "w"):
+            os.chmod(name, 0o644)
+        gateway = self.two(folder=self.folder)
+        self.assertEqual(os.stat(name).st_mode & 0o777, 0o600)
+        self.assertEqual(gateway.call("GET", "/v1/tenants")[0], 200)
+
     def test_tenants_are_listed_page_by_page(self):
         gateway = self.gateway(
             "upstream app { server 127.0.0.1:$app; }\n"

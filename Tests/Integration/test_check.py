@@ -264,10 +264,10 @@ class Check(Case):
 }}
 """ for n in range(count))
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.assert_good(text, within=60)
+        self.assert_good(text, within=180)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        self.assertLess(used, bound, f"{count} tenants took {used:.2f} s of CPU")
+        self.assert_bar(used, bound, f"{count} tenants took {used:.2f} s of CPU")
 
     def test_ten_thousand_tenants_in_under_a_second(self):
         self.many(10_000, 1.0)

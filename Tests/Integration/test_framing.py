@@ -168,6 +168,20 @@ class Bodies(Case):
         else:
             self.assert_problem(response, 400)
 
+    def test_what_is_taken_out_of_a_head_does_not_arrive_behind_a_body(self):
+        upstream = self.upstream(answer(CHUNKED + b"0\r\nX-Sum: 1\r\nX-Powered-By: x\r\nx_powered_by: y\r\n\r\n"))
+        gateway = self.simple(
+            upstream, tenant="request_header X-Region eu; request_header X-Debug off; response_header X-Powered-By off;"
+        )
+        with RawClient(gateway.plain) as client:
+            client.send(
+                "POST / HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+                "X-Region: us\r\nX-Sum: 2\r\nX_Debug: 1\r\n\r\n"
+            )
+            response = client.read_response()
+        self.assertEqual(list(upstream.next_request().trailers), [("X-Sum", "2")])
+        self.assertEqual(list(response.trailers), [("X-Sum", "1")])
+
     def test_a_close_delimited_answer_becomes_chunked_and_the_connection_stays(self):
         upstream = self.upstream(answer_and_close(b"HTTP/1.1 200 OK\r\nX-A: 1\r\n\r\n" + b"hello" * 1000))
         with RawClient(self.simple(upstream).plain) as client:

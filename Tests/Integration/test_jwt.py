@@ -286,6 +286,18 @@ class Tokens(Case):
         seen = self.accepted(None, "acme.test", "acme", "/public/x", fields=[("X-User-Id", "root")])
         self.assertIsNone(seen["x-user-id"])
 
+    def test_claims_cannot_be_spoofed_behind_a_body(self):
+        # There are upstreams that add trailers to the fields of the head.
+        made = token(KEYS["ES256"], sub="ann")
+        for target, fields in (("/", f"Authorization: Bearer {made}\r\n"), ("/public/", "")):
+            with RawClient(self.edge.plain) as client:
+                client.send(
+                    f"POST {target} HTTP/1.1\r\nHost: acme.test\r\n{fields}Transfer-Encoding: chunked\r\n\r\n0\r\n"
+                    "X-Sum: 1\r\nX-User-Id: root\r\nX_User_Id: root\r\nX-ROLES: admin\r\nX-Other: 2\r\n\r\n"
+                )
+                self.assertEqual(client.read_response().status, 200)
+            self.assertEqual(list(self.app.requests[-1].trailers), [("X-Sum", "1"), ("X-Other", "2")])
+
     def test_a_key_and_a_token(self):
         key = ("X-API-Key", "test")
         self.accepted(token(KEYS["ES256"], tenant="both"), "both.test", "both")
@@ -356,14 +368,14 @@ class Provider:
 
 
 class RemoteKeys(Case):
-    seconds = 60
+    seconds = 90
 
-    def start(self, url, provider=None, trust=True):
+    def start(self, url, top="", tenant="", trust=True):
         self.app = self.upstream()
         self.edge = self.gateway(
             "upstream app { server 127.0.0.1:$app; }\n"
             f"jwt idp {{ issuer https://id.test; audience api.test; keys {url}; algorithms ES256; tenant_claim tenant; }}\n"
-            "tenant acme { host acme.test; upstream app; authenticate jwt; jwt idp; }\n",
+            f"{top}tenant acme {{ host acme.test; upstream app; authenticate jwt; jwt idp; {tenant} }}\n",
             start=False,
             app=self.app,
         )
@@ -425,6 +437,61 @@ class RemoteKeys(Case):
         for _ in range(5):
             self.assertEqual(self.status(token(stranger, jti="x")), 401)
             self.assertEqual(self.status(token(key, jti=str(time.monotonic()))), 200)
+
+    def test_the_issuer_is_down_for_longer_than_its_keys_may_be_kept(self):
+        # Sixty seconds are the least that a set is kept, and after four fifths of them it is fetched anew.
+        key, stranger = Key("ES256", "one"), Key("ES256", "two")
+        provider = Provider(self, key)
+        provider.age = 1
+        self.start(f"https://localhost:{provider.port}/keys")
+        self.assertEqual(self.status(token(key)), 200)
+        provider.close()
+        seen, invented = [], []
+        thread = threading.Thread(
+            target=lambda: [invented.append(self.status(token(stranger, jti=str(n)))) for n in range(3)]
+        )
+        remembered = token(key)
+        failed = lambda: self.edge.stderr.count("the keys that are known go on")
+        while not thread.ident or thread.is_alive():
+            # One that has to be verified, and one that was.
+            seen += [self.status(token(key, jti=str(time.monotonic()))), self.status(remembered)]
+            time.sleep(0.02)
+            # Due after 48 seconds, and again five and ten seconds after a failure.
+            if not thread.ident and failed() >= 3:
+                thread.start()
+        self.assertEqual(set(seen), {200})
+        self.assertEqual(invented, [401] * 3)
+        self.assertGreaterEqual(failed(), 6)
+
+    def test_a_new_key_is_found_after_invented_ones(self):
+        old, new = Key("ES256", "old"), Key("ES256", "new")
+        provider = Provider(self, old)
+        self.start(f"https://localhost:{provider.port}/keys")
+        for number in range(4):
+            self.assertEqual(self.status(token(Key("ES256", f"invented-{number}"))), 401)
+        # By now every fetch is followed by the longest cool-down.
+        provider.keys = (old, new)
+        self.assertEqual(self.status(token(new)), 200)
+
+    def test_the_fetch_of_another_issuer_ends_no_wait(self):
+        old, new, other = Key("ES256", "old"), Key("ES256", "new"), Key("ES256", "other")
+        provider, second = Provider(self, old), Provider(self, other)
+        self.start(
+            f"https://localhost:{provider.port}/keys", f"jwt second {{ issuer https://second.test; audience api.test; "
+            f"keys https://localhost:{second.port}/keys; algorithms ES256; tenant_claim tenant; }}\n", "jwt second;"
+        )  # fmt: skip
+        for number in range(4):
+            self.assertEqual(self.status(token(Key("ES256", f"invented-{number}"))), 401)
+        provider.keys = (old, new)
+        got = []
+        thread = threading.Thread(target=lambda: got.append(self.status(token(new))))
+        thread.start()
+        time.sleep(0.2)
+        before = second.requests
+        self.assertEqual(self.status(token(Key("ES256", "x"), iss="https://second.test")), 401)
+        self.assertEqual((second.requests, got), (before + 1, []))
+        thread.join()
+        self.assertEqual(got, [200])
 
     def test_invented_keys_cause_few_fetches(self):
         key = Key("ES256", "one")

@@ -215,7 +215,7 @@ class WebSocket(Case):
             client.send(ASK)
             self.assertEqual(client.read_head().status, 101)
             self.assertTrue(stalled.wait(20), f"the upstream could send {sent[0]} bytes to a client that reads nothing")
-            self.assertLess(gateway.resident - before, 16 << 20)
+            self.assert_bar(gateway.resident - before, 16 << 20)
 
     def test_h2c_is_not_taken_up(self):
         upstream = self.upstream()

@@ -21,13 +21,16 @@ private func digest(_ key: String) -> String { SHA256().digest(Array(key.utf8)).
 
 private let secret = String(repeating: "s", count: 32)
 
-private func makeDirectory() throws -> Directory {
+private func makeDirectory(
+    _ text: String = configuration, keys: (IssuerSettings) -> KeySource? = { _ in nil }
+) throws -> Directory {
     let source = ConfigurationSource(
-        read: { _ in .success(Array(configuration.utf8)) }, environment: { $0 == "SECRET" ? secret : nil })
+        read: { _ in .success(Array(text.utf8)) }, environment: { $0 == "SECRET" ? secret : nil })
     let loaded = ConfigurationLoader.load("gateway.conf", from: source)
     let hot = try #require(loaded.settings, "\(loaded.renderAll())").hot
     let issuers = try hot.issuers.map {
-        TokenIssuer($0, keys: KeySource(try KeySet(secret: Array(secret.utf8), algorithms: $0.signatureAlgorithms)))
+        let own = KeySource(try KeySet(secret: Array(secret.utf8), algorithms: $0.signatureAlgorithms))
+        return TokenIssuer($0, keys: keys($0) ?? own)
     }
     return Directory(hot.tenants, sharedHosts: hot.sharedHosts, issuers: issuers) { index, _ in index }
 }
@@ -115,6 +118,22 @@ private func resolve(
                 }
             }
         }
+    }
+
+    @Test("of two blocks for one issuer, the one that has the token's key decides")
+    func twoBlocks() throws {
+        // The first one's keys are fetched from an address, and were not, or are others.
+        let first = KeySource(.empty, url: "https://id.test/keys")
+        let text = configuration.replacing("jwt idp {", with: "jwt other { issuer idp; keys env:SECRET; algorithms HS256; tenant_claim tenant; }\n jwt idp {")
+            .replacing("jwt idp; key", with: "jwt other idp; key")
+        let directory = try makeDirectory(text) { $0.name == "other" ? first : nil }
+        #expect(resolve(directory, host: "a.test", bearer: token("a")) == .tenant("a"))
+        #expect(resolve(directory, host: "a.test", bearer: token("d")) == .refused(.mismatch))
+        // Nobody's: it may still come from the address.
+        let stranger = token("a").split(separator: ".").dropLast().joined(separator: ".") + ".AAAA"
+        #expect(resolve(directory, host: "a.test", bearer: stranger) == .other)
+        // Somebody's, and no fetch would make it better.
+        #expect(resolve(directory, host: "a.test", bearer: token("a"), at: now + 200) == .refused(.invalidToken(.expired)))
     }
 
     @Test("a token is verified once and then remembered, until it expires")

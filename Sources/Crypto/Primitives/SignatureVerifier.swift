@@ -24,7 +24,11 @@ public final class SignatureVerifier {
         case (.publicKey(let handle), .ecdsa):
             guard let der = Self.der(signature, key) else { return false }
             return verify(der, message, handle, algorithm)
-        case (.publicKey(let handle), .rsa), (.publicKey(let handle), .rsaPSS), (.publicKey(let handle), .edDSA):
+        case (.publicKey(let handle), .rsa), (.publicKey(let handle), .rsaPSS):
+            // RFC 8017 section 8.1.2. OpenSSL would let a leading zero be left out, and the token had two spellings.
+            guard signature.count == Int(EVP_PKEY_get_size(handle)) else { return false }
+            return verify(signature, message, handle, algorithm)
+        case (.publicKey(let handle), .edDSA):
             return verify(signature, message, handle, algorithm)
         default: return false
         }

@@ -27,6 +27,8 @@ struct StateFolder: Sendable {
         let fd = Glibc.open(tokenPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard fd >= 0 else { throw SystemError("can't write \(tokenPath)") }
         defer { close(fd) }
+        // An empty file that was there already may be open to others.
+        guard fchmod(fd, 0o600) == 0 else { throw SystemError("can't keep \(tokenPath) to its owner") }
         let line = token + [0x0A]
         guard write(fd, line, line.count) == line.count else { throw SystemError("can't write \(tokenPath)") }
         return token

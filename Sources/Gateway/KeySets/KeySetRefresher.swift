@@ -5,10 +5,7 @@ import Tenancy
 
 /// Keeps the key sets of all issuers fresh: fetched at the start, ahead of their expiry, and, once in a while, when a
 /// token names a key that is not there. A set that can't be fetched stays as it is. Lives on the control thread; each
-/// fetch has a thread of its own.
-///
-///     due ──► fetching ──► fresh ──(0.8 of its time)──► due
-///                 └──► failed ──(a wait that grows)──► due
+/// fetch has a thread of its own. When it is due is the matter of `KeySetSchedule`.
 final class KeySetRefresher: Source {
     /// What came of a fetch.
     struct Result: Sendable {
@@ -22,21 +19,8 @@ final class KeySetRefresher: Source {
         var source: KeySource
         var algorithms: [SignatureAlgorithm]
         var name: String
-        /// When the next fetch is due.
-        var next: UInt64 = 0
-        var failures = 0
-        /// Fetches in a row, asked for by unknown keys, that brought nothing new.
-        var fruitless = 0
-        var isAskedFor = false
-        var hasKeys = false
+        var schedule = KeySetSchedule()
     }
-
-    static let second: UInt64 = 1_000_000_000
-    /// Bounds on how long a set is kept before it is fetched again, in seconds.
-    static let ageMin: UInt64 = 60
-    static let ageMax: UInt64 = 86_400
-    /// Where the server does not say.
-    static let ageDefault: UInt64 = 300
 
     private var states: [ObjectIdentifier: State] = [:]
     private let done: @Sendable (Result) -> Void
@@ -65,35 +49,34 @@ final class KeySetRefresher: Source {
     /// A loop has met a token whose key is not there; its source is marked as busy already.
     func want(_ source: KeySource) {
         let id = ObjectIdentifier(source)
-        guard let state = states[id] else {
+        guard states[id] != nil else {
             source.fetched(nil, quietUntil: loop.now)
             return
         }
-        states[id]?.isAskedFor = true
-        let start = source.quietEnd
-        if start <= loop.now { return fetch(id) }
-        states[id]?.next = min(state.next, start)
-        reschedule()
+        states[id]?.schedule.ask(quietEnd: source.quietEnd)
+        expired()
     }
 
     override func expired() {
-        for (id, state) in states where state.next <= loop.now {
-            // Busy and due is one that a token asked for, or one under way that will set its own next time.
-            if state.isAskedFor || state.source.begin() { fetch(id) }
+        for (id, state) in states where state.schedule.next <= loop.now {
+            // Busy and due is one that a token asked for, or one that was under way when its issuer left and came back.
+            if state.schedule.isAskedFor || state.source.begin() {
+                fetch(id)
+            } else {
+                states[id]?.schedule.postpone(now: loop.now)
+            }
         }
         reschedule()
     }
 
     private func reschedule() {
-        loop.schedule(self, at: states.values.map(\.next).min() ?? .max)
+        loop.schedule(self, at: states.values.map(\.schedule.next).min() ?? .max)
     }
 
     private func fetch(_ id: ObjectIdentifier) {
         guard let state = states[id], let url = state.source.url else { return }
-        states[id]?.next = .max
-        states[id]?.isAskedFor = false
-        let (source, algorithms, done, asked) = (state.source, state.algorithms, done, state.isAskedFor)
-        if !asked { states[id]?.fruitless = 0 }
+        states[id]?.schedule.begin()
+        let (source, algorithms, done) = (state.source, state.algorithms, done)
         Thread("key-set") {
             var result = Result(source: source, error: "")
             do throws(KeySetFetch.Failure) {
@@ -114,24 +97,16 @@ final class KeySetRefresher: Source {
             return
         }
         let now = loop.now
+        let hadTrouble = state.schedule.failures > 0 || !state.schedule.hasKeys
+        let changed = result.source.fetched(result.keys, quietUntil: now + state.schedule.coolDown)
         if let keys = result.keys {
-            let age = min(max(result.maxAge ?? Self.ageDefault, Self.ageMin), Self.ageMax)
-            state.next = now + age * Self.second / 5 * 4
-            if state.failures > 0 || !state.hasKeys {
-                Console.log("jwt \(state.name): \(keys.count) keys from \(result.source.url ?? "")")
-            }
-            (state.failures, state.hasKeys) = (0, true)
+            state.schedule.succeed(now: now, maxAge: result.maxAge, changed: changed)
+            if hadTrouble { Console.log("jwt \(state.name): \(keys.count) keys from \(result.source.url ?? "")") }
         } else {
-            state.failures += 1
-            let wait = min(5 << UInt64(min(state.failures - 1, 4)), 60 as UInt64)
-            state.next = now + wait * Self.second
-            let keeps = state.hasKeys ? "; the keys that are known go on" : ""
+            state.schedule.fail(now: now)
+            let keeps = state.schedule.hasKeys ? "; the keys that are known go on" : ""
             Console.log("jwt \(state.name): \(result.source.url ?? ""): \(result.error)\(keeps)")
         }
-        // After one that brought nothing new, the wait before the next grows: tokens with invented keys come to nothing.
-        let quiet = Self.second << UInt64(min(state.fruitless, 3))
-        let changed = result.source.fetched(result.keys, quietUntil: now + quiet)
-        state.fruitless = changed ? 0 : state.fruitless + 1
         states[id] = state
         report(state.name, result.keys != nil, result.source.keys.count)
         tellWorkers()

@@ -81,7 +81,7 @@ public enum PathNormalizer {
             }
             let endIsSlash = at == path.count || path[at] == 0x2F
             switch dots(path, start, at) {
-            case .none: if at == start, at < path.count { disputed = true }
+            case .none: if at < path.count, at == start || isParameter(path, start) { disputed = true }
             case .withParameters: return false
             case .current: if !startIsSlash || !endIsSlash { return false }
             case .parent:
@@ -98,7 +98,7 @@ public enum PathNormalizer {
     }
 
     /// How long the separator at `at` is for the most lenient reader; 0 when there is none.
-    private static func separatorLength(_ path: UnsafeRawBufferPointer, _ at: Int) -> Int {
+    static func separatorLength(_ path: UnsafeRawBufferPointer, _ at: Int) -> Int {
         switch path[at] {
         case 0x2F, 0x5C: return 1
         case 0x25:  // escapes are whole and upper case here
@@ -109,6 +109,11 @@ public enum PathNormalizer {
         }
     }
 
+    /// Whether a `;` stands at `at`, where a segment ends for those who know path parameters.
+    static func isParameter(_ path: UnsafeRawBufferPointer, _ at: Int) -> Bool {
+        path[at] == 0x3B || (path[at] == 0x25 && path[at + 1] == 0x33 && path[at + 2] == 0x42)
+    }
+
     private enum Dots { case none, current, parent, withParameters }
 
     private static func dots(_ path: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> Dots {
@@ -116,8 +121,7 @@ public enum PathNormalizer {
         while at < end, path[at] == 0x2E { at += 1 }
         guard at > start, at - start <= 2 else { return .none }
         if at == end { return at - start == 1 ? .current : .parent }
-        let isParameter = path[at] == 0x3B || (path[at] == 0x25 && path[at + 1] == 0x33 && path[at + 2] == 0x42)
-        return isParameter ? .withParameters : .none
+        return isParameter(path, at) ? .withParameters : .none
     }
 
     /// In place; nil when a `..` climbs above the root.

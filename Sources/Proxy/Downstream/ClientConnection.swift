@@ -48,6 +48,9 @@ final class ClientConnection: Transport {
     private var requests = 0
     /// What the next request has waited for already.
     private(set) var paused: Pause?
+    /// The end of the next request's time to wait for keys, once that has begun.
+    private var keysUntil: UInt64 = 0
+    var mayWaitForKeys: Bool { loop.now < keysUntil }
     private var closesWhenSent = false
     /// Requests of it are refused by limits: it is read again only after a while.
     private var hold = Hold()
@@ -286,9 +289,9 @@ final class ClientConnection: Transport {
         worker.giveBack(exchange)
         if !kept { keepAhead(UnsafeRawBufferPointer(region)) }
         phase = .paused
+        if reason == .keys, paused == nil { keysUntil = loop.now + Limits.keyWaitNanoseconds }
         paused = reason
-        let delay = reason == .keys ? Limits.keyWaitNanoseconds : GuessDamper.delay
-        loop.schedule(self, at: loop.now + delay)
+        loop.schedule(self, at: reason == .keys ? keysUntil : loop.now + GuessDamper.delay)
     }
 
     /// Takes up the request that waits for that.

@@ -195,9 +195,10 @@ extension Exchange {
             if step.consumed < region.count { answerKeepsUpstream = false }
             responseBytes += UInt64(step.produced)
             let plain = UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
+            let trailers = answerIsDone ? route?.responseEdits.kept(of: answerDecoder!.trailers) ?? [] : []
             data =
                 chunksAnswer
-                ? worker.chunk(plain, at: region.baseAddress, last: answerIsDone, trailers: answerIsDone ? answerDecoder!.trailers : [])
+                ? worker.chunk(plain, at: region.baseAddress, last: answerIsDone, trailers: trailers)
                 : UnsafeRawBufferPointer(plain)
         }
         if let head { data = joined(head, data) }

@@ -53,7 +53,9 @@ extension Exchange {
             if let host { attribute(to: host) }
             _ = refuse(fault, bytes, trusted: trusted)
         case .unknownKey(let issuer):
-            if client.paused == nil, directory.issuers[issuer].keys.want(now: worker.loop.now, patience: Limits.keyWaitNanoseconds / 2) {
+            let keys = directory.issuers[issuer].keys
+            // It may have been woken by another issuer's fetch.
+            if client.paused == nil ? keys.want() : keys.isAwaited && client.mayWaitForKeys {
                 setAside = .keys
             } else {
                 if let host { attribute(to: host) }

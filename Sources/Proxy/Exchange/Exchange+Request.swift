@@ -23,11 +23,25 @@ extension Exchange {
         }
     }
 
+    /// Nil for a path that leads elsewhere for another reader.
     func findRoute(_ path: UnsafeRawBufferPointer, of tenant: Tenant) -> Route? {
-        if PathNormalizer.isNormal(path) { return tenant.route(for: path) }
+        if PathNormalizer.isNormal(path) {
+            let route = tenant.route(for: path)
+            if tenant.hasOneRoute || !PathNormalizer.hasParameters(path) { return route }
+            return isRead(path, of: tenant, as: route) ? route : nil
+        }
         let room = worker.headRoom
         guard let count = PathNormalizer.normalize(path, into: room) else { return nil }
-        return tenant.route(for: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count]))
+        let normal = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])
+        let route = tenant.route(for: normal)
+        return tenant.hasOneRoute || isRead(normal, of: tenant, as: route) ? route : nil
+    }
+
+    /// Whether an upstream that reads the path in another way finds it below the same route. May overwrite the path.
+    private func isRead(_ path: UnsafeRawBufferPointer, of tenant: Tenant, as route: Route) -> Bool {
+        let room = worker.headRoom
+        let count = PathNormalizer.readLeniently(path, into: room)
+        return tenant.route(for: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])) == route
     }
 
     /// Writes the head for the upstream into the worker's room for heads. False when it does not fit.
@@ -158,7 +172,8 @@ extension Exchange {
         keepRest(step.consumed)
         requestIsDone = complete
         let data = UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
-        return worker.chunk(data, at: region.baseAddress, last: complete, trailers: complete ? requestDecoder!.trailers : [])
+        let trailers = complete ? route?.requestEdits.kept(of: requestDecoder!.trailers) ?? [] : []
+        return worker.chunk(data, at: region.baseAddress, last: complete, trailers: trailers)
     }
 
     /// The upstream takes more.

@@ -31,14 +31,15 @@ public final class KeySource: Sendable {
 
     public var keys: KeySet { current.withLock { $0 } }
 
+    /// Whether a fetch is asked for or under way.
+    public var isAwaited: Bool { isBusy.load(ordering: .acquiring) }
+
     /// Monotonic nanoseconds: before this nobody's unknown key leads to another fetch.
     public var quietEnd: UInt64 { quietUntil.load(ordering: .relaxed) }
 
-    /// Asks for a fetch, at `now`, to begin within `patience` nanoseconds. False when there was one so lately that the
-    /// next may not be begun by then.
-    public func want(now: UInt64, patience: UInt64) -> Bool {
-        if isBusy.load(ordering: .acquiring) { return true }
-        if url == nil || quietEnd > now &+ patience { return false }
+    /// Asks for a fetch, which begins at once or at the end of the quiet time. False where there is nothing to fetch.
+    public func want() -> Bool {
+        if url == nil { return false }
         if begin() { wanted(self) }
         return true
     }
@@ -48,7 +49,8 @@ public final class KeySource: Sendable {
         isBusy.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged
     }
 
-    /// A fetch has ended, or is not going to be; `keys` is what it brought, if anything. True when these are others than before.
+    /// A fetch has ended, or is not going to be; `keys` is what it brought, if anything. True when these are others than
+    /// before.
     @discardableResult
     public func fetched(_ keys: KeySet?, quietUntil: UInt64) -> Bool {
         let changed = keys.map(replace) ?? false

@@ -36,20 +36,25 @@ public final class TokenVerifier {
         do { token = try Token(text) } catch { return .invalid(error) }
         guard let name = token.claims["iss"]?.text else { return .invalid(.issuer) }
         var fault = TokenFault.issuer
+        var hasSigner = false
+        var withoutKey: Int?
         for index in directory.issuers(named: name) {
             let signed = UnsafeRawBufferPointer(rebasing: text[..<token.signedCount])
             let (keys, version) = refreshed(index)
             let issuer = directory.issuers[index]
             do throws(TokenFault) {
                 try checkSignature(token, signed, keys, issuer)
+                hasSigner = true
                 let verified = try accept(token, issuer, index, directory, now)
                 cache.insert(digest, verified, version: version)
                 return .valid(verified)
             } catch {
-                if error == .key, issuer.keys.url != nil { return .unknownKey(issuer: index) }
-                fault = error
+                if error == .key, issuer.keys.url != nil, withoutKey == nil { withoutKey = index }
+                if error != .key || !hasSigner { fault = error }
             }
         }
+        // Another block for the same issuer may have the key.
+        if let withoutKey, !hasSigner { return .unknownKey(issuer: withoutKey) }
         return .invalid(fault)
     }
 
