@@ -140,7 +140,8 @@ public final class Gateway {
         } catch {
             var text = candidate.loaded.render(Diagnostic(.error, error.location, error.description))
             if meters.isShared, !beside {
-                text += "\ngateway: another gateway uses \(settings.cold.state); end it first, or see `gateway run --help` for --beside"
+                text += "\ngateway: another gateway uses \(settings.cold.state): end it first, "
+                text += "or see `gateway run --help` for --beside"
             }
             throw StartFailure(description: text)
         }
