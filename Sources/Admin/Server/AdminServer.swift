@@ -135,7 +135,7 @@ private final class AdminConnection: Source {
 
     private func write(status: Int, fields: [(name: String, value: String)], body: [UInt8], length: Int?) {
         isAnswering = true
-        var text = "HTTP/1.1 \(status) \(Self.reason(status))\r\nContent-Length: \(length ?? body.count)\r\n"
+        var text = "HTTP/1.1 \(status) \(ReasonPhrase.of(status))\r\nContent-Length: \(length ?? body.count)\r\n"
         for field in fields { text += "\(field.name): \(field.value)\r\n" }
         if !keepAlive { text += "Connection: close\r\n" }
         text += "\r\n"
@@ -157,19 +157,5 @@ private final class AdminConnection: Source {
         guard sent == output.count else { return }
         (output, sent, isAnswering) = ([], 0, false)
         if !keepAlive { end() }
-    }
-
-    private static func reason(_ status: Int) -> String {
-        switch status {
-        case 200: "OK"
-        case 400: "Bad Request"
-        case 401: "Unauthorized"
-        case 404: "Not Found"
-        case 405: "Method Not Allowed"
-        case 413: "Content Too Large"
-        case 422: "Unprocessable Content"
-        case 503: "Service Unavailable"
-        default: "Status"
-        }
     }
 }

@@ -101,14 +101,23 @@ final class Balancer {
     private func wait(_ exchange: Exchange) -> Acquired {
         guard waiting.count < upstream.maxConnections * Limits.waitersPerConnection else { return .refused(.overloaded) }
         if waiting.isEmpty {
-            let turn = waitingTurn ?? WaitingTurn(self)
-            waitingTurn = turn
+            let turn = waitingTurn ?? makeTurn()
             for pool in pools { pool.whenFree.append(turn) }
         }
         waiting.append(exchange)
         exchange.waits(in: self, until: worker.loop.now + upstream.connectTimeout)
         return .later
     }
+
+    private func makeTurn() -> WaitingTurn {
+        let turn = WaitingTurn(self)
+        // The loop holds on to it: it may be queued for a turn when the last who waited leaves, and the balancer with him.
+        worker.loop.add(turn)
+        waitingTurn = turn
+        return turn
+    }
+
+    deinit { if let waitingTurn { waitingTurn.loop.close(waitingTurn) } }
 
     /// A connection has become free, or a place for one.
     fileprivate func serveWaiting() {

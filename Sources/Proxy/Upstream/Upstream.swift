@@ -16,13 +16,10 @@ public final class Upstream: Sendable {
     /// To each server, from all loops together.
     public let maxConnections: Int
     public let healthCheck: HealthCheckSettings?
-    /// The same for equal upstreams of two configurations: a loop keeps its state for it.
-    public let key: String
 
-    init(_ settings: UpstreamSettings, index: Int, key: String, servers: [Server]) {
+    init(_ settings: UpstreamSettings, index: Int, servers: [Server]) {
         name = settings.name
         self.index = index
-        self.key = key
         self.servers = servers
         weights = settings.servers.map(\.weight)
         balance = settings.balance

@@ -39,7 +39,7 @@ public final class Snapshot: Sendable {
             if let index = known[key] { return index }
             let members = zip(hosts, group.servers).map { servers.server(upstream: group.name, host: $0, port: $1.port, template: $1.host) }
             known[key] = instances.count
-            instances.append(Upstream(group, index: instances.count, key: key, servers: members))
+            instances.append(Upstream(group, index: instances.count, servers: members))
             return instances.count - 1
         }
         directory = Directory(settings.tenants, sharedHosts: settings.sharedHosts, issuers: issuers) { instance($0, $1) }
