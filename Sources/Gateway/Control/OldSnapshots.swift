@@ -17,6 +17,6 @@ struct OldSnapshots {
         if unused.isEmpty { return }
         let bin = Handover(unused)
         unused = []
-        Thread("release") { _ = bin.take() }.detach()
+        Thread("release", isBackground: true) { _ = bin.take() }.detach()
     }
 }

@@ -23,9 +23,7 @@ final class Lease {
         tenants = room.bindMemory(to: Unmanaged<TenantState>?.self, capacity: max(tenantCount, 1))
     }
 
-    deinit {
-        free(tenants)
-    }
+    deinit { free(tenants) }
 
     func state(of tenant: Tenant) -> TenantState? {
         precondition(tenant.index < tenantCount)
