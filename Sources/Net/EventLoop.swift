@@ -172,7 +172,7 @@ public final class EventLoop {
         if source.isQueued { return }
         source.isQueued = true
         source.flow.append(source)
-        turns.activate(source.flow)
+        turns.activate(source.flow, now: now)
     }
 
     /// How many there were since the last call.
@@ -190,9 +190,9 @@ public final class EventLoop {
         while !stopped {
             takeTurns()
             fireTimers()
-            if turns.count == 0 {
+            if turns.isEmpty {
                 beforeWait?()
-                poll(timeout: turns.count == 0 ? waitMilliseconds() : 0)
+                poll(timeout: turns.isEmpty ? waitMilliseconds() : 0)
             } else {
                 poll(timeout: 0)
             }
@@ -222,11 +222,7 @@ public final class EventLoop {
 
     private func takeTurns() {
         let pollAgain = now + Self.pollInterval
-        while let flow = turns.current {
-            guard let reference = flow._withUnsafeGuaranteedRef({ $0.popFirst() }) else {
-                turns.retire()
-                continue
-            }
+        while let reference = turns.next() {
             let began = now
             reference._withUnsafeGuaranteedRef { source in
                 source.isQueued = false
@@ -236,11 +232,7 @@ public final class EventLoop {
             }
             bury()
             now = Clock.monotonic()
-            let isSpent = flow._withUnsafeGuaranteedRef { flow in
-                flow.credit -= Int64(now &- began)
-                return flow.credit <= 0 && flow.head != nil
-            }
-            if isSpent { turns.rotate() }
+            turns.charge(Int64(now &- began), now: now)
             if now >= pollAgain || stopped { return }
         }
     }

@@ -1,18 +1,22 @@
 /// Whose turn it is. Ready work queues under its flow (a tenant; a client's address while the tenant is not known), and
 /// flows take turns by deficit round robin over measured time: a hundred ready connections of one tenant cost another
-/// tenant one turn, not a hundred.
-///
-/// A flow that wakes with credit left goes first; one that has used up its share waits behind the others, once around.
-/// A flow must live as long as its loop.
+/// tenant one turn, not a hundred. `Turns` keeps the order. A flow must live as long as its loop.
 open class Flow {
     /// Nanoseconds of work per round and unit of weight. A few requests' worth.
     public static let quantum: Int64 = 60_000
+    /// The most that is owed for one turn: the dearest piece of work there is takes about this long, and what took longer
+    /// was not the flow's doing but that of whoever took the CPU away.
+    static let debtMax = 16 * quantum
+    /// An idle flow earns this part of the time that passes: who takes less of the loop is never behind in the first place.
+    private static let idleShare: UInt64 = 16
 
     public final var weight: Int64 {
         didSet { assert(weight > 0) }
     }
     /// Time left in this round; below zero is debt.
     final var credit: Int64
+    /// Since when it has no work, by the loop's clock: credit comes back meanwhile.
+    final var idleSince: UInt64 = 0
     final var isActive = false
     final var head: Unmanaged<Source>?
     final var tail: Unmanaged<Source>?
@@ -20,6 +24,15 @@ open class Flow {
     public init(weight: Int) {
         self.weight = Int64(max(1, weight))
         credit = Self.quantum * self.weight
+    }
+
+    /// It has work again.
+    final func wake(now: UInt64) {
+        let full = Self.quantum * weight
+        // What is missing is little: longer idleness is cut off before it is multiplied.
+        let idle = min(now &- idleSince, UInt64(full + Self.debtMax) * Self.idleShare)
+        credit = min(full, credit + Int64(idle / Self.idleShare) * weight)
+        isActive = true
     }
 
     final func append(_ source: Source) {
@@ -34,53 +47,5 @@ open class Flow {
         head = first._withUnsafeGuaranteedRef { $0.nextReady }
         if head == nil { tail = nil }
         return first
-    }
-}
-
-/// The flows that have ready work, in turn.
-struct Turns {
-    /// Flows live as long as their loop: none is counted.
-    private var ring: [Unmanaged<Flow>?] = Array(repeating: nil, count: 64)
-    private var first = 0
-    private(set) var count = 0
-
-    var current: Unmanaged<Flow>? { count == 0 ? nil : ring[first] }
-
-    mutating func activate(_ flow: Flow) {
-        if flow.isActive { return }
-        flow.isActive = true
-        if count == ring.count { grow() }
-        count += 1
-        if flow.credit > 0 {
-            first = (first - 1) & (ring.count - 1)
-            ring[first] = .passUnretained(flow)
-        } else {
-            flow.credit += Flow.quantum * flow.weight
-            ring[(first + count - 1) & (ring.count - 1)] = .passUnretained(flow)
-        }
-    }
-
-    /// The current flow has no more work.
-    mutating func retire() {
-        ring[first]!._withUnsafeGuaranteedRef { $0.isActive = false }
-        ring[first] = nil
-        first = (first + 1) & (ring.count - 1)
-        count -= 1
-    }
-
-    /// The current flow has used up its share: behind the others, with a new share.
-    mutating func rotate() {
-        let flow = ring[first]!
-        flow._withUnsafeGuaranteedRef { $0.credit += Flow.quantum * $0.weight }
-        if count == 1 { return }
-        ring[first] = nil
-        first = (first + 1) & (ring.count - 1)
-        ring[(first + count - 1) & (ring.count - 1)] = flow
-    }
-
-    private mutating func grow() {
-        var larger: [Unmanaged<Flow>?] = Array(repeating: nil, count: ring.count * 2)
-        for i in 0..<count { larger[i] = ring[(first + i) & (ring.count - 1)] }
-        (ring, first) = (larger, 0)
     }
 }
