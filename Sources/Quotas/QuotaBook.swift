@@ -51,13 +51,21 @@ public final class TenantLimits: Sendable {
 /// What a tenant's requests are counted by, as the request path goes through it: a handle to a record of the book, good
 /// as long as that lives.
 public struct TenantQuota: Sendable {
+    /// 64 bytes, and so one line of the processor's cache.
     struct Record {
         var own: Level
+        /// Of the first key: nearly always the one that is asked for.
+        var firstKey: Level?
         var terms: UnsafePointer<Terms.Record>
         /// In the order of the settings' routes.
         var routes: UnsafePointer<UnsafePointer<Terms.Record>>
         /// In the order of the settings' keys.
         var keys: UnsafePointer<Level?>
+        /// Fills the line.
+        var unused: UInt = 0
+
+        @inline(__always)
+        func key(_ number: Int) -> Level? { number == 0 ? firstKey : keys[number] }
     }
 
     nonisolated(unsafe) let record: UnsafePointer<Record>
@@ -73,7 +81,7 @@ public struct TenantQuota: Sendable {
     @inline(__always)
     public func admission(key: Int?, route: Int?) -> Admission {
         Admission(
-            tenant: record.pointee.own, key: key.flatMap { record.pointee.keys[$0] },
+            tenant: record.pointee.own, key: key.flatMap { record.pointee.key($0) },
             terms: route.map { record.pointee.routes[$0] } ?? record.pointee.terms)
     }
 
@@ -81,7 +89,7 @@ public struct TenantQuota: Sendable {
     @inline(__always)
     public func prefetch(key: Int?) {
         record.pointee.own.meter.prefetch()
-        if let key, let level = record.pointee.keys[key] { level.meter.prefetch() }
+        if let key, let level = record.pointee.key(key) { level.meter.prefetch() }
     }
 }
 
@@ -89,6 +97,7 @@ public struct TenantQuota: Sendable {
 public final class QuotaBook: Sendable {
     public let table: MeterTable
     public let tenants: [TenantLimits]
+    private let count: Int
     private nonisolated(unsafe) let records: UnsafePointer<TenantQuota.Record>
     private nonisolated(unsafe) let memory = RecordMemory()
 
@@ -104,10 +113,10 @@ public final class QuotaBook: Sendable {
             for tenant in tenants { all.append(try TenantLimits(tenant, table: table, &maker)) }
             return all
         }
-        self.tenants = all
+        (self.tenants, count) = (all, all.count)
         records = UnsafePointer(memory.keep(all.map { [memory] one in
             TenantQuota.Record(
-                own: one.own.level, terms: one.terms.record,
+                own: one.own.level, firstKey: one.keys.first.flatMap { $0?.level }, terms: one.terms.record,
                 routes: UnsafePointer(memory.keep(one.routes.map { $0.record })),
                 keys: UnsafePointer(memory.keep(one.keys.map { $0?.level })))
         }))
@@ -116,9 +125,13 @@ public final class QuotaBook: Sendable {
     /// Of the tenant with this index.
     @inline(__always)
     public subscript(index: Int) -> TenantQuota {
-        precondition(index >= 0 && index < tenants.count)
+        precondition(index >= 0 && index < count)
         return TenantQuota(record: records + index)
     }
+
+    /// Asks for the record of the tenant with this index.
+    @inline(__always)
+    public func prefetch(_ index: Int) { Base.prefetch(records + index, lines: 1) }
 
     /// Lets go of the slots of what is no longer configured. Once no loop goes by an older book. False while another
     /// process has the table open: then later.

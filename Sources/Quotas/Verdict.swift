@@ -70,6 +70,10 @@ public struct Admission: Sendable {
         }
     }
 
+    /// Asks for what settlement will touch.
+    @inline(__always)
+    public func prefetch() { for number in 0..<3 { level(number)?.meter.prefetch() } }
+
     /// A response field that says what the request has cost, in lower case; empty for none.
     @inline(__always)
     public var costHeader: UnsafeRawBufferPointer { terms.pointee.costHeader }

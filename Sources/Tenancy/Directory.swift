@@ -78,6 +78,10 @@ public final class Directory: Sendable {
 
     deinit { tenants.deallocate() }
 
+    /// Asks for the record of the tenant with this index.
+    @inline(__always)
+    public func prefetch(_ index: Int) { Base.prefetch(tenants.records + index, lines: 2) }
+
     /// Whose a host is.
     public enum HostOwner {
         case tenant(Tenant)

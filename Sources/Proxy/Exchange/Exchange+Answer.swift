@@ -7,6 +7,12 @@ extension Exchange {
     /// There is somewhere to put the answer's next bytes.
     var wantsAnswer: Bool { !client.isCongested && !isPaced }
 
+    /// Its answer is about to be read: asks for what will be counted in meanwhile.
+    func prefetch() {
+        if let tenantState { Base.prefetch(tenantState.metrics.toOpaque(), lines: 4) }
+        admission?.prefetch()
+    }
+
     /// The client has taken what was kept for it.
     func clientDrained() {
         let patience = isTunnel ? Limits.tunnelIdleNanoseconds : worker.limits.bodyTimeout
@@ -20,7 +26,6 @@ extension Exchange {
     func answerHead(_ head: UnsafeRawBufferPointer, followedBy rest: UnsafeMutableRawBufferPointer) -> Bool {
         let code = worker.responseHead.status
         if code < 200 { return interim(code, head, rest) }
-        if let tenantState { prefetch(tenantState.metrics.toOpaque(), lines: 4) }
         answerHasBegun = true
         answeredAt = worker.loop.now
         status = code

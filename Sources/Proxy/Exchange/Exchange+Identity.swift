@@ -44,7 +44,11 @@ extension Exchange {
         }
         let directory = worker.snapshot.directory
         let now = Int64(worker.wall(worker.loop.now) / 1_000_000_000)
-        switch worker.identities.resolve(host: host, server: server, presented, in: directory, now: now) {
+        let lease = worker.lease
+        let verdict = worker.identities.resolve(host: host, server: server, presented, in: directory, now: now) {
+            lease.prefetch($0)
+        }
+        switch verdict {
         case .identified(let identity):
             self.identity = identity
             return identity.tenant

@@ -147,7 +147,7 @@ final class Exchange {
         if worker.accessLog != nil { noted.note(bytes, worker, client: trusted ? realClient(bytes) : nil) }
 
         guard let tenant = identify(bytes, trusted: trusted) else { return false }
-        lease.prefetch(tenant)
+        lease.prefetch(tenant, key: identity?.key)
         attribute(to: tenant)
         if tenant.suspended { return refuse(.tenantSuspended, "this service is suspended") }
 
@@ -167,9 +167,7 @@ final class Exchange {
 
     /// From here on it is this tenant's, refused or not.
     func attribute(to tenant: Tenant) {
-        let quota = worker.lease.snapshot.quotas[tenant.index]
-        self.quota = quota
-        quota.prefetch(key: identity?.key)
+        quota = worker.lease.quotas[tenant.index]
         let state = worker.state(of: tenant)
         tenantState = state
         client.flow = state

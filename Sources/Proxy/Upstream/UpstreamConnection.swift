@@ -102,6 +102,7 @@ final class UpstreamConnection: Transport {
 
     func readAnswer() {
         guard let exchange else { return }
+        if canRead, !exchange.answerHasBegun { exchange.prefetch() }
         while canRead, state == .busy, exchange.upstream === self {
             if !exchange.wantsAnswer { return pause() }
             let room = worker.inbox(limit: exchange.client.isSlow ? Worker.smallRead : exchange.answerReadSize)

@@ -1,11 +1,15 @@
 import Base
 import Glibc
+import Quotas
 import Tenancy
 
 /// A worker's hold on one configuration, with what it has made for it. Requests hold on to this and not to the snapshot:
 /// references are then counted in memory that no other loop touches, and everything that they look at lives as long.
 final class Lease {
     let snapshot: Snapshot
+    /// The snapshot's own.
+    unowned(unsafe) let directory: Directory
+    unowned(unsafe) let quotas: QuotaBook
     /// Counts the configurations that were adopted.
     let number: Int
     /// By the index of the upstream; nil until its first request.
@@ -16,6 +20,7 @@ final class Lease {
 
     init(_ snapshot: Snapshot, number: Int) {
         (self.snapshot, self.number) = (snapshot, number)
+        (directory, quotas) = (snapshot.directory, snapshot.quotas)
         balancers = Array(repeating: nil, count: snapshot.upstreams.count)
         tenantCount = snapshot.directory.tenants.count
         // Zeroes that the kernel gives when they are first looked at: a reload must not hold the loop up.
@@ -35,11 +40,21 @@ final class Lease {
         tenants[tenant.index] = .passUnretained(state)
     }
 
-    /// With tens of thousands of tenants next to nothing of one is in the processor's caches when its request comes. All
-    /// of it is asked for at once, as soon as it is known whose the request is, instead of piece by piece.
+    // With tens of thousands of tenants next to nothing of one is in the processor's caches when its request comes. All of
+    // it is asked for at once, as soon as it is known whose the request is, instead of piece by piece: first what the
+    // index leads to, then what that leads to.
+
     @inline(__always)
-    func prefetch(_ tenant: Tenant) {
+    func prefetch(_ tenant: Int) {
+        directory.prefetch(tenant)
+        quotas.prefetch(tenant)
+        Base.prefetch(tenants + tenant, lines: 1)
+    }
+
+    @inline(__always)
+    func prefetch(_ tenant: Tenant, key: Int?) {
         if let state = tenants[tenant.index] { Base.prefetch(state.toOpaque(), lines: 2) }
+        quotas[tenant.index].prefetch(key: key)
         Base.prefetch(tenant.identityFields.baseAddress, lines: 2)
     }
 }

@@ -71,22 +71,25 @@ public final class IdentityResolver {
     ///   - host: the tenant of the host; nil on a shared host.
     ///   - server: the tenant of the TLS server name, where it names one.
     ///   - now: seconds since 1970.
+    ///   - probable: called with the index of a tenant as soon as a credential seems to be its own, before anything of it
+    ///     is looked at: whatever will be needed can be asked for at once.
     public func resolve(
-        host: Tenant?, server: Tenant?, _ presented: PresentedCredentials, in directory: Directory, now: Int64
+        host: Tenant?, server: Tenant?, _ presented: PresentedCredentials, in directory: Directory, now: Int64,
+        probable prefetch: (Int) -> Void = { _ in }
     ) -> IdentityVerdict {
         var named = host ?? server
         var found = Found()
         if let key = presented.key {
-            guard take(key, of: host, directory, now, &named, &found) else { return .refused(.mismatch) }
+            guard take(key, of: host, directory, now, &named, &found, prefetch) else { return .refused(.mismatch) }
             if found.dropsCredential { found.dropsKey = true }
         }
         if let bearer = presented.bearer {
             found.dropsCredential = false
             if APIKey.isOwn(bearer) {
-                guard take(bearer, of: host, directory, now, &named, &found) else { return .refused(.mismatch) }
+                guard take(bearer, of: host, directory, now, &named, &found, prefetch) else { return .refused(.mismatch) }
                 if found.dropsCredential { found.dropsAuthorization = true }
             } else if Token.looksLikeOne(bearer) {
-                switch takeToken(bearer, of: host, directory, now, presented.certificate, &named, &found) {
+                switch takeToken(bearer, of: host, directory, now, presented.certificate, &named, &found, prefetch) {
                 case nil: break
                 case .some(let verdict): return verdict
                 }
@@ -146,13 +149,13 @@ public final class IdentityResolver {
     /// False when the key is another tenant's.
     private func take(
         _ key: UnsafeRawBufferPointer, of host: Tenant?, _ directory: Directory, _ now: Int64, _ named: inout Tenant?,
-        _ found: inout Found
+        _ found: inout Found, _ prefetch: (Int) -> Void
     ) -> Bool {
         let isWanted = host.map { $0.examined.contains(.apiKey) } ?? true
         if isWanted { found.dropsCredential = true }
         // A mistyped key of our own making is told apart by its checksum.
         let isPossible = !key.isEmpty && key.count <= APIKey.sizeMax && (!APIKey.isOwn(key) || APIKey.isWellFormed(key))
-        guard isPossible, let owner = directory.keys.find(sha.digest(key)) else {
+        guard isPossible, let owner = directory.keys.find(sha.digest(key), probable: prefetch) else {
             if isWanted { found.fault = .invalidKey }
             return true
         }
@@ -172,7 +175,8 @@ public final class IdentityResolver {
     /// A verdict that ends the matter; nil to go on.
     private func takeToken(
         _ text: UnsafeRawBufferPointer, of host: Tenant?, _ directory: Directory, _ now: Int64,
-        _ certificate: ClientCertificate?, _ named: inout Tenant?, _ found: inout Found
+        _ certificate: ClientCertificate?, _ named: inout Tenant?, _ found: inout Found,
+        _ prefetch: (Int) -> Void
     ) -> IdentityVerdict? {
         let isWanted = host.map { $0.examined.contains(.jwt) } ?? true
         switch tokens.verify(text, in: directory, now: now) {
@@ -183,6 +187,7 @@ public final class IdentityResolver {
             if isWanted { found.fault = .invalidToken(fault) }
             return nil
         case .valid(let token):
+            prefetch(token.tenant)
             if let bound = token.boundTo, bound != certificate?.fingerprint {
                 if isWanted { found.fault = .invalidToken(.binding) }
                 return nil
