@@ -3,9 +3,16 @@ import Foundation
 import Quotas
 import Storage
 
-/// A meter table of its own, gone with the test's folder.
-func freshTable() throws -> MeterTable {
+/// What the tests of this process write to; gone at its end.
+private let scratch: URL = {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("quotas-\(UUID().uuidString)")
+    atexit { try? FileManager.default.removeItem(at: scratch) }
+    return folder
+}()
+
+/// A meter table in a folder of its own.
+func freshTable() throws -> MeterTable {
+    let folder = scratch.appendingPathComponent(UUID().uuidString)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     return try MeterTable(path: folder.appendingPathComponent("meters").path)
 }
