@@ -53,7 +53,7 @@ let package = Package(
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
         tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]),
         tests("Metering", ["Base", "Configuration", "Storage"]), tests("Admin", ["Base", "Metering"]),
-        tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy"]),
+        tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

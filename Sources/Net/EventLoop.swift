@@ -23,8 +23,12 @@ public struct Readiness: OptionSet, Sendable {
 open class Source: Timed {
     public final let loop: EventLoop
     public internal(set) final var fd: Int32
-    /// Whose turn its work takes.
-    public final unowned(unsafe) var flow: Flow
+    /// Whose turn its work takes. Flows live as long as their loop: the reference is not counted.
+    public final var flow: Flow {
+        get { flowReference._withUnsafeGuaranteedRef { $0 } }
+        set { flowReference = .passUnretained(newValue) }
+    }
+    final var flowReference: Unmanaged<Flow>
     public internal(set) final var isClosed = false
     final var slot32: UInt32 = .max
     final var pending: Readiness = []
@@ -34,7 +38,7 @@ open class Source: Timed {
     public init(loop: EventLoop, fd: Int32, flow: Flow) {
         self.loop = loop
         self.fd = fd
-        self.flow = flow
+        flowReference = .passUnretained(flow)
         super.init()
     }
 
@@ -171,8 +175,10 @@ public final class EventLoop {
         source.pending.formUnion(events)
         if source.isQueued { return }
         source.isQueued = true
-        source.flow.append(source)
-        turns.activate(source.flow, now: now)
+        source.flowReference._withUnsafeGuaranteedRef { flow in
+            flow.append(source)
+            turns.activate(flow, now: now)
+        }
     }
 
     /// How many there were since the last call.

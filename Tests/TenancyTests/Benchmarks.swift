@@ -5,7 +5,7 @@ import Testing
 
 @testable import Tenancy
 
-/// Figures, not verdicts: `GATEWAY_BENCHMARKS=1 swift test -c release -Xswiftc -enable-testing --filter Benchmarks`.
+/// Figures, not verdicts: `GATEWAY_BENCHMARKS=1 swift test -c release -Xswiftc -enable-testing --filter Benchmark`.
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["GATEWAY_BENCHMARKS"] != nil))
 struct Benchmarks {
     @Test("a million keys: memory, and the time of a digest with its look-up")

@@ -165,7 +165,7 @@ final class ClientConnection: Transport {
             guard let tenant = worker.snapshot.directory.tenant(host: tls.serverName) else {
                 return goOn(tls, tls.resumeHandshake())
             }
-            flow = worker.state(of: tenant)
+            flow = worker.state(of: tenant, in: worker.lease).takeUnretainedValue()
             isNamed = true
             loop.wake(self, [])
         case .failed:

@@ -5,7 +5,7 @@ import Net
 
 /// One worker's socket of a listener. The kernel spreads new connections over the workers' sockets.
 final class Listener: Source {
-    private unowned(unsafe) let worker: Worker
+    private let worker: Worker
     /// What its next connections get; a reload replaces it.
     var state: ListenerState
     let metrics: ListenerMetrics

@@ -9,7 +9,7 @@ extension Exchange {
 
     /// Its answer is about to be read: asks for what will be counted in meanwhile.
     func prefetch() {
-        if let tenantState { Base.prefetch(tenantState.metrics.toOpaque(), lines: 4) }
+        if let tenantMetrics { Base.prefetch(tenantMetrics.toOpaque(), lines: 4) }
         admission?.prefetch()
     }
 
@@ -23,13 +23,15 @@ extension Exchange {
     // MARK: Head
 
     /// The head in `worker.responseHead`. True for the final one, false for an interim one that another follows.
-    func answerHead(_ head: UnsafeRawBufferPointer, followedBy rest: UnsafeMutableRawBufferPointer) -> Bool {
+    func answerHead(
+        _ head: UnsafeRawBufferPointer, followedBy rest: UnsafeMutableRawBufferPointer, from connection: UpstreamConnection
+    ) -> Bool {
         let code = worker.responseHead.status
         if code < 200 { return interim(code, head, rest) }
         answerHasBegun = true
         answeredAt = worker.loop.now
         status = code
-        upstream?.pool.metrics.finished(code: Int(code))
+        connection.pool.metrics.finished(code: Int(code))
         answerKeepsUpstream = worker.responseHead.keepAlive
         answerFraming = worker.responseHead.framing
         if !requestIsDone {
@@ -62,7 +64,7 @@ extension Exchange {
             finish()
             return true
         }
-        if let upstream { upstream.expectAnswer(within: route?.responseTimeout ?? balancer!.upstream.responseTimeout) }
+        connection.expectAnswer(within: responseTimeout)
         if rest.isEmpty {
             client.send(worker.headWritten)
             afterSending()

@@ -7,9 +7,8 @@ import Tenancy
 /// Whose request it is: all identities that it carries must name the same tenant.
 extension Exchange {
     /// The tenant, or nil after a refusal, or when the request is set aside.
-    func identify(_ bytes: UnsafeRawBufferPointer, trusted: Bool) -> Tenant? {
-        let directory = worker.snapshot.directory
-        switch directory.owner(host: bytes[worker.requestHead.host]) {
+    func identify(_ bytes: UnsafeRawBufferPointer, in lease: Lease, trusted: Bool) -> Tenant? {
+        switch lease.directory.owner(host: bytes[worker.requestHead.host]) {
         case .nobody:
             _ = refuse(.misdirected, "this host is not served on this connection")
             return nil
@@ -20,14 +19,16 @@ extension Exchange {
             }
             // Where nobody asks for credentials, they are the application's.
             if tenant.examined.isEmpty, !tenant.wantsCertificate, client.certificate == nil { return tenant }
-            return resolve(bytes, host: tenant, server: nil, trusted: trusted)
+            return resolve(bytes, host: tenant, server: nil, in: lease, trusted: trusted)
         case .shared:
-            let server = client.namedTenant.flatMap(directory.tenant(id:))
-            return resolve(bytes, host: nil, server: server, trusted: trusted)
+            let server = client.namedTenant.flatMap { lease.directory.tenant(id: $0) }
+            return resolve(bytes, host: nil, server: server, in: lease, trusted: trusted)
         }
     }
 
-    private func resolve(_ bytes: UnsafeRawBufferPointer, host: Tenant?, server: Tenant?, trusted: Bool) -> Tenant? {
+    private func resolve(
+        _ bytes: UnsafeRawBufferPointer, host: Tenant?, server: Tenant?, in lease: Lease, trusted: Bool
+    ) -> Tenant? {
         let examines = host.map { !$0.examined.isEmpty } ?? true
         var presented = PresentedCredentials()
         presented.certificate = client.certificate
@@ -42,10 +43,8 @@ extension Exchange {
                 presented.bearer = Self.bearer(bytes[field.value])
             }
         }
-        let directory = worker.snapshot.directory
         let now = Int64(worker.wall(worker.loop.now) / 1_000_000_000)
-        let lease = worker.lease
-        let verdict = worker.identities.resolve(host: host, server: server, presented, in: directory, now: now) {
+        let verdict = worker.identities.resolve(host: host, server: server, presented, in: lease.directory, now: now) {
             lease.prefetch($0)
         }
         switch verdict {
@@ -54,15 +53,15 @@ extension Exchange {
             return identity.tenant
         case .refused(let fault):
             // The tenant of the host is known whatever the credentials say: what it refuses is counted as its own.
-            if let host { attribute(to: host) }
+            if let host { attribute(to: host, in: lease) }
             _ = refuse(fault, bytes, trusted: trusted)
         case .unknownKey(let issuer):
-            let keys = directory.issuers[issuer].keys
+            let keys = lease.directory.issuers[issuer].keys
             // It may have been woken by another issuer's fetch.
             if client.paused == nil ? keys.want() : keys.isAwaited && client.mayWaitForKeys {
                 setAside = .keys
             } else {
-                if let host { attribute(to: host) }
+                if let host { attribute(to: host, in: lease) }
                 _ = refuse(.invalidToken(.key), bytes, trusted: trusted)
             }
         }

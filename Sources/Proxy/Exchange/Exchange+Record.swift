@@ -36,7 +36,7 @@ extension Worker {
     func record(_ exchange: Exchange) {
         let done = Clock.monotonic()
         let duration = done &- exchange.started
-        let counters = exchange.tenantState?.metrics ?? .passUnretained(metrics.unattributed)
+        let counters = exchange.tenantMetrics ?? .passUnretained(metrics.unattributed)
         counters._withUnsafeGuaranteedRef { tenant in
             tenant.finished(code: Int(exchange.status), nanoseconds: duration)
             if exchange.requestBytes > 0 { tenant.received(bytes: exchange.requestBytes) }
@@ -48,7 +48,7 @@ extension Worker {
             let answered = exchange.answeredAt > 0 ? exchange.answeredAt : done
             let time = answered &- exchange.sentAt
             upstreamTime = time
-            exchange.balancer?.metrics.finished(nanoseconds: time)
+            exchange.balancer?._withUnsafeGuaranteedRef { $0.metrics.finished(nanoseconds: time) }
             // What is left when the wait for the upstream is taken out. Bodies run at the speed of both ends: only
             // exchanges without one say something about the gateway.
             if !exchange.isTunnel, exchange.requestBytes == 0, duration > time { metrics.overhead(nanoseconds: duration - time) }
@@ -66,7 +66,7 @@ extension Worker {
         line.duration = duration
         line.upstreamDuration = upstreamTime
         line.attempts = exchange.attempts
-        var tenant = exchange.tenantState?.id ?? ""
+        var tenant = exchange.tenantState?._withUnsafeGuaranteedRef { $0.id } ?? ""
         var key = exchange.keyName ?? ""
         var server = exchange.attempts > 0 ? exchange.serverLabel ?? "" : ""
         // The ids and the client's address, written out in front of the line's own room.

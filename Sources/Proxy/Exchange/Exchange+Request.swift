@@ -132,7 +132,7 @@ extension Exchange {
         guard let upstream, let encoded = encodeRequestBody(region, keepRest: keepRest) else { return }
         worker.loop.schedule(client, at: requestIsDone ? .max : worker.loop.now + worker.limits.bodyTimeout)
         if !encoded.isEmpty { upstream.send(encoded) }
-        if requestIsDone || upstream.isCongested { expectAnswer() }
+        if requestIsDone || upstream.isCongested { expectAnswer(on: upstream) }
         // While the upstream takes nothing, it is not the client who is late.
         if upstream.isCongested { worker.loop.schedule(client, at: .max) }
     }

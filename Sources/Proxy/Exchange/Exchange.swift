@@ -19,13 +19,16 @@ import Tenancy
 /// Belongs to a client connection's framing through `ClientConnection` and to an upstream's through `UpstreamConnection`;
 /// knows nothing of either one's bytes on the wire but heads and bodies. Reused for request after request.
 final class Exchange {
-    unowned(unsafe) let worker: Worker
+    let worker: Worker
     private(set) unowned(unsafe) var client: ClientConnection
     var upstream: UpstreamConnection?
     /// Of the configuration this request began under: what follows lives as long as it is held.
     private(set) var lease: Lease?
-    private(set) unowned(unsafe) var balancer: Balancer?
-    private(set) unowned(unsafe) var tenantState: TenantState?
+    /// The lease keeps it.
+    private(set) var balancer: Unmanaged<Balancer>?
+    /// The worker keeps it, as long as the process lives.
+    private(set) var tenantState: Unmanaged<TenantState>?
+    private(set) var tenantMetrics: Unmanaged<TenantMetrics>?
     private(set) var route: Route?
     /// What its credentials show; nil where none are asked for.
     var identity: Identity?
@@ -99,7 +102,7 @@ final class Exchange {
 
     /// Over: holds on to nothing that others may want to free.
     func letGo() {
-        (upstream, balancer, tenantState, route, triedPool, lease) = (nil, nil, nil, nil, nil, nil)
+        (upstream, balancer, tenantState, tenantMetrics, route, triedPool, lease) = (nil, nil, nil, nil, nil, nil, nil)
         (requestDecoder, answerDecoder, admission, quota) = (nil, nil, nil, nil)
         head = nil
         heldBody = nil
@@ -146,9 +149,9 @@ final class Exchange {
         nameRequest(bytes, trusted: trusted)
         if worker.accessLog != nil { noted.note(bytes, worker, client: trusted ? realClient(bytes) : nil) }
 
-        guard let tenant = identify(bytes, trusted: trusted) else { return false }
+        guard let tenant = identify(bytes, in: lease, trusted: trusted) else { return false }
         lease.prefetch(tenant, key: identity?.key)
-        attribute(to: tenant)
+        attribute(to: tenant, in: lease)
         if tenant.suspended { return refuse(.tenantSuspended, "this service is suspended") }
 
         guard let route = findRoute(bytes[worker.requestHead.path], of: tenant) else {
@@ -160,17 +163,20 @@ final class Exchange {
         if passedHere(bytes) > Limits.hopsMax { return refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { return refuse(.noHealthyUpstream, "no upstream") }
         guard admit(tenant, route) else { return false }
-        balancer = worker.balancer(forUpstream: upstream)
+        balancer = worker.balancer(forUpstream: upstream, in: lease)
         guard writeRequestHead(bytes, tenant, route, trusted: trusted) else { return refuse(.headersTooLarge, "the head is too large") }
         return true
     }
 
     /// From here on it is this tenant's, refused or not.
-    func attribute(to tenant: Tenant) {
-        quota = worker.lease.quotas[tenant.index]
-        let state = worker.state(of: tenant)
+    func attribute(to tenant: Tenant, in lease: Lease) {
+        quota = lease.quotas[tenant.index]
+        let state = worker.state(of: tenant, in: lease)
         tenantState = state
-        client.flow = state
+        state._withUnsafeGuaranteedRef {
+            tenantMetrics = $0.metrics
+            client.flow = $0
+        }
     }
 
     // MARK: 2. Where does it go?
@@ -182,7 +188,7 @@ final class Exchange {
     func start(body: UnsafeMutableRawBufferPointer, keepRest: (Int) -> Void) {
         let first = encodeRequestBody(body, keepRest: keepRest)
         guard let first else { return }
-        switch balancer!.acquire(for: self) {
+        switch balancer!._withUnsafeGuaranteedRef({ $0.acquire(for: self) }) {
         case .connection(let connection):
             if mayRetryOnceSent { keepHead() }
             askForBody(after: first)
@@ -235,7 +241,7 @@ final class Exchange {
     private func stopWaiting() {
         guard isWaiting else { return }
         isWaiting = false
-        balancer?.stopWaiting(self)
+        balancer?._withUnsafeGuaranteedRef { $0.stopWaiting(self) }
         worker.stopWaiting(self)
     }
 
@@ -262,12 +268,16 @@ final class Exchange {
     private func sent(on connection: UpstreamConnection) {
         sentAt = worker.loop.now
         // A broken one reports itself through its events, and then it is known whether an answer had come.
-        if requestIsDone || connection.isCongested { expectAnswer() }
+        if requestIsDone || connection.isCongested { expectAnswer(on: connection) }
     }
 
-    func expectAnswer() {
-        guard let upstream, !isTunnel, !answerHasBegun else { return }
-        upstream.expectAnswer(within: route?.responseTimeout ?? balancer?.upstream.responseTimeout ?? 30_000_000_000)
+    func expectAnswer(on connection: UpstreamConnection) {
+        if !isTunnel, !answerHasBegun { connection.expectAnswer(within: responseTimeout) }
+    }
+
+    /// Nanoseconds that an upstream may take for its next bytes.
+    var responseTimeout: UInt64 {
+        route?.responseTimeout ?? balancer?._withUnsafeGuaranteedRef { $0.upstream.responseTimeout } ?? 30_000_000_000
     }
 
     // MARK: 3. Failures on the way
@@ -277,7 +287,8 @@ final class Exchange {
 
     func connectFailed() {
         upstream = nil
-        let hasElsewhere = balancer!.hasOther(than: triedPool) || (triedPool?.server.addresses.count ?? 0) > 1
+        let hasOther = balancer!._withUnsafeGuaranteedRef { $0.hasOther(than: triedPool) }
+        let hasElsewhere = hasOther || (triedPool?.server.addresses.count ?? 0) > 1
         retryOrRefuse(.badUpstream, "the upstream can't be reached", possible: hasElsewhere)
     }
 
@@ -304,7 +315,7 @@ final class Exchange {
     }
 
     private func retryOrRefuse(_ problem: Refusal, _ detail: StaticString, possible: Bool) {
-        guard possible, attempts < 2, head != nil, let balancer, balancer.mayRetry() else {
+        guard possible, attempts < 2, head != nil, let balancer = balancer?.takeUnretainedValue(), balancer.mayRetry() else {
             _ = refuse(problem, detail)
             return
         }

@@ -6,7 +6,7 @@ import Net
 /// One loop's view of an upstream: which server is next, who waits for a connection, how many retries are left.
 final class Balancer {
     let upstream: Upstream
-    unowned(unsafe) let worker: Worker
+    let worker: Worker
     private let pools: [ServerPool]
     /// Smooth weighted round robin: each turn every server gains its weight, and the winner pays the sum.
     private var gained: [Int]

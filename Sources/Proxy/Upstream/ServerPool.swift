@@ -5,7 +5,7 @@ import Net
 /// One loop's connections to one server. Outlives configurations.
 final class ServerPool {
     let server: Server
-    unowned(unsafe) let worker: Worker
+    let worker: Worker
     /// Kept alive and unused, the last used one last: it is taken first, and the others age out.
     private var idle: [UpstreamConnection] = []
     /// Idle, in use and connecting.

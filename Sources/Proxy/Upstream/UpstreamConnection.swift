@@ -154,7 +154,7 @@ final class UpstreamConnection: Transport {
                 let length = worker.responseHead.length
                 let head = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[..<length])
                 let rest = UnsafeMutableRawBufferPointer(rebasing: region[length...])
-                if exchange.answerHead(head, followedBy: rest) {
+                if exchange.answerHead(head, followedBy: rest, from: self) {
                     inbound = nil
                     return
                 }

@@ -8,12 +8,12 @@ import Tenancy
 final class Lease {
     let snapshot: Snapshot
     /// The snapshot's own.
-    unowned(unsafe) let directory: Directory
-    unowned(unsafe) let quotas: QuotaBook
+    let directory: Directory
+    let quotas: QuotaBook
     /// Counts the configurations that were adopted.
     let number: Int
     /// By the index of the upstream; nil until its first request.
-    var balancers: [Balancer?]
+    private var balancers: [Balancer?]
     /// By the index of the tenant, kept by the worker; nil until its first request.
     private let tenants: UnsafeMutablePointer<Unmanaged<TenantState>?>
     private let tenantCount: Int
@@ -30,15 +30,21 @@ final class Lease {
 
     deinit { free(tenants) }
 
-    func state(of tenant: Tenant) -> TenantState? {
+    func state(of tenant: Tenant) -> Unmanaged<TenantState>? {
         precondition(tenant.index < tenantCount)
-        return tenants[tenant.index]?.takeUnretainedValue()
+        return tenants[tenant.index]
     }
 
     func keep(_ state: TenantState, of tenant: Tenant) {
         precondition(tenant.index < tenantCount)
         tenants[tenant.index] = .passUnretained(state)
     }
+
+    func balancer(forUpstream number: Int) -> Unmanaged<Balancer>? {
+        balancers.withUnsafeBufferPointer { $0[number].map { .passUnretained($0) } }
+    }
+
+    func keep(_ balancer: Balancer, forUpstream number: Int) { balancers[number] = balancer }
 
     // With tens of thousands of tenants next to nothing of one is in the processor's caches when its request comes. All of
     // it is asked for at once, as soon as it is known whose the request is, instead of piece by piece: first what the

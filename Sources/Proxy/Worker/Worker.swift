@@ -27,6 +27,9 @@ public enum WorkerMessage: Sendable {
 
 /// One event loop's data path: its listeners, connections, pools and buffers. Shares nothing with other workers but the
 /// snapshot and the servers' state.
+///
+/// Lives as long as the process. What belongs to it holds it in a plain `let`: of such a one the compiler knows that it
+/// stays, and counts nothing where it is used; an `unowned(unsafe)` one is counted up and down at every use.
 public final class Worker {
     public let index: Int
     /// How many workers there are.
@@ -135,7 +138,7 @@ public final class Worker {
             drain()
         case .resolved(let server):
             let waiting = waitingForName.removeValue(forKey: ObjectIdentifier(server)) ?? []
-            for exchange in waiting { exchange.balancer?.resolved(exchange, server) }
+            for exchange in waiting { exchange.balancer?.takeUnretainedValue().resolved(exchange, server) }
         case .ask(let question): question(self)
         case .keysFetched: forEachClient { $0.resume(from: .keys) }
         case .stop:
@@ -280,13 +283,13 @@ public final class Worker {
     }
 
     /// Of a tenant of the configuration in force: the turn and the counters that it had before.
-    func state(of tenant: Tenant) -> TenantState {
-        lease.state(of: tenant) ?? adopt(tenant, at: snapshot.quotas[tenant.index].meter.index)
+    func state(of tenant: Tenant, in lease: Lease) -> Unmanaged<TenantState> {
+        lease.state(of: tenant) ?? .passUnretained(adopt(tenant, at: lease.quotas[tenant.index].meter.index, in: lease))
     }
 
     /// The first request of a tenant since the configuration changed.
     /// - Parameter place: of its meter.
-    private func adopt(_ tenant: Tenant, at place: Int) -> TenantState {
+    private func adopt(_ tenant: Tenant, at place: Int, in lease: Lease) -> TenantState {
         if place >= tenants.count {
             let room = max(place + 1, 2 * tenants.count)
             tenants += repeatElement(nil, count: room - tenants.count)
@@ -306,14 +309,17 @@ public final class Worker {
         return state
     }
 
-    func balancer(forUpstream number: Int) -> Balancer {
-        if let known = lease.balancers[number] { return known }
-        let upstream = snapshot.upstreams[number]
+    func balancer(forUpstream number: Int, in lease: Lease) -> Unmanaged<Balancer> {
+        lease.balancer(forUpstream: number) ?? makeBalancer(forUpstream: number, in: lease)
+    }
+
+    private func makeBalancer(forUpstream number: Int, in lease: Lease) -> Unmanaged<Balancer> {
+        let upstream = lease.snapshot.upstreams[number]
         let members = upstream.servers.map { pool(for: $0) }
         let balancer = Balancer(
             upstream, worker: self, pools: members, metrics: registry.upstream(upstream.name, worker: index))
-        lease.balancers[number] = balancer
-        return balancer
+        lease.keep(balancer, forUpstream: number)
+        return .passUnretained(balancer)
     }
 
     private func pool(for server: Server) -> ServerPool {
@@ -412,7 +418,7 @@ public final class Worker {
 
 /// Keeps a worker's wall clock right to the quarter second, and its log moving.
 private final class Ticker: Source {
-    private unowned(unsafe) let worker: Worker
+    private let worker: Worker
     private static let period: UInt64 = 250_000_000
 
     init(worker: Worker) {
