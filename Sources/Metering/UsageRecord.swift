@@ -38,16 +38,9 @@ public struct UsageRecord: Sendable, Equatable {
 extension UsageRecord {
     /// Appends it as a checked line.
     public func write(to lines: inout [UInt8]) {
-        let start = lines.count
         // Numbers of twenty digits, and two names whose bytes are all escaped.
         let most = 2048 + JSONText.room(for: account.tenant.utf8.count + (account.key?.utf8.count ?? 0))
-        withUnsafeTemporaryAllocation(byteCount: most, alignment: 8) { room in
-            var line = ByteWriter(room)
-            write(to: &line)
-            precondition(!line.overflowed, "a longer line than there can be")
-            lines.append(contentsOf: line.written)
-        }
-        CheckedLine.seal(&lines, from: start)
+        CheckedLine.append(to: &lines, room: most, write)
     }
 
     private func write(to line: inout ByteWriter) {

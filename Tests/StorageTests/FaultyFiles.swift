@@ -106,8 +106,10 @@ func bytes(_ path: String) -> [UInt8] { FileManager.default.contents(atPath: pat
 
 /// A checked line with a number in it.
 func line(_ number: Int) -> [UInt8] {
-    var text = Array("{\"n\":\(number),\"text\":\"\(String(repeating: "x", count: number % 37))\"".utf8)
-    CheckedLine.seal(&text, from: 0)
+    var text: [UInt8] = []
+    CheckedLine.append(to: &text, room: 100) { line in
+        line.append("{\"n\":\(number),\"text\":\"\(String(repeating: "x", count: number % 37))\"")
+    }
     return text
 }
 

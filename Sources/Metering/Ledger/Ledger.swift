@@ -39,7 +39,9 @@ public final class Ledger<Table: UsageTable> {
         var day: UInt64
         var from: UInt64
         var to: UInt64
+        /// Of one that waits.
         var lines: [UInt8] = []
+        var bytes = 0
         var moves: [(slot: Table.Slot, shadow: Shadow)] = []
         var admitted: UInt64 = 0
         /// The sequence number of its last line.
@@ -61,6 +63,10 @@ public final class Ledger<Table: UsageTable> {
         public init() {}
     }
 
+    /// Lines on their way to the file. So few at a time that they do not leave the processor's caches on it, and that a
+    /// hundred thousand accounts take no memory worth mentioning.
+    private var piece: [UInt8] = []
+    private static var pieceSize: Int { 128 << 10 }
     /// Bytes of lines that may wait for a disk, beside the counters themselves.
     private static var waitingMax: Int { 64 << 20 }
     private static var checkpointPeriod: UInt64 { 60 * Timestamp.second }
@@ -80,23 +86,17 @@ public final class Ledger<Table: UsageTable> {
         var closing = Closing()
         LedgerState.tried.store(now, in: table)
         let end = end(at: now, &closing)
-        let batch = prepare(to: end)
-        while let first = waiting.first {
-            do throws(StorageFault) {
-                try write(first, &closing)
-            } catch {
-                hold(batch)
-                throw error
+        do throws(StorageFault) {
+            while let first = waiting.first {
+                try begin(first, &closing)
+                try journal.write(first.lines)
+                try commit(first, &closing)
+                waiting.removeFirst()
             }
-            waiting.removeFirst()
-        }
-        if !batch.moves.isEmpty {
-            do throws(StorageFault) {
-                try write(batch, &closing)
-            } catch {
-                hold(batch)
-                throw error
-            }
+            try writeInterval(to: end, &closing)
+        } catch {
+            hold(until: end)
+            throw error
         }
         closed = end
         LedgerState.closed.store(end, in: table)
@@ -129,10 +129,38 @@ public final class Ledger<Table: UsageTable> {
     /// Everything that began before it is in the files.
     public var written: UInt64 { waiting.first?.from ?? closed }
 
-    private func prepare(to end: UInt64) -> Batch {
+    /// Writes what was used until now, as it is read.
+    private func writeInterval(to end: UInt64, _ closing: inout Closing) throws(StorageFault) {
+        var begun = false
+        let batch = try prepare(to: end) { (batch, lines) throws(StorageFault) in
+            if !begun { try begin(batch, &closing) }
+            begun = true
+            try journal.write(lines)
+        }
+        if begun { try commit(batch, &closing) }
+    }
+
+    /// What was used until now. Lines go to `write` piece by piece.
+    private func prepare(
+        to end: UInt64, write: (Batch, [UInt8]) throws(StorageFault) -> Void
+    ) throws(StorageFault) -> Batch {
         var batch = Batch(
             day: closed - closed % Timestamp.day, from: closed, to: end, after: sequence)
+        var fault: StorageFault?
+        var piece: [UInt8] = []
+        swap(&piece, &self.piece)
+        piece.removeAll(keepingCapacity: true)
+        defer { swap(&piece, &self.piece) }
+        func flush() {
+            do throws(StorageFault) {
+                if fault == nil { try write(batch, piece) }
+            } catch {
+                fault = error
+            }
+            piece.removeAll(keepingCapacity: true)
+        }
         table.forEachAccount { slot in
+            if fault != nil { return }
             // Before its counters: what is not in flight now has been counted.
             let isOver = table.isRetired(slot) && table.inFlight(of: slot) == 0
             let counters = table.counters(of: slot)
@@ -144,41 +172,55 @@ public final class Ledger<Table: UsageTable> {
                 return
             }
             batch.after += 1
+            let before = piece.count
             let id = RecordID(node: node, epoch: epoch, sequence: batch.after)
             let usage = Usage(from: shadow.counters, to: counters)
             UsageRecord(
                 id: id, account: table.account(of: slot), from: batch.from, to: end, usage: usage,
                 inFlight: table.inFlight(of: slot), totals: counters
-            ).write(to: &batch.lines)
+            ).write(to: &piece)
+            batch.bytes += piece.count - before
             if batch.moves.isEmpty { batch.firstPlace = id.place }
             shadow.counters = counters
             shadow.last = id.place
             if shadow.first == 0 { shadow.first = id.place }
             batch.moves.append((slot, shadow))
             batch.admitted &+= usage.admitted
+            if piece.count >= Self.pieceSize { flush() }
         }
+        if !piece.isEmpty { flush() }
+        if let fault { throw fault }
         return batch
     }
 
-    private func write(_ batch: Batch, _ closing: inout Closing) throws(StorageFault) {
+    /// The file of the batch's day takes its lines from now on.
+    private func begin(_ batch: Batch, _ closing: inout Closing) throws(StorageFault) {
         let name = LedgerFile(day: batch.day).path
         let isThere = try journal.contains(name)
         if !isThere || LedgerState.fileDay.value(in: table) != batch.day {
             LedgerState.fileFirst.store(batch.firstPlace, in: table)
             LedgerState.fileDay.store(batch.day, in: table)
         }
-        if let cut = try journal.append(batch.lines, to: name) { closing.cut = cut }
+        if let cut = try journal.begin(name) { closing.cut = cut }
+    }
+
+    /// All of its lines are written: waits until they are on the disk, and moves the shadows.
+    private func commit(_ batch: Batch, _ closing: inout Closing) throws(StorageFault) {
+        try journal.commit()
         // More may be numbered already, and wait.
         sequence = max(sequence, batch.after)
         for (slot, shadow) in batch.moves { shadow.store(in: table, slot) }
         LedgerState.closed.store(batch.to, in: table)
         LedgerState.noted.store(RecordID(node: node, epoch: epoch, sequence: batch.after).place, in: table)
         closing.lines += batch.moves.count
-        closing.bytes += batch.lines.count
+        closing.bytes += batch.bytes
     }
 
     /// After a failure: what ends with an hour is kept as it is, anything else is made anew with what comes.
-    private func hold(_ batch: Batch) {
+    private func hold(until end: UInt64) {
+        var lines: [UInt8] = []
+        guard var batch = try? prepare(to: end, write: { lines += $1 }) else { return }
+        batch.lines = lines
         unwritten = batch.admitted &+ waiting.reduce(0) { $0 &+ $1.admitted }
         guard batch.to % Timestamp.hour == 0, batch.to > batch.from, !batch.moves.isEmpty,
             waiting.reduce(batch.lines.count, { $0 + $1.lines.count }) < Self.waitingMax

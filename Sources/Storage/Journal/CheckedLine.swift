@@ -7,17 +7,21 @@ public enum CheckedLine {
     static let sealSize = 18
     private static let prefix: StaticString = ",\"crc\":\""
 
-    /// Ends the object that was begun at `start` of `lines`: without its closing brace, with at least one member.
-    public static func seal(_ lines: inout [UInt8], from start: Int) {
-        let crc = lines.withUnsafeBytes { CRC32.checksum(UnsafeRawBufferPointer(rebasing: $0[start...])) }
-        lines.append(contentsOf: UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
-        for place in (0..<8).reversed() {
-            let digit = UInt8(truncatingIfNeeded: crc >> UInt32(4 * place)) & 15
-            lines.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+    /// Appends the object that `write` writes, in at most `room` bytes: without its closing brace, with at least one
+    /// member.
+    public static func append(to lines: inout [UInt8], room: Int, _ write: (inout ByteWriter) -> Void) {
+        lines.append(addingCapacity: room + sealSize + 1) { span in
+            span.withUnsafeMutableBufferPointer { bytes, count in
+                var line = ByteWriter(UnsafeMutableRawBufferPointer(bytes))
+                write(&line)
+                let crc = CRC32.checksum(line.written)
+                line.append(prefix)
+                line.append(hex: UInt64(crc), width: 8)
+                line.append("\"}\n")
+                precondition(!line.overflowed, "a longer line than there can be")
+                count = line.count
+            }
         }
-        lines.append(0x22)
-        lines.append(0x7D)
-        lines.append(ASCII.lf)
     }
 
     /// Whether a line, without its line end, is whole and as it was written.

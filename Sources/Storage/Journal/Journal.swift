@@ -17,6 +17,8 @@ public final class Journal {
         var identity: FileStatus
         /// Bytes that are known to be good and on the disk.
         var committed: Int
+        /// Bytes behind those that were written since, and do not count yet.
+        var pending = 0
         /// Bytes after those may have been written, by an append that failed.
         var isDirty = false
         /// Its name may not be on the disk yet.
@@ -70,31 +72,53 @@ public final class Journal {
     /// where it had to be opened.
     @discardableResult
     public func append(_ lines: [UInt8], to name: String) throws(StorageFault) -> Cut? {
-        let cut = try open(name)
-        guard var file else { return cut }
+        let cut = try begin(name)
         if lines.isEmpty { return cut }
-        // Before the first byte: from here on the file may be longer than what counts.
-        self.file?.isDirty = true
-        do throws(StorageFault) {
-            try write(lines, to: file)
-        } catch {
-            // Now if it works, or else before the next append: whoever reads meanwhile finds whole lines.
-            do throws(StorageFault) {
-                try files.truncate(file.descriptor, to: file.committed)
-                self.file?.isDirty = false
-            } catch {}
-            throw error
-        }
-        file.committed += lines.count
-        (file.isDirty, file.isNew) = (false, false)
-        self.file = file
+        try write(lines)
+        try commit()
         return cut
     }
 
-    private func write(_ lines: [UInt8], to file: OpenFile) throws(StorageFault) {
-        try files.write(file.descriptor, all: lines, at: file.committed)
-        try files.sync(file.descriptor)
-        if file.isNew { try files.syncFolder(folder) }
+    /// The same in pieces: `begin`, then `write` as often as need be, then `commit`. An error of one ends the append.
+    public func begin(_ name: String) throws(StorageFault) -> Cut? {
+        defer { file?.pending = 0 }
+        return try open(name)
+    }
+
+    public func write(_ lines: [UInt8]) throws(StorageFault) {
+        guard let file else { return }
+        // Before the first byte: from here on the file may be longer than what counts.
+        self.file?.isDirty = true
+        do throws(StorageFault) {
+            try files.write(file.descriptor, all: lines, at: file.committed + file.pending)
+        } catch {
+            undo()
+            throw error
+        }
+        self.file?.pending += lines.count
+    }
+
+    public func commit() throws(StorageFault) {
+        guard var file else { return }
+        do throws(StorageFault) {
+            try files.sync(file.descriptor)
+            if file.isNew { try files.syncFolder(folder) }
+        } catch {
+            undo()
+            throw error
+        }
+        file.committed += file.pending
+        (file.pending, file.isDirty, file.isNew) = (0, false, false)
+        self.file = file
+    }
+
+    /// Now if it works, or else before the next append: whoever reads meanwhile finds whole lines.
+    private func undo() {
+        guard let file else { return }
+        do throws(StorageFault) {
+            try files.truncate(file.descriptor, to: file.committed)
+            self.file?.isDirty = false
+        } catch {}
     }
 
     /// Makes `name` the open file, with nothing behind its last good line.
