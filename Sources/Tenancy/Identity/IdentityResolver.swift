@@ -179,7 +179,7 @@ public final class IdentityResolver {
         _ prefetch: (Int) -> Void
     ) -> IdentityVerdict? {
         let isWanted = host.map { $0.examined.contains(.jwt) } ?? true
-        switch tokens.verify(text, in: directory, now: now) {
+        switch tokens.verify(text, in: directory, now: now, probable: prefetch) {
         case .unknownKey(let issuer):
             return isWanted ? .unknownKey(issuer: issuer) : nil
         case .invalid(let fault):
@@ -187,7 +187,6 @@ public final class IdentityResolver {
             if isWanted { found.fault = .invalidToken(fault) }
             return nil
         case .valid(let token):
-            prefetch(token.tenant)
             if let bound = token.boundTo, bound != certificate?.fingerprint {
                 if isWanted { found.fault = .invalidToken(.binding) }
                 return nil

@@ -24,11 +24,14 @@ public final class TokenVerifier {
     /// - Parameters:
     ///   - now: seconds since 1970.
     ///   - directory: a change of it forgets every token.
-    public func verify(_ text: UnsafeRawBufferPointer, in directory: Directory, now: Int64) -> Outcome {
+    ///   - probable: called with the index of the tenant whose token it may be, before that is certain.
+    public func verify(
+        _ text: UnsafeRawBufferPointer, in directory: Directory, now: Int64, probable: (Int) -> Void = { _ in }
+    ) -> Outcome {
         if self.directory !== directory { adopt(directory) }
         guard text.count <= Token.sizeMax else { return .invalid(.tooLarge) }
         let digest = sha.digest(text)
-        if let known = cache.find(digest) {
+        if let known = cache.find(digest, probable: probable) {
             if now >= known.token.expires { return .invalid(.expired) }
             if known.version == version(of: known.token.issuer) { return .valid(known.token) }
         }
