@@ -1,5 +1,6 @@
 import Base
 import Crypto
+import Glibc
 
 /// A signed token (JWS compact serialisation, RFC 7515 section 7.1) taken apart; nothing in it is believed yet.
 struct Token {
@@ -13,10 +14,13 @@ struct Token {
     /// Bytes of a token. Larger ones cost more than they can be worth.
     static let sizeMax = 16 << 10
 
-    /// Three parts with two dots between them and none of them empty: what else is a token is not one for us.
+    /// Three parts with two dots between them: what else is a token is not one for us.
     static func looksLikeOne(_ text: UnsafeRawBufferPointer) -> Bool {
-        var dots = 0
-        for byte in text where byte == 0x2E { dots += 1 }
+        guard let base = text.baseAddress else { return false }
+        var (dots, next) = (0, base)
+        while dots < 3, let dot = memchr(next, 0x2E, base + text.count - next) {
+            (dots, next) = (dots + 1, UnsafeRawPointer(dot) + 1)
+        }
         return dots == 2
     }
 

@@ -40,7 +40,9 @@ final class TokenCache {
     private func guess(of digest: Digest256) -> Int { Int(truncatingIfNeeded: digest.words.2) & (Self.guessCount - 1) }
 
     /// - Parameter probable: called with the index of the tenant whose token it may be, before that is certain.
-    func find(_ digest: Digest256, probable: (Int) -> Void) -> (token: VerifiedToken, version: UInt32)? {
+    func find(
+        _ digest: Digest256, probable: (Int) -> Void = { _ in }
+    ) -> (token: VerifiedToken, version: UInt32)? {
         guard let slots else { return nil }
         let first = slots + set(of: digest) * Self.ways
         prefetch(first, lines: 1)
