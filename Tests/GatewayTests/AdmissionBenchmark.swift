@@ -9,8 +9,6 @@ import Testing
 @testable import Tenancy
 
 /// Figures, not verdicts: `GATEWAY_BENCHMARKS=1 swift test -c release -Xswiftc -enable-testing --filter Benchmark`.
-/// With `GATEWAY_BENCHMARK_TURNS` just so many turns are made: two runs under callgrind, with 0 and with n, tell the
-/// instructions of n.
 @Suite(.enabled(if: ProcessInfo.processInfo.environment["GATEWAY_BENCHMARKS"] != nil))
 struct AdmissionBenchmark {
     @Test("whose a request is and whether it may: 100,000 tenants, each with a key, a rate and a quota")
@@ -60,18 +58,14 @@ struct AdmissionBenchmark {
             enforcer.settle(&admissions[number], outcome, monotonic: Clock.monotonic())
         }
 
-        let turns = ProcessInfo.processInfo.environment["GATEWAY_BENCHMARK_TURNS"].flatMap(Int.init)
         // Pages that were never touched are the kernel's work.
-        if turns == nil {
-            order.forEach(admit)
-            order.indices.forEach(settle)
-            admissions.removeAll(keepingCapacity: true)
-        }
-        let asked = order.prefix(turns ?? count)
-        let admission = nanoseconds { asked.forEach(admit) }
-        let settlement = nanoseconds { admissions.indices.forEach(settle) }
-        #expect(admissions.count == asked.count)
-        print("resolve and reserve: \(admission / UInt64(max(1, asked.count))) ns; settle: \(settlement / UInt64(max(1, asked.count))) ns")
+        order.forEach(admit)
+        order.indices.forEach(settle)
+        admissions.removeAll(keepingCapacity: true)
+        let admission = nanoseconds { order.forEach(admit) } / UInt64(count)
+        let settlement = nanoseconds { order.indices.forEach(settle) } / UInt64(count)
+        #expect(admissions.count == count)
+        print("resolve and reserve: \(admission) ns; settle: \(settlement) ns")
     }
 
     /// Processor time of this thread: what else runs on the machine does not count.
