@@ -100,15 +100,14 @@ final class LimitRules: Sendable {
         let before = meter.bucketNames
         for cell in 0..<Meter.Cell.buckets {
             let (old, new) = (before >> UInt16(cell * 4) & 15, bucketNames >> UInt16(cell * 4) & 15)
-            if old != new || new == 0 { meter.clear(.bucketSetting(cell)) }
+            if old != new || new == 0 { meter.clear(Meter.Cell.bucket(cell).setting) }
         }
         if before != bucketNames { meter.bucketNames = bucketNames }
         var isCounted: UInt8 = 0
         for limit in limits {
             switch limit.kind {
             case .rate(let bucket):
-                let setting = Meter.Cell.bucketSetting(limit.cell.word - Meter.Cell.bucket(0).word)
-                bucket.adopt(limit.cell, setting: setting, of: meter, at: now)
+                bucket.adopt(limit.cell, setting: limit.cell.setting, of: meter, at: now)
             case .quota(_, let period): isCounted |= 1 << UInt8(period.rawValue)
             case .concurrency: break
             }
@@ -119,9 +118,9 @@ final class LimitRules: Sendable {
             QuotaWindow.adopt(.window(period.rawValue), of: meter, period: present, isNew: isNew)
         }
         if let bandwidth = record.pointee.bandwidth {
-            bandwidth.adopt(.bandwidth, setting: .bandwidthSetting, of: meter, at: now)
+            bandwidth.adopt(.bandwidth, setting: Meter.Cell.bandwidth.setting, of: meter, at: now)
         } else {
-            meter.clear(.bandwidthSetting)
+            meter.clear(Meter.Cell.bandwidth.setting)
         }
     }
 
@@ -153,7 +152,7 @@ final class LimitRules: Sendable {
     private static func policy(_ limit: Limit) -> String {
         switch limit.kind {
         case .rate(let bucket):
-            let second = 1_000_000_000 * MeterTable.ticksPerNanosecond
+            let second = 1_000_000_000 * MeterTime.ticksPerNanosecond
             let seconds = max(1, (bucket.span + second / 2) / second)
             let tokens = max(bucket.burst, (second << 16) / bucket.interval)
             return "q=\(tokens);w=\(seconds)"

@@ -105,7 +105,7 @@ public final class QuotaBook: Sendable {
     public init(_ tenants: [TenantSettings], table: MeterTable) throws(StorageFault) {
         self.table = table
         var maker = LimitMaker(
-            now: table.ticks(monotonic: Clock.monotonic()),
+            now: table.time.ticks(monotonic: Clock.monotonic()),
             calendar: QuotaCalendar(seconds: Clock.wall() / 1_000_000_000))
         let all = try table.givingMany { () throws(StorageFault) in
             var all: [TenantLimits] = []

@@ -2,7 +2,7 @@ import Base
 import Configuration
 
 /// Which calendar hour, day and month it is, in UTC. Taken apart once an hour, not once a request.
-public struct QuotaCalendar: Sendable {
+public struct QuotaCalendar: Sendable, BitwiseCopyable {
     /// Seconds since 1970 of the hour that the rest is about.
     private var hourStart: UInt64 = .max
     private var month: UInt64 = 0

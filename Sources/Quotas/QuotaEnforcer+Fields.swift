@@ -18,7 +18,7 @@ extension QuotaEnforcer {
         case .rate(let bucket):
             let left = bucket.left(at: ticks, arrival: word)
             let wait = bucket.wait(left + 1, at: ticks, arrival: word)
-            let second = 1_000_000_000 * MeterTable.ticksPerNanosecond
+            let second = 1_000_000_000 * MeterTime.ticksPerNanosecond
             return Standing(size: limit.size, left: left, reset: (wait &+ second &- 1) / second)
         case .quota(let window, let period):
             let resetDay = limits.rules.pointee.resetDay
@@ -38,7 +38,7 @@ extension QuotaEnforcer {
         case .off: return
         case .draft, .legacy: break
         }
-        let ticks = table.ticks(monotonic: monotonic)
+        let ticks = time.ticks(monotonic: monotonic)
         var count = 0
         var closest: (level: Int, number: Int, standing: Standing)?
         for level in 0..<3 {
@@ -156,6 +156,6 @@ extension LimitSet {
 
 extension QuotaEnforcer {
     func standing(_ limit: Limit, of limits: Level, monotonic: UInt64) -> Standing {
-        standing(limit, of: limits, ticks: table.ticks(monotonic: monotonic))
+        standing(limit, of: limits, ticks: time.ticks(monotonic: monotonic))
     }
 }

@@ -3,16 +3,16 @@ import Configuration
 import Storage
 
 /// Takes what a request needs of every limit that applies, in one step or not at all, and settles it after. One a loop;
-/// all loops work on the same slots, without a lock.
-public struct QuotaEnforcer: Sendable {
-    let table: MeterTable
+/// all loops work on the same slots, without a lock. Holds no reference, so that none is counted up and down on the way.
+public struct QuotaEnforcer: Sendable, BitwiseCopyable {
+    let time: MeterTime
     /// One request in this process's half of an in-flight word.
     private let one: UInt64
     public private(set) var calendar: QuotaCalendar
 
     /// - Parameter wall: nanoseconds since 1970.
     public init(table: MeterTable, wall: UInt64) {
-        self.table = table
+        time = table.time
         one = 1 << UInt64(32 * table.lane)
         calendar = QuotaCalendar(seconds: wall / 1_000_000_000)
     }
@@ -44,7 +44,7 @@ public struct QuotaEnforcer: Sendable {
         calendar.refresh(seconds: wall / 1_000_000_000)
         let resetDay = admission.resetDay
         let moment = Moment(
-            ticks: table.ticks(monotonic: monotonic), hour: calendar.period(.hour, resetDay: 1),
+            ticks: time.ticks(monotonic: monotonic), hour: calendar.period(.hour, resetDay: 1),
             day: calendar.period(.day, resetDay: 1), month: calendar.period(.month, resetDay: resetDay))
         // First a look, so that a request that is refused takes nothing, not even for a moment.
         var verdict = Verdict()
@@ -94,7 +94,7 @@ public struct QuotaEnforcer: Sendable {
     }
 
     private func refuse(_ verdict: inout Verdict, _ bit: UInt32, _ bucket: TokenBucket, _ wait: UInt64) {
-        let scale = MeterTable.ticksPerNanosecond
+        let scale = MeterTime.ticksPerNanosecond
         // Rounded up: at that moment it does get in.
         verdict.refuse(bit, .rate, wait: (wait &+ scale &- 1) / scale, refill: bucket.span / scale)
     }
@@ -199,7 +199,7 @@ public struct QuotaEnforcer: Sendable {
         var charged: UInt64 = 0
         if admission.terms.pointee.charges(outcome) {
             charged = min(outcome.declaredCost ?? admission.cost, Self.costMax)
-            if charged != admission.cost { correct(admission, to: charged, now: table.ticks(monotonic: monotonic)) }
+            if charged != admission.cost { correct(admission, to: charged, now: time.ticks(monotonic: monotonic)) }
         } else if admission.cost > 0 {
             giveBackQuotas(admission, admission.cost)
         }
@@ -257,13 +257,13 @@ public struct QuotaEnforcer: Sendable {
     /// Pays for bytes of a response that were sent. Nanoseconds until more should be read; zero is now.
     public func pace(_ admission: Admission, bytes: UInt64, monotonic: UInt64) -> UInt64 {
         var wait: UInt64 = 0
-        let now = table.ticks(monotonic: monotonic)
+        let now = time.ticks(monotonic: monotonic)
         for level in 0..<3 {
             guard let limits = admission.level(level), let bucket = limits.rules.pointee.bandwidth else { continue }
             bucket.charge(bytes, at: now, to: .bandwidth, of: limits.meter)
             wait = max(wait, bucket.wait(1, at: now, arrival: limits.meter.value(.bandwidth)))
         }
-        return wait / MeterTable.ticksPerNanosecond
+        return wait / MeterTime.ticksPerNanosecond
     }
 }
 

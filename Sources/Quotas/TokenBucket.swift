@@ -8,7 +8,7 @@ import Storage
 ///     ─────────────┼──────────────────────┼───────────────────────┤
 ///                  └──── what is used ────┴──── what is left ─────┘
 public struct TokenBucket: Sendable, Equatable {
-    /// Ticks (`MeterTable.ticks`) in which one token comes, with 16 bits of fraction.
+    /// Ticks (`MeterTime.ticks`) in which one token comes, with 16 bits of fraction.
     public let interval: UInt64
     /// Tokens that fit.
     public let burst: UInt64
@@ -16,14 +16,14 @@ public struct TokenBucket: Sendable, Equatable {
     public let span: UInt64
 
     /// Ten years: no bucket takes longer to fill (the configuration sees to that), and no debt is longer than twice that.
-    private static let spanMax: UInt64 = 3650 * 86400 * 1_000_000_000 * MeterTable.ticksPerNanosecond
+    private static let spanMax: UInt64 = 3650 * 86400 * 1_000_000_000 * MeterTime.ticksPerNanosecond
 
     /// - Parameters:
     ///   - count: tokens that come in `period`, at least 1.
     ///   - period: nanoseconds, at most an hour.
     public init(count: UInt64, period: UInt64, burst: UInt64) {
         precondition(count > 0 && period <= 3_600_000_000_000)
-        interval = max(1, (period * MeterTable.ticksPerNanosecond) << 16 / count)
+        interval = max(1, (period * MeterTime.ticksPerNanosecond) << 16 / count)
         self.burst = max(1, burst)
         span = Self.ticks(self.burst, interval)
     }

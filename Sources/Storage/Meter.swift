@@ -12,99 +12,133 @@ public enum MeterKind: UInt8, Sendable {
 /// the table lives as long as the process.
 ///
 ///     words   what                                                          written by
-///     0       state, kind, length of the name, bucket names, parent         control thread
-///     1       hash of the identity                                          control thread
-///     2...9   name: tenant id, key name or route path, cut at 64 bytes      control thread
-///     10...13 what buckets 0...2 and the bandwidth bucket were last set to   control thread
-///     14...15 nothing
-///     16...19 theoretical arrival times of buckets 0...2 and of bandwidth   every loop
-///     20...22 quota windows: period and what is used in it                  every loop
-///     23      in flight, of both processes                                  every loop
-///     24...38 lifetime counters, which only grow                            every loop
-///     39      nothing
+///     0...7   what nearly every request writes: bucket 0, in flight, and    every loop
+///             the lifetime counters of an answer of class 2xx
+///     8       state, kind, length of the name, bucket names, parent         control thread
+///     9       hash of the identity                                          control thread
+///     10...17 name: tenant id, key name or route path, cut at 64 bytes      control thread
+///     18...21 what buckets 0...2 and the bandwidth bucket were last set to   control thread
+///     22...23 nothing
+///     24...31 buckets 1 and 2, bandwidth, quota windows, 4xx and 5xx        every loop
+///     32...39 the other lifetime counters                                   every loop
 ///     40...63 the ledger's own (see `Cell.ledger`)                          ledger thread
 ///
-/// The words of a reservation share one cache line, and what the ledger writes shares none with what the loops write.
+/// Eight words are a cache line: a request of a tenant with one rate writes one, and what the ledger writes shares none
+/// with what the loops write. Lifetime counters only grow.
+///
+/// Of 1,024 slots (a block) the first lines stand together, in front of the rest: with many tenants what requests write is
+/// in an eighth of the pages, and the processor remembers few translations of pages.
+///
+///     block   0...7 of slot 0 │ 0...7 of slot 1 │ ... │ 8...63 of slot 0 │ 8...63 of slot 1 │ ...
 public struct Meter: Sendable, Equatable, BitwiseCopyable {
     /// Words of a slot.
     public static let words = 64
     /// Bytes of a slot, whole cache lines.
     public static let size = words * 8
+    /// Words of a slot's first line.
+    static let firstWords = 8
+    /// Slots of a block.
+    static let block = 1024
 
     /// Place in the table, from 0. Names the slot in memory only; in files its name does.
     public let index: Int
-    @usableFromInline nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<UInt64>>
+    /// Where its first line stands.
+    private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<UInt64>>
 
-    init(index: Int, base: UnsafeMutablePointer<Atomic<UInt64>>) { (self.index, self.base) = (index, base) }
+    /// - Parameter slots: where the first block begins.
+    init(index: Int, in slots: UnsafeMutableRawPointer) {
+        self.index = index
+        let place = index / Self.block * Self.block * Self.words + index % Self.block * Self.firstWords
+        base = slots.assumingMemoryBound(to: Atomic<UInt64>.self) + place
+    }
 
     public static func == (left: Meter, right: Meter) -> Bool { left.base == right.base }
+
+    /// A word of the slot.
+    @inline(__always)
+    subscript(word: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        if word < Self.firstWords { return base + word }
+        // Behind the first lines of the block, and then behind the rest of each slot before this one.
+        let first = Self.block * Self.firstWords
+        let rest = (index & (Self.block - 1)) * (Self.words - 2 * Self.firstWords)
+        return base + (first + rest + word - Self.firstWords)
+    }
 
     /// A word of the slot.
     public struct Cell: Sendable, Equatable {
         public let word: Int
         @inline(__always) init(_ word: Int) { self.word = word }
 
-        static var state: Cell { Cell(0) }
-        static var hash: Cell { Cell(1) }
+        static var state: Cell { Cell(8) }
+        static var hash: Cell { Cell(9) }
 
         // What limits stand at
 
         /// How many token buckets a slot has.
         public static let buckets = 3
-        /// What bucket 0...2 was last set to: so that a changed rate can keep what is left.
-        public static func bucketSetting(_ bucket: Int) -> Cell { Cell(10 + bucket) }
-        public static var bandwidthSetting: Cell { Cell(13) }
-        /// Theoretical arrival time of bucket 0...2, in ticks of the table's own time (`MeterTable.ticks`).
-        public static func bucket(_ bucket: Int) -> Cell { Cell(16 + bucket) }
-        public static var bandwidth: Cell { Cell(19) }
+        /// Theoretical arrival time of bucket 0...2, in ticks of the table's own time (`MeterTime.ticks`).
+        public static func bucket(_ bucket: Int) -> Cell { Cell(bucket == 0 ? 0 : 23 + bucket) }
+        public static var bandwidth: Cell { Cell(26) }
+        /// Of a bucket or the bandwidth: what it was last set to, so that a changed rate can keep what is left.
+        public var setting: Cell { Cell(word == 0 ? 18 : word - 5) }
         /// Quota window 0 (hour), 1 (day), 2 (month): 24 bits of period, 40 bits of what is used in it.
-        public static func window(_ window: Int) -> Cell { Cell(20 + window) }
+        public static func window(_ window: Int) -> Cell { Cell(27 + window) }
         /// Requests in flight: 32 bits for each of the two lanes (`MeterTable.lane`).
-        public static var inFlight: Cell { Cell(23) }
+        public static var inFlight: Cell { Cell(1) }
 
         // Lifetime counters
 
-        /// How many there are, `admitted` first: what the ledger writes the differences of.
-        public static let counters = 15
-        /// Lifetime counter 0...14, in the order below.
-        public static func counter(_ number: Int) -> Cell { Cell(24 + number) }
         /// Requests taken, counted before they are forwarded.
-        public static var admitted: Cell { Cell(24) }
+        public static var admitted: Cell { Cell(2) }
         /// Cost units charged, counted when a request is settled.
-        public static var cost: Cell { Cell(25) }
-        /// Refused by a rate.
-        public static var refusedByRate: Cell { Cell(26) }
-        /// Refused by a quota.
-        public static var refusedByQuota: Cell { Cell(27) }
-        /// Refused by `concurrency`.
-        public static var refusedByConcurrency: Cell { Cell(28) }
-        /// Refused for any other reason before it was admitted.
-        public static var refusedOtherwise: Cell { Cell(29) }
-        /// Admitted although a limit in shadow mode would have refused it.
-        public static var shadowRefused: Cell { Cell(30) }
+        public static var cost: Cell { Cell(3) }
         /// Bytes of request bodies.
-        public static var requestBytes: Cell { Cell(31) }
-        /// Settled requests by status class 1...5. Their sum is the number settled.
-        public static func status(_ hundreds: Int) -> Cell { Cell(31 + min(max(hundreds, 1), 5)) }
+        public static var requestBytes: Cell { Cell(4) }
         /// Bytes of response bodies.
-        public static var responseBytes: Cell { Cell(37) }
+        public static var responseBytes: Cell { Cell(5) }
         /// Microseconds spent waiting for upstreams.
-        public static var upstreamMicroseconds: Cell { Cell(38) }
+        public static var upstreamMicroseconds: Cell { Cell(6) }
+        /// Settled requests by status class 1...5. Their sum is the number settled.
+        public static func status(_ hundreds: Int) -> Cell {
+            switch hundreds {
+            case 2: Cell(7)
+            case 4: Cell(30)
+            case 5...: Cell(31)
+            case 3: Cell(38)
+            default: Cell(37)
+            }
+        }
+        /// Refused by a rate.
+        public static var refusedByRate: Cell { Cell(32) }
+        /// Refused by a quota.
+        public static var refusedByQuota: Cell { Cell(33) }
+        /// Refused by `concurrency`.
+        public static var refusedByConcurrency: Cell { Cell(34) }
+        /// Refused for any other reason before it was admitted.
+        public static var refusedOtherwise: Cell { Cell(35) }
+        /// Admitted although a limit in shadow mode would have refused it.
+        public static var shadowRefused: Cell { Cell(36) }
+
+        /// All lifetime counters, in the order in which the ledger keeps what it has written of each.
+        public static let counters = [
+            admitted, cost, refusedByRate, refusedByQuota, refusedByConcurrency, refusedOtherwise, shadowRefused,
+            requestBytes, status(1), status(2), status(3), status(4), status(5), responseBytes, upstreamMicroseconds,
+        ]
 
         /// The ledger's word 0...23. Nobody else reads or writes them, but for clearing a slot that is given to another.
         public static func ledger(_ word: Int) -> Cell { Cell(40 + word) }
         public static let ledgerWords = 24
     }
 
-    /// Asks for the words that requests write.
+    /// Asks for the words that nearly every request writes.
     @inline(__always)
-    public func prefetch() { Base.prefetch(UnsafeRawPointer(base + 16), lines: 3) }
+    public func prefetch() { Base.prefetch(base, lines: 1) }
 
     @inline(__always)
-    public func value(_ cell: Cell) -> UInt64 { base[cell.word].load(ordering: .acquiring) }
+    public func value(_ cell: Cell) -> UInt64 { self[cell.word].pointee.load(ordering: .acquiring) }
 
     @inline(__always)
-    public func store(_ value: UInt64, to cell: Cell) { base[cell.word].store(value, ordering: .releasing) }
+    public func store(_ value: UInt64, to cell: Cell) { self[cell.word].pointee.store(value, ordering: .releasing) }
 
     /// Zero, written only where it is not yet.
     public func clear(_ cell: Cell) {
@@ -114,19 +148,19 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
     /// Adds, wrapping.
     @inline(__always)
     public func add(_ amount: UInt64, to cell: Cell) {
-        base[cell.word].wrappingAdd(amount, ordering: .acquiringAndReleasing)
+        self[cell.word].pointee.wrappingAdd(amount, ordering: .acquiringAndReleasing)
     }
 
     /// Takes away, wrapping.
     @inline(__always)
     public func subtract(_ amount: UInt64, from cell: Cell) {
-        base[cell.word].wrappingSubtract(amount, ordering: .acquiringAndReleasing)
+        self[cell.word].pointee.wrappingSubtract(amount, ordering: .acquiringAndReleasing)
     }
 
     /// Puts `new` where `expected` stands; else says false and hands out what stands there.
     @inline(__always)
     public func replace(_ expected: inout UInt64, with new: UInt64, in cell: Cell) -> Bool {
-        let (exchanged, original) = base[cell.word].compareExchange(
+        let (exchanged, original) = self[cell.word].pointee.compareExchange(
             expected: expected, desired: new, ordering: .acquiringAndReleasing)
         expected = original
         return exchanged
@@ -176,7 +210,7 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
     /// The tenant's id, the key's name or the route's path, as far as it fits in 64 bytes.
     public var name: String {
         withUnsafeTemporaryAllocation(of: UInt64.self, capacity: Self.nameSize / 8) { words in
-            for i in 0..<words.count { words[i] = base[2 + i].load(ordering: .relaxed).littleEndian }
+            for i in 0..<words.count { words[i] = self[10 + i].pointee.load(ordering: .relaxed).littleEndian }
             return String(decoding: UnsafeRawBufferPointer(words)[..<head.nameLength], as: UTF8.self)
         }
     }
@@ -186,7 +220,7 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
         let length = min(bytes.count, Self.nameSize)
         guard head.nameLength == length else { return false }
         for i in 0..<length {
-            let word = base[2 + i / 8].load(ordering: .relaxed)
+            let word = self[10 + i / 8].pointee.load(ordering: .relaxed)
             if UInt8(truncatingIfNeeded: word >> UInt64(i % 8 * 8)) != bytes[i] { return false }
         }
         return true
@@ -195,7 +229,7 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
     func setName(_ bytes: some Collection<UInt8>) {
         var words = [UInt64](repeating: 0, count: Self.nameSize / 8)
         for (i, byte) in bytes.prefix(Self.nameSize).enumerated() { words[i / 8] |= UInt64(byte) << UInt64(i % 8 * 8) }
-        for (i, word) in words.enumerated() { base[2 + i].store(word, ordering: .relaxed) }
+        for (i, word) in words.enumerated() { self[10 + i].pointee.store(word, ordering: .relaxed) }
     }
 
     /// The index of the tenant's slot; a tenant's own for a tenant.

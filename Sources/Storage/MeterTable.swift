@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 
 /// The live counters of all tenants, keys and routes: a file mapped into memory (`state/meters`), so that what a request
-/// took is still taken after `kill -9`, a restart and a reload. A header page, then slots of 512 bytes (`Meter`).
+/// took is still taken after `kill -9`, a restart and a reload. A header page, then blocks of slots of 512 bytes (`Meter`).
 ///
 /// The whole range that the table may ever need is mapped at once, and growing makes the file longer below it: a slot
 /// never moves. Blocks are reserved when the file grows, so that a full disk is an error of the control thread and never
@@ -12,12 +12,11 @@ import Synchronization
 /// Two processes may have it open (hand-over to a new binary): each holds a *lane*, a lock that the kernel takes back
 /// when its process dies, and half of every in-flight word.
 public final class MeterTable: Sendable {
-    /// What the file begins with: `GWMETER1`.
-    static let magic: UInt64 = 0x3152_4554_454D_5747
+    /// What the file begins with: `GWMETER2`, the number of the layout that `Meter` draws.
+    static let magic: UInt64 = 0x3252_4554_454D_5747
     static let headerSize = 4096
     /// Slots that the address range has room for: 2 GiB of addresses, of which only what the file holds is memory.
     static let slotsMax = 4 << 20
-    private static let growth = 1024
 
     /// Words of the header page.
     private enum Word {
@@ -47,7 +46,7 @@ public final class MeterTable: Sendable {
     public let lane: Int
     private let descriptor: Int32
     private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
-    private let timeOffset: UInt64
+    public let time: MeterTime
     private let names: Mutex<Names>
     private let isGivingMany = Atomic<Bool>(false)
 
@@ -86,7 +85,7 @@ public final class MeterTable: Sendable {
         self.lane = lane
         epoch = header[Word.epoch].wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
         wasClean = header[Word.isClean].exchange(0, ordering: .acquiringAndReleasing) == 1
-        timeOffset = Self.agreeOnTime(header, otherLives: otherLives)
+        time = MeterTime(offset: Self.agreeOnTime(header, otherLives: otherLives))
         descriptor = fd
         memory = mapped
         names = Mutex(Names())
@@ -100,7 +99,7 @@ public final class MeterTable: Sendable {
     }
 
     deinit {
-        header[Word.lastTime].store(ticks(monotonic: Clock.monotonic()), ordering: .relaxed)
+        header[Word.lastTime].store(time.ticks(monotonic: Clock.monotonic()), ordering: .relaxed)
         // Another process that has it open may yet end otherwise.
         if Self.isFree(lane: 1 - lane, descriptor) { header[Word.isClean].store(1, ordering: .releasing) }
         munmap(memory, Self.headerSize + Self.slotsMax * Meter.size)
@@ -142,8 +141,10 @@ public final class MeterTable: Sendable {
             header[Word.slotSize].load(ordering: .relaxed) == UInt64(Meter.size)
         else { throw .damaged("is not a meter table of this version; move it away to start with new meters", path: path) }
         let capacity = header[Word.capacity].load(ordering: .acquiring)
-        guard capacity <= UInt64(slotsMax), Int(info.st_size) >= headerSize + Int(capacity) * Meter.size else {
-            throw .damaged("is shorter than it says; put the whole file back, or move it away", path: path)
+        guard capacity <= UInt64(slotsMax), Int(capacity) % Meter.block == 0,
+            Int(info.st_size) >= headerSize + Int(capacity) * Meter.size
+        else {
+            throw .damaged("is damaged or shorter than it says; put the whole file back, or move it away", path: path)
         }
         return Int(capacity)
     }
@@ -219,20 +220,14 @@ public final class MeterTable: Sendable {
     private func clear(lane: Int, _ capacity: Int) {
         let keep: UInt64 = lane == 0 ? 0xFFFF_FFFF_0000_0000 : 0x0000_0000_FFFF_FFFF
         for index in 0..<capacity where meter(index).value(.inFlight) & ~keep != 0 {
-            meter(index).base[Meter.Cell.inFlight.word].bitwiseAnd(keep, ordering: .acquiringAndReleasing)
+            meter(index)[Meter.Cell.inFlight.word].pointee.bitwiseAnd(keep, ordering: .acquiringAndReleasing)
         }
     }
 
     // MARK: Time
 
-    /// Sixteenths of a nanosecond of the table's own time, which goes on over restarts and boots and never back.
-    public static let ticksPerNanosecond: UInt64 = 16
     /// The table's time begins here: 2026-01-01, in seconds since 1970. 64 bits then last until 2062.
     private static let origin: UInt64 = 1_767_225_600
-
-    /// The table's time at a monotonic time, in ticks. The same in every process of this boot.
-    @inline(__always)
-    public func ticks(monotonic: UInt64) -> UInt64 { (monotonic &+ timeOffset) &* Self.ticksPerNanosecond }
 
     /// Nanoseconds to add to the monotonic clock. Chosen anew after a boot, from the wall clock.
     private static func agreeOnTime(_ header: UnsafeMutablePointer<Atomic<UInt64>>, otherLives: Bool) -> UInt64 {
@@ -240,7 +235,7 @@ public final class MeterTable: Sendable {
         let known = header[Word.timeOffset].load(ordering: .relaxed)
         if header[Word.boot].load(ordering: .acquiring) == boot, boot != 0 { return known }
         if otherLives { return known }
-        let last = header[Word.lastTime].load(ordering: .relaxed) / ticksPerNanosecond
+        let last = header[Word.lastTime].load(ordering: .relaxed) / MeterTime.ticksPerNanosecond
         let wall = Clock.wall()
         let time = max(wall > origin * 1_000_000_000 ? wall - origin * 1_000_000_000 : 0, last, 1_000_000_000)
         let offset = time &- Clock.monotonic()
@@ -261,7 +256,7 @@ public final class MeterTable: Sendable {
 
     /// Notes the table's time, for the next boot. Called now and then by the control thread.
     public func noteTime(monotonic: UInt64) {
-        header[Word.lastTime].store(ticks(monotonic: monotonic), ordering: .relaxed)
+        header[Word.lastTime].store(time.ticks(monotonic: monotonic), ordering: .relaxed)
     }
 
     // MARK: Slots
@@ -286,8 +281,7 @@ public final class MeterTable: Sendable {
     public var boot: UInt64 { header[Word.boot].load(ordering: .acquiring) }
 
     private func meter(_ index: Int) -> Meter {
-        let address = memory + (Self.headerSize + index * Meter.size)
-        return Meter(index: index, base: address.assumingMemoryBound(to: Atomic<UInt64>.self))
+        Meter(index: index, in: memory + Self.headerSize)
     }
 
     /// Slots that the file has room for.
@@ -433,7 +427,7 @@ public final class MeterTable: Sendable {
 
     private func give(_ wanted: Identity, _ hash: UInt64, _ names: inout Names) throws(StorageFault) -> Meter {
         let meter = try takeFree(&names)
-        for word in 0..<Meter.words { meter.base[word].store(0, ordering: .relaxed) }
+        for word in 0..<Meter.words { meter[word].pointee.store(0, ordering: .relaxed) }
         meter.setName(wanted.own)
         meter.store(hash, to: .hash)
         var head = Meter.Head()
@@ -475,7 +469,7 @@ public final class MeterTable: Sendable {
 
     /// Doubles the file, with blocks of its own.
     private func grow(_ names: inout Names) throws(StorageFault) {
-        let wanted = min(max(Self.growth, names.capacity * 2), Self.slotsMax)
+        let wanted = min(max(Meter.block, names.capacity * 2), Self.slotsMax)
         guard wanted > names.capacity else { return }
         let code = posix_fallocate(descriptor, 0, Self.headerSize + wanted * Meter.size)
         guard code == 0 else { throw .system("can't make room in", path: path, code: code) }

@@ -97,7 +97,7 @@ struct ModelTests {
         var bench = try Bench(tenantUsage, route: routeUsage)
         let routed = bench.terms
         let plain = Terms(tenantUsage, limits: nil)
-        let start = bench.table.ticks(monotonic: bench.clock.monotonic)
+        let start = bench.table.time.ticks(monotonic: bench.clock.monotonic)
         var model = Reference(
             tenant: .init(tenantUsage, now: start), route: .init(routeUsage, now: start))
         var open: [(admission: Admission, viaRoute: Bool, wall: UInt64)] = []
@@ -108,7 +108,7 @@ struct ModelTests {
                 let viaRoute = Bool.random(using: &random)
                 bench.terms = viaRoute ? routed : plain
                 let (verdict, admission) = bench.ask()
-                let expected = model.ask(viaRoute, bench.table.ticks(monotonic: bench.clock.monotonic), bench.clock.wall)
+                let expected = model.ask(viaRoute, bench.table.time.ticks(monotonic: bench.clock.monotonic), bench.clock.wall)
                 try #require(verdict.isAdmitted == expected, "seed \(seed), step \(step)")
                 if expected {
                     admitted += 1

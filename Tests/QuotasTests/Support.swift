@@ -43,7 +43,7 @@ struct Bench {
     init(_ usage: UsageSettings, route: UsageSettings? = nil, table: MeterTable? = nil) throws {
         let table = try table ?? freshTable()
         self.table = table
-        let now = table.ticks(monotonic: clock.monotonic)
+        let now = table.time.ticks(monotonic: clock.monotonic)
         let meter = try table.meter(tenant: "acme")
         limits = LimitSet(usage, kind: .tenant, meter: meter, now: now, calendar: clock.calendar)
         var own: LimitSet?
@@ -58,7 +58,7 @@ struct Bench {
     /// A reload.
     mutating func change(_ usage: UsageSettings) {
         limits = LimitSet(
-            usage, kind: .tenant, meter: limits.meter, now: table.ticks(monotonic: clock.monotonic), calendar: clock.calendar)
+            usage, kind: .tenant, meter: limits.meter, now: table.time.ticks(monotonic: clock.monotonic), calendar: clock.calendar)
         terms = Terms(usage, limits: terms.limits)
     }
 

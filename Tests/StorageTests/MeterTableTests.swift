@@ -151,6 +151,22 @@ struct MeterTableTests {
         #expect(table.capacity == capacity)
     }
 
+    @Test("no word of a slot is another's, nor outside the table")
+    func layout() throws {
+        let table = try MeterTable(path: freshPath())
+        var seen: Set<UnsafeMutableRawPointer> = []
+        let count = 2 * Meter.block
+        for number in 0..<count {
+            let meter = try table.meter(tenant: "t\(number)")
+            for word in 0..<Meter.words { seen.insert(meter[word]) }
+            // What requests write shares a cache line with nothing else, and no words lie between the two parts.
+            #expect(UInt(bitPattern: meter[0]) % 64 == 0 && meter[7] - meter[0] == 7)
+            #expect(UInt(bitPattern: meter[8]) % 64 == 0 && meter[63] - meter[8] == 55)
+        }
+        #expect(seen.count == count * Meter.words)
+        #expect(seen.max()! - seen.min()! == count * Meter.size - 8)
+    }
+
     @Test("it grows without moving a slot")
     func grows() throws {
         let path = freshPath()
@@ -196,8 +212,8 @@ struct MeterTableTests {
         let path = freshPath()
         let first = try MeterTable(path: path)
         let second = try MeterTable(path: path)
-        #expect(first.ticks(monotonic: 5_000_000_000) == second.ticks(monotonic: 5_000_000_000))
-        #expect(first.ticks(monotonic: 1001) - first.ticks(monotonic: 1000) == 16)
+        #expect(first.time.ticks(monotonic: 5_000_000_000) == second.time.ticks(monotonic: 5_000_000_000))
+        #expect(first.time.ticks(monotonic: 1001) - first.time.ticks(monotonic: 1000) == 16)
     }
 
     @Test("the file is its owner's alone")

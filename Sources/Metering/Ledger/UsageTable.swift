@@ -51,15 +51,15 @@ extension MeterTable: UsageTable {
 
     public func counters(of meter: Meter) -> UsageCounters {
         var counters = UsageCounters()
-        for index in counters.words.indices { counters.words[index] = meter.value(.counter(index)) }
+        for (index, cell) in Meter.Cell.counters.enumerated() { counters.words[index] = meter.value(cell) }
         return counters
     }
 
     public func raise(_ meter: Meter, from counters: UsageCounters, to wanted: UsageCounters) {
-        for index in wanted.words.indices {
+        for (index, cell) in Meter.Cell.counters.enumerated() {
             let isCost = index == UsageCounters.Counter.cost.rawValue
             if isCost || counters.words[index] < wanted.words[index] {
-                meter.add(wanted.words[index] &- counters.words[index], to: .counter(index))
+                meter.add(wanted.words[index] &- counters.words[index], to: cell)
             }
         }
     }
