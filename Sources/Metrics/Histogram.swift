@@ -54,9 +54,9 @@ public enum OverheadScale: HistogramScale {
 
 /// Durations counted by bucket, with their sum. One writer, any reader.
 public struct Histogram<Scale: HistogramScale>: ~Copyable, Sendable {
-    let buckets = InlineArray<15, Counter> { _ in Counter() }
-    /// Nanoseconds. Wraps after 584 years of recorded time.
+    /// Nanoseconds. Wraps after 584 years of recorded time. Beside the first buckets, where most durations go.
     let sum = Counter()
+    let buckets = InlineArray<15, Counter> { _ in Counter() }
 
     public init() {}
 

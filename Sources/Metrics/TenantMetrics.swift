@@ -1,13 +1,17 @@
+import Base
+
 /// What one worker counts for one tenant. Made at the tenant's first request on that worker and kept until the process
 /// ends: a reload never resets a count. Only that worker's thread may write; any thread may read.
 public final class TenantMetrics: Sendable {
-    /// The `tenant` label; empty where a request was refused before its tenant was known.
-    public let tenant: String
-    let duration = Histogram<RequestScale>()
+    // In this order, what nearly every request writes lies in two cache lines: bytes, the first codes, the sum and the
+    // first buckets.
     let requestBytes = Counter()
     let responseBytes = Counter()
-    let codes = KeyedCounter<6>()
+    let codes = KeyedCounter<3>()
+    let duration = Histogram<RequestScale>()
     let refusals = KeyedCounter<2>()
+    /// The `tenant` label; empty where a request was refused before its tenant was known.
+    public let tenant: String
 
     init(tenant: String) { self.tenant = tenant }
 
@@ -27,6 +31,10 @@ public final class TenantMetrics: Sendable {
 
     /// Bytes of an answer's body that went to the client.
     public func sent(bytes: UInt64) { responseBytes.add(bytes) }
+
+    /// Asks for what nearly every request writes.
+    @inline(__always)
+    public static func prefetch(_ metrics: Unmanaged<TenantMetrics>) { Base.prefetch(metrics.toOpaque(), lines: 2) }
 
     /// Requests finished so far.
     var requests: UInt64 {

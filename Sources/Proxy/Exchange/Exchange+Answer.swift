@@ -1,5 +1,6 @@
 import Base
 import HTTP
+import Metrics
 import Net
 
 /// Towards the client: the answer's head rewritten, its body passed on as it comes.
@@ -9,7 +10,7 @@ extension Exchange {
 
     /// Its answer is about to be read: asks for what will be counted in meanwhile.
     func prefetch() {
-        if let tenantMetrics { Base.prefetch(tenantMetrics.toOpaque(), lines: 4) }
+        if let tenantMetrics { TenantMetrics.prefetch(tenantMetrics) }
         admission?.prefetch()
     }
 
