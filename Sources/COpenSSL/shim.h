@@ -14,6 +14,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -82,6 +83,17 @@ static inline EVP_PKEY *c_ec_public_key(const char *curve, const unsigned char *
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, size), OSSL_PARAM_construct_end()};
     return c_public_key_from("EC", parameters);
 }
+// One digest a request: EVP would go through a provider's tables for each of its steps, which costs as much again as the
+// digest of an API key. These functions are marked deprecated since 3.0, and are there.
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+static inline void c_sha256(const void *bytes, size_t count, unsigned char *digest) {
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    SHA256_Update(&context, bytes, count);
+    SHA256_Final(digest, &context);
+}
+#pragma clang diagnostic pop
 static inline int c_err_get_reason(unsigned long e) { return ERR_GET_REASON(e); }
 static inline int c_evp_pkey_security_bits(EVP_PKEY *k) { return EVP_PKEY_get_security_bits(k); }
 static inline unsigned long c_bio_get_mem_data(BIO *b, char **p) { return (unsigned long)BIO_get_mem_data(b, p); }

@@ -80,7 +80,7 @@ public final class Directory: Sendable {
 
     /// Asks for the record of the tenant with this index.
     @inline(__always)
-    public func prefetch(_ index: Int) { Base.prefetch(tenants.records + index, lines: 2) }
+    public func prefetch(_ index: Int) { Base.prefetch(tenants.records + index, lines: 1) }
 
     /// Whose a host is.
     public enum HostOwner {

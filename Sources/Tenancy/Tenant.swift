@@ -5,7 +5,7 @@ import Crypto
 /// A tenant as the request path sees it: everything that can be computed ahead is. A handle to a record of its
 /// `Directory`, good as long as that lives: copying it counts no reference.
 public struct Tenant: Sendable, Equatable {
-    /// What requests read comes first.
+    /// 64 bytes, and so one line of the processor's cache.
     struct Record {
         var identityFields: UnsafeRawBufferPointer
         var routes: UnsafePointer<Route.Record>
@@ -17,6 +17,8 @@ public struct Tenant: Sendable, Equatable {
         var suspended: Bool
         var wantsCertificate: Bool
         var settings: UnsafePointer<TenantSettings>
+        /// Fills the line.
+        var unused: UInt = 0
     }
 
     nonisolated(unsafe) let record: UnsafePointer<Record>

@@ -14,12 +14,11 @@ struct AdmissionBenchmark {
     @Test("whose a request is and whether it may: 100,000 tenants, each with a key, a rate and a quota")
     func admission() throws {
         let count = 100_000
-        let sha = SHA256()
         let keys = (0..<count).map { Array("key-of-\($0)".utf8) }
         var text = "listen 80; shared_host api.test; upstream app { server 10.0.0.1:80; }\n"
         text += "plan basic { rate 1000000/s burst=100000; quota 1000000000/month; } defaults { plan basic; upstream app; }\n"
         for (number, key) in keys.enumerated() {
-            text += "tenant t\(number) { authenticate api_key; key sha256:\(sha.digest(key).hexadecimal) name=k; }\n"
+            text += "tenant t\(number) { authenticate api_key; key sha256:\(SHA256.digest(key).hexadecimal) name=k; }\n"
         }
         let source = ConfigurationSource { [text] _ in .success(Array(text.utf8)) }
         let settings = try #require(ConfigurationLoader.load("x", from: source).settings).hot.tenants
@@ -41,7 +40,7 @@ struct AdmissionBenchmark {
                 var presented = PresentedCredentials()
                 presented.key = key
                 let verdict = resolver.resolve(
-                    host: nil, server: nil, presented, in: directory, now: Int64(wall / 1_000_000_000)
+                    host: nil, server: nil, &presented, in: directory, now: Int64(wall / 1_000_000_000)
                 ) {
                     directory.prefetch($0)
                     quotas.prefetch($0)

@@ -90,7 +90,7 @@ private func keySet(_ keys: String...) throws -> KeySet {
         for second in 0..<seconds {
             issuer.tick()
             if !issuer.isAccepted(token, by: warm) { refused += 1 }
-            if second % 10 == 0, !issuer.isAccepted(token, by: TokenVerifier(SHA256())) { refused += 1 }
+            if second % 10 == 0, !issuer.isAccepted(token, by: TokenVerifier()) { refused += 1 }
         }
         return refused
     }
@@ -98,7 +98,7 @@ private func keySet(_ keys: String...) throws -> KeySet {
     @Test("an issuer that is down for hours costs no known key a single request, and is asked about once a minute")
     func down() throws {
         let issuer = try Issuer()
-        let warm = TokenVerifier(SHA256())
+        let warm = TokenVerifier()
         issuer.published = try keySet(one)
         for _ in 0..<3 { issuer.tick() }
         #expect(pass(600, issuer, warm, tokenOfOne) == 0)
@@ -110,7 +110,7 @@ private func keySet(_ keys: String...) throws -> KeySet {
         // It comes back with another key: a minute later that one is known too, without a token that asks for it.
         issuer.published = try keySet(one, two)
         for _ in 0..<70 { issuer.tick() }
-        #expect(issuer.isAccepted(tokenOfTwo, by: TokenVerifier(SHA256())))
+        #expect(issuer.isAccepted(tokenOfTwo, by: TokenVerifier()))
         #expect(issuer.isAccepted(tokenOfOne, by: warm))
         // Taken back, it is refused.
         issuer.published = try keySet(two)
@@ -121,7 +121,7 @@ private func keySet(_ keys: String...) throws -> KeySet {
     @Test("nor do tokens with invented keys, which do not make anybody ask more often than every few seconds")
     func downAndAttacked() throws {
         let issuer = try Issuer()
-        let warm = TokenVerifier(SHA256())
+        let warm = TokenVerifier()
         issuer.published = try keySet(one)
         for _ in 0..<3 { issuer.tick() }
         issuer.published = nil
@@ -129,7 +129,7 @@ private func keySet(_ keys: String...) throws -> KeySet {
         var refused = 0
         for _ in 0..<3600 {
             issuer.tick()
-            #expect(!issuer.isAccepted(tokenOfTwo, by: TokenVerifier(SHA256())))
+            #expect(!issuer.isAccepted(tokenOfTwo, by: TokenVerifier()))
             if !issuer.isAccepted(tokenOfOne, by: warm) { refused += 1 }
         }
         #expect(refused == 0)
@@ -145,11 +145,11 @@ private func keySet(_ keys: String...) throws -> KeySet {
         // Every second somebody asks for a key that is not there.
         for _ in 0..<60 {
             issuer.tick()
-            #expect(!issuer.isAccepted(tokenOfTwo, by: TokenVerifier(SHA256())))
+            #expect(!issuer.isAccepted(tokenOfTwo, by: TokenVerifier()))
         }
         issuer.published = try keySet(one, two)
         var waited = 0
-        while !issuer.isAccepted(tokenOfTwo, by: TokenVerifier(SHA256())), waited < 100 {
+        while !issuer.isAccepted(tokenOfTwo, by: TokenVerifier()), waited < 100 {
             issuer.tick()
             waited += 1
         }

@@ -42,8 +42,7 @@ import Testing
 
     @Test("every key is found, and nothing else", arguments: [0, 1, 2, 3, 1000, 50_000])
     func table(_ count: Int) {
-        let sha = SHA256()
-        func digest(_ number: Int) -> Digest256 { sha.digest(Array("key \(number)".utf8)) }
+        func digest(_ number: Int) -> Digest256 { SHA256.digest(Array("key \(number)".utf8)) }
         let table = KeyTable(
             count: count, (0..<count).map { (digest: digest($0), tenant: Int32($0 % 7), expires: UInt32($0)) })
         for number in 0..<count {

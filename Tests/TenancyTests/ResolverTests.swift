@@ -17,7 +17,7 @@ private let configuration = """
     tenant d { authenticate jwt; jwt idp; key sha256:\(digest("key-d")); }
     """
 
-private func digest(_ key: String) -> String { SHA256().digest(Array(key.utf8)).hexadecimal }
+private func digest(_ key: String) -> String { SHA256.digest(Array(key.utf8)).hexadecimal }
 
 private let secret = String(repeating: "s", count: 32)
 
@@ -77,7 +77,7 @@ private func resolve(
             if bearer != nil { presented.bearer = bearerBytes }
             presented.certificate = certificate
             let named = server.flatMap(directory.tenant(id:))
-            switch resolver.resolve(host: tenant, server: named, presented, in: directory, now: time) {
+            switch resolver.resolve(host: tenant, server: named, &presented, in: directory, now: time) {
             case .identified(let identity):
                 let methods = identity.tenant.route(for: UnsafeRawBufferPointer(start: nil, count: 0)).methods
                 if let fault = IdentityResolver.fault(of: identity, for: methods) { return .refused(fault) }
@@ -164,18 +164,17 @@ private func resolve(
     @Test("the cache of tokens stays within its bounds")
     func bounded() throws {
         let cache = TokenCache()
-        let sha = SHA256()
         var kept: [Weak] = []
         for number in 0..<40_000 {
             let details = TokenDetails(boundTo: nil, fields: [])
             let made = VerifiedToken(tenant: 0, expires: Int64(number), issuer: 0, details: details)
-            cache.insert(sha.digest(Array("\(number)".utf8)), made, version: 1)
+            cache.insert(SHA256.digest(Array("\(number)".utf8)), made, version: 1)
             kept.append(Weak(details))
         }
         let alive = kept.count { $0.details != nil }
         #expect(alive <= TokenCache.sets * TokenCache.ways)
         #expect(alive > 25_000)
-        #expect(cache.find(sha.digest(Array("39999".utf8)))?.token.expires == 39_999)
+        #expect(cache.find(SHA256.digest(Array("39999".utf8)))?.token.expires == 39_999)
         cache.removeAll()
         #expect(kept.allSatisfy { $0.details == nil })
     }

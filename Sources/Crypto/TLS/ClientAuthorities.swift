@@ -36,7 +36,7 @@ public final class ClientAuthorities: @unchecked Sendable {
             else { continue }
             all += one.fingerprint.bytes
         }
-        return SHA256().digest(all)
+        return SHA256.digest(all)
     }
 
     /// Asks this connection's client for a certificate, and lets it do without: tenants decide who needs one.

@@ -27,7 +27,7 @@ enum KeyCommand {
         }
         guard let tenant else { throw arguments.failure("for which tenant?") }
         let key = APIKey.make()
-        let digest = SHA256().digest(Array(key.utf8)).hexadecimal
+        let digest = SHA256.digest(Array(key.utf8)).hexadecimal
         let line: String
         do throws(KeyLine.Fault) {
             line = try KeyLine.text(digest: digest, tenant: tenant, name: name, expires: expires)

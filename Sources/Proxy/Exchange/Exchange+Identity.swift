@@ -6,9 +6,35 @@ import Tenancy
 
 /// Whose request it is: all identities that it carries must name the same tenant.
 extension Exchange {
+    /// What a request says of who it is for.
+    struct Claim {
+        let owner: Directory.HostOwner
+        /// Of a request to a shared host: its credentials, looked up.
+        var presented = PresentedCredentials()
+    }
+
+    /// The first look, so that memory that is needed next has time to come: with many tenants none of it is in the
+    /// processor's caches.
+    func claim(_ bytes: UnsafeRawBufferPointer, in lease: Lease) -> Claim {
+        var claim = Claim(owner: lease.directory.owner(host: bytes[worker.requestHead.host]))
+        switch claim.owner {
+        case .nobody: break
+        case .tenant(let tenant): lease.prefetch(tenant.index)
+        case .shared:
+            present(bytes, in: &claim.presented)
+            worker.identities.lookUp(&claim.presented, in: lease.directory)
+        }
+        return claim
+    }
+
+    private func present(_ bytes: UnsafeRawBufferPointer, in presented: inout PresentedCredentials) {
+        if let field = worker.requestHead.fields.first(.xAPIKey) { presented.key = bytes[field.value] }
+        if let field = worker.requestHead.fields.first(.authorization) { presented.bearer = Self.bearer(bytes[field.value]) }
+    }
+
     /// The tenant, or nil after a refusal, or when the request is set aside.
-    func identify(_ bytes: UnsafeRawBufferPointer, in lease: Lease, trusted: Bool) -> Tenant? {
-        switch lease.directory.owner(host: bytes[worker.requestHead.host]) {
+    func identify(_ claim: Claim, _ bytes: UnsafeRawBufferPointer, in lease: Lease, trusted: Bool) -> Tenant? {
+        switch claim.owner {
         case .nobody:
             _ = refuse(.misdirected, "this host is not served on this connection")
             return nil
@@ -18,33 +44,34 @@ extension Exchange {
                 return nil
             }
             // Where nobody asks for credentials, they are the application's.
-            if tenant.examined.isEmpty, !tenant.wantsCertificate, client.certificate == nil { return tenant }
-            return resolve(bytes, host: tenant, server: nil, in: lease, trusted: trusted)
+            let examines = !tenant.examined.isEmpty
+            if !examines, !tenant.wantsCertificate, client.certificate == nil { return tenant }
+            if examines, standTwice() { return nil }
+            var presented = PresentedCredentials()
+            if examines { present(bytes, in: &presented) }
+            return resolve(presented, bytes, host: tenant, server: nil, in: lease, trusted: trusted)
         case .shared:
+            if standTwice() { return nil }
             let server = client.namedTenant.flatMap { lease.directory.tenant(id: $0) }
-            return resolve(bytes, host: nil, server: server, in: lease, trusted: trusted)
+            return resolve(claim.presented, bytes, host: nil, server: server, in: lease, trusted: trusted)
         }
     }
 
+    /// True after a refusal: which one counts would be a matter of taste.
+    private func standTwice() -> Bool {
+        guard worker.requestHead.fields.repeated.intersects(FieldSet(.authorization) | .xAPIKey) else { return false }
+        _ = refuse(.badRequest, "credentials stand twice")
+        return true
+    }
+
     private func resolve(
-        _ bytes: UnsafeRawBufferPointer, host: Tenant?, server: Tenant?, in lease: Lease, trusted: Bool
+        _ presented: PresentedCredentials, _ bytes: UnsafeRawBufferPointer, host: Tenant?, server: Tenant?, in lease: Lease,
+        trusted: Bool
     ) -> Tenant? {
-        let examines = host.map { !$0.examined.isEmpty } ?? true
-        var presented = PresentedCredentials()
+        var presented = presented
         presented.certificate = client.certificate
-        if examines {
-            let twice = FieldSet(.authorization) | .xAPIKey
-            guard !worker.requestHead.fields.repeated.intersects(twice) else {
-                _ = refuse(.badRequest, "credentials stand twice")
-                return nil
-            }
-            if let field = worker.requestHead.fields.first(.xAPIKey) { presented.key = bytes[field.value] }
-            if let field = worker.requestHead.fields.first(.authorization) {
-                presented.bearer = Self.bearer(bytes[field.value])
-            }
-        }
         let now = Int64(worker.wall(worker.loop.now) / 1_000_000_000)
-        let verdict = worker.identities.resolve(host: host, server: server, presented, in: lease.directory, now: now) {
+        let verdict = worker.identities.resolve(host: host, server: server, &presented, in: lease.directory, now: now) {
             lease.prefetch($0)
         }
         switch verdict {

@@ -9,9 +9,8 @@ extension Exchange {
     /// Takes what the request needs of every limit that applies, or refuses it: before anything else is done for it.
     func admit(_ tenant: Tenant, _ route: Route) -> Bool {
         guard let quota else { return true }
-        var asked = quota.admission(key: identity?.key, route: route.number)
-        verdict = worker.enforcer.reserve(&asked, monotonic: worker.loop.now, wall: worker.wall(worker.loop.now))
-        admission = asked
+        admission = quota.admission(key: identity?.key, route: route.number)
+        verdict = worker.enforcer.reserve(&admission!, monotonic: worker.loop.now, wall: worker.wall(worker.loop.now))
         switch verdict.reason {
         case nil: return true
         case .rate: return refuse(.rateLimited, "the tenant's request rate is used up")

@@ -28,7 +28,7 @@ final class Exchange {
     private(set) var balancer: Unmanaged<Balancer>?
     /// The worker keeps it, as long as the process lives.
     private(set) var tenantState: Unmanaged<TenantState>?
-    private(set) var tenantMetrics: Unmanaged<TenantMetrics>?
+    var tenantMetrics: Unmanaged<TenantMetrics>? { tenantState?._withUnsafeGuaranteedRef { $0.metrics } }
     private(set) var route: Route?
     /// What its credentials show; nil where none are asked for.
     var identity: Identity?
@@ -102,7 +102,7 @@ final class Exchange {
 
     /// Over: holds on to nothing that others may want to free.
     func letGo() {
-        (upstream, balancer, tenantState, tenantMetrics, route, triedPool, lease) = (nil, nil, nil, nil, nil, nil, nil)
+        (upstream, balancer, tenantState, route, triedPool, lease) = (nil, nil, nil, nil, nil, nil)
         (requestDecoder, answerDecoder, admission, quota) = (nil, nil, nil, nil)
         head = nil
         heldBody = nil
@@ -145,11 +145,12 @@ final class Exchange {
         }
         requestIsDone = !hasBody
         setAside = nil
+        let claim = claim(bytes, in: lease)
         let trusted = lease.snapshot.trusts(client.peer)
         nameRequest(bytes, trusted: trusted)
         if worker.accessLog != nil { noted.note(bytes, worker, client: trusted ? realClient(bytes) : nil) }
 
-        guard let tenant = identify(bytes, in: lease, trusted: trusted) else { return false }
+        guard let tenant = identify(claim, bytes, in: lease, trusted: trusted) else { return false }
         lease.prefetch(tenant, key: identity?.key)
         attribute(to: tenant, in: lease)
         if tenant.suspended { return refuse(.tenantSuspended, "this service is suspended") }
@@ -173,10 +174,7 @@ final class Exchange {
         quota = lease.quotas[tenant.index]
         let state = worker.state(of: tenant, in: lease)
         tenantState = state
-        state._withUnsafeGuaranteedRef {
-            tenantMetrics = $0.metrics
-            client.flow = $0
-        }
+        state._withUnsafeGuaranteedRef { client.flow = $0 }
     }
 
     // MARK: 2. Where does it go?

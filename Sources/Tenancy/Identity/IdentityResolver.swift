@@ -9,6 +9,15 @@ public struct PresentedCredentials {
     public var bearer: UnsafeRawBufferPointer?
     public var certificate: ClientCertificate?
 
+    /// What a bearer's text turned out to be.
+    enum Kind { case key, token, other }
+
+    // Once they were looked up: the digests by which they are known; nil of what can't be one or is too long to be looked at.
+    var isLookedUp = false
+    var keyDigest: Digest256?
+    var bearerKind = Kind.other
+    var bearerDigest: Digest256?
+
     public init() {}
 }
 
@@ -62,10 +71,30 @@ public enum IdentityVerdict {
 
 /// Combines the identities that a request carries: all of them must name the same tenant. One a loop.
 public final class IdentityResolver {
-    private let sha = SHA256()
-    private let tokens: TokenVerifier
+    private let tokens = TokenVerifier()
 
-    public init() { tokens = TokenVerifier(sha) }
+    public init() {}
+
+    /// Finds out what was presented and asks for the memory that it leads to, so that it is there when `resolve` comes.
+    /// Need not be called.
+    public func lookUp(_ presented: inout PresentedCredentials, in directory: Directory) {
+        presented.isLookedUp = true
+        if let key = presented.key { presented.keyDigest = digest(ofKey: key, directory) }
+        guard let bearer = presented.bearer else { return }
+        if APIKey.isOwn(bearer) {
+            (presented.bearerKind, presented.bearerDigest) = (.key, digest(ofKey: bearer, directory))
+        } else if Token.looksLikeOne(bearer) {
+            (presented.bearerKind, presented.bearerDigest) = (.token, tokens.lookUp(bearer))
+        }
+    }
+
+    private func digest(ofKey key: UnsafeRawBufferPointer, _ directory: Directory) -> Digest256? {
+        // A mistyped key of our own making is told apart by its checksum.
+        guard !key.isEmpty, key.count <= APIKey.sizeMax, !APIKey.isOwn(key) || APIKey.isWellFormed(key) else { return nil }
+        let digest = SHA256.digest(key)
+        directory.keys.prefetch(digest)
+        return digest
+    }
 
     /// - Parameters:
     ///   - host: the tenant of the host; nil on a shared host.
@@ -74,27 +103,33 @@ public final class IdentityResolver {
     ///   - probable: called with the index of a tenant as soon as a credential seems to be its own, before anything of it
     ///     is looked at: whatever will be needed can be asked for at once.
     public func resolve(
-        host: Tenant?, server: Tenant?, _ presented: PresentedCredentials, in directory: Directory, now: Int64,
+        host: Tenant?, server: Tenant?, _ presented: inout PresentedCredentials, in directory: Directory, now: Int64,
         probable prefetch: (Int) -> Void = { _ in }
     ) -> IdentityVerdict {
         var named = host ?? server
         var found = Found()
-        if let key = presented.key {
-            guard take(key, of: host, directory, now, &named, &found, prefetch) else { return .refused(.mismatch) }
+        if !presented.isLookedUp { lookUp(&presented, in: directory) }
+        if presented.key != nil {
+            guard take(presented.keyDigest, of: host, directory, now, &named, &found, prefetch) else {
+                return .refused(.mismatch)
+            }
             if found.dropsCredential { found.dropsKey = true }
         }
         if let bearer = presented.bearer {
             found.dropsCredential = false
-            if APIKey.isOwn(bearer) {
-                guard take(bearer, of: host, directory, now, &named, &found, prefetch) else { return .refused(.mismatch) }
+            switch presented.bearerKind {
+            case .key:
+                guard take(presented.bearerDigest, of: host, directory, now, &named, &found, prefetch) else {
+                    return .refused(.mismatch)
+                }
                 if found.dropsCredential { found.dropsAuthorization = true }
-            } else if Token.looksLikeOne(bearer) {
-                switch takeToken(bearer, of: host, directory, now, presented.certificate, &named, &found, prefetch) {
+            case .token:
+                switch takeToken(bearer, presented, of: host, directory, now, &named, &found, prefetch) {
                 case nil: break
                 case .some(let verdict): return verdict
                 }
-            } else if host.map({ $0.examined.contains(.jwt) }) ?? true {
-                found.fault = .invalidToken(.malformed)
+            case .other:
+                if host.map({ $0.examined.contains(.jwt) }) ?? true { found.fault = .invalidToken(.malformed) }
             }
         }
         if let certificate = presented.certificate, let owner = directory.tenant(of: certificate) {
@@ -148,14 +183,12 @@ public final class IdentityResolver {
 
     /// False when the key is another tenant's.
     private func take(
-        _ key: UnsafeRawBufferPointer, of host: Tenant?, _ directory: Directory, _ now: Int64, _ named: inout Tenant?,
+        _ digest: Digest256?, of host: Tenant?, _ directory: Directory, _ now: Int64, _ named: inout Tenant?,
         _ found: inout Found, _ prefetch: (Int) -> Void
     ) -> Bool {
         let isWanted = host.map { $0.examined.contains(.apiKey) } ?? true
         if isWanted { found.dropsCredential = true }
-        // A mistyped key of our own making is told apart by its checksum.
-        let isPossible = !key.isEmpty && key.count <= APIKey.sizeMax && (!APIKey.isOwn(key) || APIKey.isWellFormed(key))
-        guard isPossible, let owner = directory.keys.find(sha.digest(key), probable: prefetch) else {
+        guard let digest, let owner = directory.keys.find(digest, probable: prefetch) else {
             if isWanted { found.fault = .invalidKey }
             return true
         }
@@ -174,12 +207,11 @@ public final class IdentityResolver {
 
     /// A verdict that ends the matter; nil to go on.
     private func takeToken(
-        _ text: UnsafeRawBufferPointer, of host: Tenant?, _ directory: Directory, _ now: Int64,
-        _ certificate: ClientCertificate?, _ named: inout Tenant?, _ found: inout Found,
-        _ prefetch: (Int) -> Void
+        _ text: UnsafeRawBufferPointer, _ presented: borrowing PresentedCredentials, of host: Tenant?, _ directory: Directory,
+        _ now: Int64, _ named: inout Tenant?, _ found: inout Found, _ prefetch: (Int) -> Void
     ) -> IdentityVerdict? {
         let isWanted = host.map { $0.examined.contains(.jwt) } ?? true
-        switch tokens.verify(text, in: directory, now: now, probable: prefetch) {
+        switch tokens.verify(text, presented.bearerDigest, in: directory, now: now, probable: prefetch) {
         case .unknownKey(let issuer):
             return isWanted ? .unknownKey(issuer: issuer) : nil
         case .invalid(let fault):
@@ -187,7 +219,7 @@ public final class IdentityResolver {
             if isWanted { found.fault = .invalidToken(fault) }
             return nil
         case .valid(let token):
-            if let bound = token.boundTo, bound != certificate?.fingerprint {
+            if let bound = token.boundTo, bound != presented.certificate?.fingerprint {
                 if isWanted { found.fault = .invalidToken(.binding) }
                 return nil
             }

@@ -85,14 +85,22 @@ public final class KeyTable: @unchecked Sendable {
     @inline(__always)
     private static func tag(_ digest: Digest256) -> UInt32 { UInt32(truncatingIfNeeded: digest.words.0) }
 
+    /// Asks for the memory in which `find` will look.
+    @inline(__always)
+    func prefetch(_ digest: Digest256) {
+        let at = home(digest)
+        Base.prefetch(slots + at, lines: 1)
+        Base.prefetch(entries + at, lines: 1)
+    }
+
     /// - Parameter probable: called with the index of the tenant whose key it seems to be, before that is certain.
     public func find(_ digest: Digest256, probable: (Int) -> Void = { _ in }) -> Owner? {
+        prefetch(digest)
         let tag = Self.tag(digest)
         var at = home(digest)
         while slots[at].tenant >= 0 {
             if slots[at].tag == tag {
                 let entry = entries + at
-                prefetch(entry, lines: 1)
                 probable(Int(slots[at].tenant))
                 if entry.pointee.isOf(digest) {
                     return Owner(

@@ -59,7 +59,7 @@ public final class KeySet: Sendable {
         }
         if keys.isEmpty { throw .noUsableKey(skipped.first ?? "none is for the algorithms that are allowed") }
         (self.keys, self.skipped) = (keys, skipped)
-        digest = SHA256().digest(json)
+        digest = SHA256.digest(json)
         isSecret = false
     }
 
@@ -67,7 +67,7 @@ public final class KeySet: Sendable {
     public init(secret: [UInt8], algorithms: [SignatureAlgorithm]) throws(VerificationKey.Fault) {
         keys = [Key(id: nil, key: try VerificationKey.hmac(secret: secret, algorithms: algorithms))]
         skipped = []
-        digest = SHA256().digest(secret)
+        digest = SHA256.digest(secret)
         isSecret = true
     }
 

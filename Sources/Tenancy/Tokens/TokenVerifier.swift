@@ -10,7 +10,6 @@ public final class TokenVerifier {
         case unknownKey(issuer: Int)
     }
 
-    private let sha: SHA256
     private let signatures = SignatureVerifier()
     private let cache = TokenCache()
     private var directory: Directory?
@@ -19,18 +18,33 @@ public final class TokenVerifier {
     /// Of each issuer, which the directory keeps.
     private var sources: [Unmanaged<KeySource>] = []
 
-    public init(_ sha: SHA256) { self.sha = sha }
+    public init() {}
+
+    /// The digest by which a token is remembered, having asked for the memory that it leads to; nil for one that is too
+    /// long to be looked at.
+    func lookUp(_ text: UnsafeRawBufferPointer) -> Digest256? {
+        guard text.count <= Token.sizeMax else { return nil }
+        let digest = SHA256.digest(text)
+        cache.prefetch(digest)
+        return digest
+    }
+
+    /// The same of a token that was not looked up.
+    public func verify(_ text: UnsafeRawBufferPointer, in directory: Directory, now: Int64) -> Outcome {
+        verify(text, lookUp(text), in: directory, now: now)
+    }
 
     /// - Parameters:
+    ///   - digest: what `lookUp` said.
     ///   - now: seconds since 1970.
     ///   - directory: a change of it forgets every token.
     ///   - probable: called with the index of the tenant whose token it may be, before that is certain.
-    public func verify(
-        _ text: UnsafeRawBufferPointer, in directory: Directory, now: Int64, probable: (Int) -> Void = { _ in }
+    func verify(
+        _ text: UnsafeRawBufferPointer, _ digest: Digest256?, in directory: Directory, now: Int64,
+        probable: (Int) -> Void = { _ in }
     ) -> Outcome {
         if self.directory !== directory { adopt(directory) }
-        guard text.count <= Token.sizeMax else { return .invalid(.tooLarge) }
-        let digest = sha.digest(text)
+        guard let digest else { return .invalid(.tooLarge) }
         if let known = cache.find(digest, probable: probable) {
             if now >= known.token.expires { return .invalid(.expired) }
             if known.version == version(of: known.token.issuer) { return .valid(known.token) }
