@@ -193,6 +193,14 @@ public final class TLSSession {
         return true
     }
 
+    /// Puts back what this session had produced before, ahead of what it produces next.
+    public func restore(_ bytes: UnsafeRawBufferPointer) {
+        io.claim(self)
+        precondition(io.outputCount == 0 && bytes.count <= io.capacity)
+        io.output.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+        io.outputCount = bytes.count
+    }
+
     /// Puts a close_notify into the output: the peer can tell the end from a cut.
     public func finish() {
         io.claim(self)

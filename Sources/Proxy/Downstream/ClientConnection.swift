@@ -182,14 +182,14 @@ final class ClientConnection: Transport {
         certificate = tls.clientCertificate
         phase = .head
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
-        // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with the
+        // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with its
         // answer instead of alone.
         let room = worker.inbox(limit: Limits.readSize)
         switch tls.read(into: room) {
         case .bytes(let count):
             received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             if isClosed { return }
-            flushEncrypted()
+            if phase == .exchange { holdEncrypted() } else { flushEncrypted() }
         case .wantsMore:
             guard flushEncrypted() else { return gone() }
             if canRead { readHead() }
@@ -404,8 +404,7 @@ final class ClientConnection: Transport {
         if isClosed { return }
         phase = .linger
         if let tls {
-            tls.finish()
-            guard flushEncrypted() else { return shut() }
+            guard finishEncrypted(tls) else { return shut() }
         }
         closesWhenSent = true
         if isCongested {

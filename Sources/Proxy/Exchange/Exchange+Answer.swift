@@ -61,7 +61,7 @@ extension Exchange {
         if answerIsDone {
             // Bytes after the end were not asked for: this connection can't be trusted with another request.
             if !rest.isEmpty { answerKeepsUpstream = false }
-            client.send(worker.headWritten)
+            client.send(worker.headWritten, isFollowed: !keepAlive)
             finish()
             return true
         }
@@ -210,7 +210,8 @@ extension Exchange {
                 : UnsafeRawBufferPointer(plain)
         }
         if let head { data = joined(head, data) }
-        if !data.isEmpty { client.send(data) }
+        // The last of a connection's last answer leaves with the end of TLS.
+        if !data.isEmpty { client.send(data, isFollowed: answerIsDone && !keepAlive) }
         pace(data.count)
         afterSending()
     }

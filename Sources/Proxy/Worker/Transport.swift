@@ -17,6 +17,10 @@ class Transport: Source {
 
     final let worker: Worker
     final var tls: TLSSession?
+    /// Produced by OpenSSL, and to leave with what is produced next.
+    private final var held: Buffer?
+    /// More leaves at once: its copy would cost more than a system call.
+    private static let heldMax = 16 << 10
     /// Sent by us and not yet taken by the kernel (as it goes on the wire).
     private final var outbound: Buffer?
     /// Bytes that the peer had not acknowledged when `outbound` was begun, or last looked at.
@@ -115,17 +119,31 @@ class Transport: Source {
     // MARK: Sending
 
     /// Sends what the kernel takes and keeps the rest. False when the connection is broken.
+    /// - Parameter isFollowed: more will be sent within this turn, whatever comes: the end of TLS, say.
     @inline(__always)
     @discardableResult
-    final func send(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    final func send(_ bytes: UnsafeRawBufferPointer, isFollowed: Bool = false) -> Bool {
         if let tls {
+            if held != nil { takeHeld(tls) }
             guard tls.write(bytes) else {
                 isBroken = true
                 return false
             }
-            return flushEncrypted()
+            return isFollowed ? holdEncrypted() : flushEncrypted()
         }
         return sendRaw(bytes)
+    }
+
+    /// Ends TLS: the peer can tell that from a cut.
+    final func finishEncrypted(_ tls: TLSSession) -> Bool {
+        if held != nil { takeHeld(tls) }
+        tls.finish()
+        return flushEncrypted()
+    }
+
+    private final func takeHeld(_ tls: TLSSession) {
+        tls.restore(held.readable)
+        held = nil
     }
 
     /// Sends what OpenSSL has produced.
@@ -133,9 +151,26 @@ class Transport: Source {
     final func flushEncrypted() -> Bool {
         let produced = worker.tls.produced
         if produced.isEmpty { return !isBroken }
-        let sent = sendRaw(produced)
+        var sent = true
+        if held != nil {
+            sent = sendRaw(held.readable)
+            held = nil
+        }
+        sent = sendRaw(produced) && sent
         worker.tls.clearProduced()
         return sent
+    }
+
+    /// Keeps what OpenSSL has produced until more of it comes. Only where that is certain.
+    @discardableResult
+    final func holdEncrypted() -> Bool {
+        let produced = worker.tls.produced
+        if produced.isEmpty { return !isBroken }
+        guard outbound == nil, produced.count <= Self.heldMax else { return flushEncrypted() }
+        if held == nil { held = Buffer(capacity: produced.count, from: loop.buffers) }
+        held!.append(produced)
+        worker.tls.clearProduced()
+        return !isBroken
     }
 
     @inline(__always)
@@ -199,6 +234,7 @@ class Transport: Source {
         if isClosed { return }
         if abort { Socket.resetOnClose(fd) }
         outbound = nil
+        held = nil
         loop.close(self)
     }
 }
