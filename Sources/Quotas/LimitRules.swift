@@ -18,6 +18,8 @@ final class LimitRules: Sendable {
         var limits: UnsafeBufferPointer<Limit>
         /// A limit refuses.
         var hasEnforced: Bool
+        /// Requests write more of the slot than its first line.
+        var writesMore: Bool
         var fields: RateLimitFields
         var resetDay: Int
         /// Responses are paced.
@@ -81,7 +83,8 @@ final class LimitRules: Sendable {
         let record = UnsafeMutablePointer<Record>.allocate(capacity: 1)
         record.initialize(
             to: Record(
-                limits: UnsafeBufferPointer(room), hasEnforced: limits.contains { !$0.isShadow }, fields: usage.fields,
+                limits: UnsafeBufferPointer(room), hasEnforced: limits.contains { !$0.isShadow },
+                writesMore: usage.bandwidth != nil || limits.contains { $0.cell.isFurther }, fields: usage.fields,
                 resetDay: usage.quotaResetDay,
                 bandwidth: usage.bandwidth.map { TokenBucket(count: $0.rate, period: 1_000_000_000, burst: $0.burst) },
                 bandwidthRate: usage.bandwidth?.rate ?? .max))

@@ -37,6 +37,13 @@ struct Level: Sendable {
     /// A limit refuses.
     @inline(__always)
     var hasEnforced: Bool { rules.pointee.hasEnforced }
+
+    /// Asks for what admission and settlement will touch.
+    @inline(__always)
+    func prefetch() {
+        meter.prefetch()
+        if rules.pointee.writesMore { meter.prefetchMore() }
+    }
 }
 
 /// The limits of one level (a tenant, a key or a route) in one configuration, and the slot that they are counted in.

@@ -88,8 +88,8 @@ public struct TenantQuota: Sendable {
     /// Asks for what admission and settlement will touch.
     @inline(__always)
     public func prefetch(key: Int?) {
-        record.pointee.own.meter.prefetch()
-        if let key, let level = record.pointee.key(key) { level.meter.prefetch() }
+        record.pointee.own.prefetch()
+        if let key, let level = record.pointee.key(key) { level.prefetch() }
     }
 }
 

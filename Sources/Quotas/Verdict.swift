@@ -72,7 +72,7 @@ public struct Admission: Sendable {
 
     /// Asks for what settlement will touch.
     @inline(__always)
-    public func prefetch() { for number in 0..<3 { level(number)?.meter.prefetch() } }
+    public func prefetch() { for number in 0..<3 { level(number)?.prefetch() } }
 
     /// A response field that says what the request has cost, in lower case; empty for none.
     @inline(__always)

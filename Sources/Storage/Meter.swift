@@ -81,6 +81,8 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
         public static var bandwidth: Cell { Cell(26) }
         /// Of a bucket or the bandwidth: what it was last set to, so that a changed rate can keep what is left.
         public var setting: Cell { Cell(word == 0 ? 18 : word - 5) }
+        /// Whether it is none of those that nearly every request writes.
+        public var isFurther: Bool { word >= Meter.firstWords }
         /// Quota window 0 (hour), 1 (day), 2 (month): 24 bits of period, 40 bits of what is used in it.
         public static func window(_ window: Int) -> Cell { Cell(27 + window) }
         /// Requests in flight: 32 bits for each of the two lanes (`MeterTable.lane`).
@@ -133,6 +135,10 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
     /// Asks for the words that nearly every request writes.
     @inline(__always)
     public func prefetch() { Base.prefetch(base, lines: 1) }
+
+    /// Asks for the words of further buckets, of bandwidth and of quota windows.
+    @inline(__always)
+    public func prefetchMore() { Base.prefetch(self[24], lines: 1) }
 
     @inline(__always)
     public func value(_ cell: Cell) -> UInt64 { self[cell.word].pointee.load(ordering: .acquiring) }
