@@ -8,7 +8,7 @@ import subprocess
 
 from Support.case import Case
 from Support.client import RawClient
-from Support.upstream import answer, text
+from Support.upstream import answer, chunk, text
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -344,6 +344,26 @@ class TLS(Case):
         self.assertEqual(client.request("GET", "/", "acme.test", [("Connection", "close")]).status, 200)
         self.assertTrue(client.is_closed())
         self.assertEqual(client.stream.ended, "end", "TLS ended without close_notify")
+
+    def test_the_last_answer_is_whole_before_the_end(self):
+        def sized(request):
+            length = int(request.target.rsplit("/", 1)[1])
+            if "/chunked/" in request.target:
+                return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"x" * length) + b"0\r\n\r\n"
+            return text("x" * length)
+
+        upstream = self.upstream(answer(sized))
+        gateway = self.simple(upstream, top=self.tls_listener(self.leaf("acme.test")))
+        for version in (V12, V13):
+            context = self.authority.context()
+            context.minimum_version = context.maximum_version = version
+            for path in ("/0", "/1", "/15000", "/16384", "/17000", "/400000", "/chunked/10", "/chunked/70000"):
+                with self.subTest(version=version.name, path=path):
+                    client = self.open(gateway, context=context)
+                    response = client.request("GET", path, "acme.test", [("Connection", "close")])
+                    self.assertEqual(len(response.body), int(path.rsplit("/", 1)[1]))
+                    self.assertTrue(client.is_closed())
+                    self.assertEqual(client.stream.ended, "end", "TLS ended without close_notify")
 
     def test_ipv6_listeners(self):
         gateway = self.simple(

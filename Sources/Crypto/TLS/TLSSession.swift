@@ -193,12 +193,14 @@ public final class TLSSession {
         return true
     }
 
-    /// Puts back what this session had produced before, ahead of what it produces next.
+    /// Puts back what this session had produced before, ahead of all that it has produced since.
     public func restore(_ bytes: UnsafeRawBufferPointer) {
         io.claim(self)
-        precondition(io.outputCount == 0 && bytes.count <= io.capacity)
-        io.output.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
-        io.outputCount = bytes.count
+        guard let start = bytes.baseAddress else { return }
+        precondition(bytes.count <= io.capacity - io.outputCount)
+        memmove(io.output + bytes.count, io.output, io.outputCount)
+        memcpy(io.output, start, bytes.count)
+        io.outputCount += bytes.count
     }
 
     /// Puts a close_notify into the output: the peer can tell the end from a cut.

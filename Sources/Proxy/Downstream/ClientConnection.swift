@@ -183,13 +183,13 @@ final class ClientConnection: Transport {
         phase = .head
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
         // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with its
-        // answer instead of alone.
+        // answer instead of alone. In TLS 1.2 it may be our end of the handshake (RFC 7918), which must not wait.
         let room = worker.inbox(limit: Limits.readSize)
         switch tls.read(into: room) {
         case .bytes(let count):
             received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             if isClosed { return }
-            if phase == .exchange { holdEncrypted() } else { flushEncrypted() }
+            if phase == .exchange, tls.isVersion13 { holdEncrypted() } else { flushEncrypted() }
         case .wantsMore:
             guard flushEncrypted() else { return gone() }
             if canRead { readHead() }
