@@ -138,7 +138,7 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
 
     /// Asks for the words of further buckets, of bandwidth and of quota windows.
     @inline(__always)
-    public func prefetchMore() { Base.prefetch(self[24], lines: 1) }
+    public func prefetchMore() { Base.prefetch(self[Cell.bucket(1).word], lines: 1) }
 
     @inline(__always)
     public func value(_ cell: Cell) -> UInt64 { self[cell.word].pointee.load(ordering: .acquiring) }

@@ -95,7 +95,6 @@ public final class KeyTable: @unchecked Sendable {
 
     /// - Parameter probable: called with the index of the tenant whose key it seems to be, before that is certain.
     public func find(_ digest: Digest256, probable: (Int) -> Void = { _ in }) -> Owner? {
-        prefetch(digest)
         let tag = Self.tag(digest)
         var at = home(digest)
         while slots[at].tenant >= 0 {

@@ -29,7 +29,7 @@ public final class TokenVerifier {
         return digest
     }
 
-    /// The same of a token that was not looked up.
+    /// Looks the token up and verifies it.
     public func verify(_ text: UnsafeRawBufferPointer, in directory: Directory, now: Int64) -> Outcome {
         verify(text, lookUp(text), in: directory, now: now)
     }
