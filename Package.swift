@@ -51,7 +51,7 @@ let package = Package(
         // tests
         tests("Base"), tests("Net"), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
-        tests("Storage", ["Base"]), tests("Quotas", ["Base", "Storage", "Configuration"]),
+        tests("Storage", ["Base"]), tests("Proxy"), tests("Quotas", ["Base", "Storage", "Configuration"]),
         tests("Metering", ["Base", "Configuration", "Storage"]), tests("Admin", ["Base", "Metering"]),
         tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),

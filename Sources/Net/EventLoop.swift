@@ -52,6 +52,11 @@ open class Source: Timed {
 /// One thread's loop: epoll says what is ready, `Turns` whose turn it is, a timer wheel what is late.
 ///
 ///     epoll_wait → queue under flows → turns, until the share of time is used up → poll again → ... → timers → wait
+///
+/// **Lifetimes.** A slot holds the one counted reference to each source from its first `add`, `schedule` or `wake` until
+/// `close`; queues, timers and the graveyard link sources without counting them. They can't dangle: `close` takes the
+/// source out of the timers, a queued source keeps its slot's reference until its turn has come, and what is closed in its
+/// own turn is let go only after it.
 public final class EventLoop {
     private struct Slot {
         var source: Unmanaged<Source>?
@@ -83,9 +88,9 @@ public final class EventLoop {
     /// Called when there is nothing left to do, before the loop waits.
     public var beforeWait: (() -> Void)?
 
-    public init() {
+    public init() throws(SystemError) {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        precondition(epoll >= 0, "epoll_create1 failed")
+        guard epoll >= 0 else { throw SystemError("epoll_create1") }
         now = Clock.monotonic()
         timers = TimerWheel(now: now)
         slotCapacity = 1024
@@ -111,8 +116,21 @@ public final class EventLoop {
 
     // MARK: Sources
 
-    /// Watches the source's descriptor from now on and keeps the source alive until `close`.
-    public func add(_ source: Source) {
+    /// Watches the source's descriptor from now on and keeps the source alive until `close`. False when the kernel can't
+    /// watch one more (epoll_ctl(2): no memory, too many watches): it is kept all the same, and may be added again.
+    public func add(_ source: Source) -> Bool {
+        if source.isClosed { return false }
+        if source.slot32 == .max { keep(source) }
+        if source.fd < 0 { return true }
+        let index = source.slot32
+        let events: Readiness = [.readable, .writable, .peerFinished, .edgeTriggered]
+        let key = UInt64(slots[Int(index)].generation) << 32 | UInt64(index)
+        return c_epoll_add(epoll, source.fd, events.rawValue, key) == 0
+    }
+
+    /// Without a descriptor there is nothing that can fail.
+    @inline(never)
+    private func keep(_ source: Source) {
         if firstFree == .max {
             let old = slotCapacity
             let larger = UnsafeMutablePointer<Slot>.allocate(capacity: old * 2)
@@ -125,12 +143,13 @@ public final class EventLoop {
         firstFree = slots[Int(index)].nextFree
         slots[Int(index)].source = Unmanaged.passRetained(source)
         source.slot32 = index
-        if source.fd >= 0 {
-            let events: Readiness = [.readable, .writable, .peerFinished, .edgeTriggered]
-            let key = UInt64(slots[Int(index)].generation) << 32 | UInt64(index)
-            let result = c_epoll_add(epoll, source.fd, events.rawValue, key)
-            precondition(result == 0, "epoll_ctl failed")
-        }
+    }
+
+    /// Every source that is kept, in no order. Sources may be added and closed meanwhile.
+    public func forEach(_ body: (Source) -> Void) {
+        var all: [Source] = []
+        for i in 0..<slotCapacity { if let source = slots[i].source { all.append(source.takeUnretainedValue()) } }
+        for source in all where !source.isClosed { body(source) }
     }
 
     /// Closes the descriptor and forgets the source. Its `ready` and `expired` are not called again.
@@ -166,12 +185,14 @@ public final class EventLoop {
     /// Wants `source.expired()` at `deadline` (monotonic nanoseconds); `.max` cancels. Each source has one deadline.
     public func schedule(_ source: Source, at deadline: UInt64) {
         if source.isClosed { return }
+        if source.slot32 == .max { keep(source) }
         timers.schedule(source, at: deadline)
     }
 
     /// Queues the source for a turn as if epoll had reported `events`.
     public func wake(_ source: Source, _ events: Readiness) {
         if source.isClosed { return }
+        if source.slot32 == .max { keep(source) }
         source.pending.formUnion(events)
         if source.isQueued { return }
         source.isQueued = true

@@ -34,8 +34,8 @@ public final class Mailbox<Message: Sendable>: Sendable {
         }
     }
 
-    /// Delivers on `loop` from now on. Call once, on the loop's thread.
-    public func deliver(on loop: EventLoop, to receive: @escaping (Message) -> Void) {
+    /// Delivers on `loop` from now on. Call once, on the loop's thread. False when the loop can't watch for mail.
+    public func deliver(on loop: EventLoop, to receive: @escaping (Message) -> Void) -> Bool {
         loop.add(Recipient(loop: loop, mailbox: self, receive: receive))
     }
 }

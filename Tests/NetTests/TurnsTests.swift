@@ -9,7 +9,7 @@ private final class Simulation {
         var worked: Int64 = 0
     }
 
-    private let loop = EventLoop()
+    private let loop = try! EventLoop()
     private var turns = Turns()
     private(set) var now: UInt64 = 1_000_000_000
     private var sources: [Source] = []

@@ -19,7 +19,7 @@ public final class AdminServer: Source {
     public init(loop: EventLoop, listening fd: Int32, handler: @escaping Handler) {
         self.handler = handler
         super.init(loop: loop, fd: fd, flow: loop.commonFlow)
-        loop.add(self)
+        _ = loop.add(self)
         loop.wake(self, .readable)
     }
 
@@ -29,9 +29,12 @@ public final class AdminServer: Source {
                 Glibc.close(fd)
                 continue
             }
-            connections += 1
             let connection = AdminConnection(server: self, fd: fd)
-            loop.add(connection)
+            guard loop.add(connection) else {
+                loop.close(connection)
+                continue
+            }
+            connections += 1
             loop.schedule(connection, at: loop.now + Self.timeout)
         }
     }

@@ -58,7 +58,7 @@ enum DemoCommand {
         if sockets.isEmpty { return [] }
         let listening = sockets
         Thread("demo-upstream") {
-            let loop = EventLoop()
+            guard let loop = try? EventLoop() else { return Console.error("gateway: the demo's upstream can't begin") }
             let servers = listening.map { socket in
                 AdminServer(loop: loop, listening: socket.fd) { request, reply in reply(answer(request, socket.label)) }
             }

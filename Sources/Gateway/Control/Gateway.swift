@@ -30,11 +30,13 @@ public final class Gateway {
         /// A token names a key that its issuer's set does not have.
         case keysWanted(KeySource)
         case keysFetched(KeySetRefresher.Result)
+        /// A worker can't even begin.
+        case workerFailed(SystemError)
         case drained
     }
 
     private let path: String
-    private let loop = EventLoop()
+    private let loop: EventLoop
     private let mailbox = Mailbox<Mail>()
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
@@ -71,6 +73,7 @@ public final class Gateway {
     /// - Parameter beside: a gateway of the same state that is to end may still serve.
     public init(configuration path: String, beside: Bool = false) throws(StartFailure) {
         self.path = path
+        do { loop = try EventLoop() } catch { throw StartFailure(description: "gateway: \(error)") }
         let certificates = CertificateCache()
         let mail = mailbox
         keySets = KeySetStore { mail.post(.keysWanted($0)) }
@@ -150,17 +153,21 @@ public final class Gateway {
     private func startWorkers(_ sockets: [[Endpoint: Int32]]) {
         let (snapshot, registry, resolver, logWriter) = (snapshot, registry, resolver, logWriter)
         let count = mailboxes.count
+        let mail = mailbox
         for index in 0..<count {
             let mailbox = mailboxes[index]
             let first = Handover(snapshot)
             threads.append(
                 Thread("worker-\(index)") {
-                    Worker(
-                        index: index, count: count, snapshot: first.take()!, mailbox: mailbox, registry: registry,
-                        resolver: resolver, logWriter: logWriter
-                    ).run()
+                    do throws(SystemError) {
+                        let worker = try Worker(
+                            index: index, count: count, snapshot: first.take()!, mailbox: mailbox, registry: registry,
+                            resolver: resolver, logWriter: logWriter)
+                        worker.run()
+                    } catch {
+                        mail.post(.workerFailed(error))
+                    }
                 })
-            let mail = self.mailbox
             mailbox.post(.adopt(snapshot, sockets: sockets[index]) { mail.post(.adopted) })
         }
         reload.waitingForWorkers = count
@@ -192,9 +199,12 @@ public final class Gateway {
 
     /// Serves until a signal ends it. The exit code.
     public func run() -> Int32 {
-        mailbox.deliver(on: loop) { [unowned self] mail in receive(mail) }
-        usage.deliver(on: loop)
-        _ = Signals(loop: loop) { [unowned self] signal in self.signal(signal) }
+        guard mailbox.deliver(on: loop, to: { [unowned self] mail in receive(mail) }), usage.deliver(on: loop),
+            loop.add(Signals(loop: loop) { [unowned self] signal in self.signal(signal) })
+        else {
+            Console.error("gateway: \(SystemError("epoll_ctl"))")
+            return 1
+        }
         health.changed = { upstream, server, healthy, why in
             Console.log("upstream \(upstream): server \(server) is \(healthy ? "healthy" : "out"): \(why)")
         }
@@ -246,6 +256,9 @@ public final class Gateway {
             if reload.waitingForWorkers == 0 { adopted() }
         case .keysWanted(let source): refresher?.want(source)
         case .keysFetched(let result): refresher?.finish(result)
+        case .workerFailed(let error):
+            Console.error("gateway: a worker can't begin: \(error)")
+            exit(1)
         case .drained:
             drained += 1
             if drained == mailboxes.count { stop() }

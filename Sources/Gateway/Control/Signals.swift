@@ -25,7 +25,6 @@ final class Signals: Source {
         self.receive = receive
         var set = Self.set
         super.init(loop: loop, fd: signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK)), flow: loop.commonFlow)
-        loop.add(self)
     }
 
     override func ready(_ events: Readiness) {

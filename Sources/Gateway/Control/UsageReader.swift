@@ -19,7 +19,7 @@ final class UsageReader {
 
     init(folder: String) { self.folder = folder }
 
-    func deliver(on loop: EventLoop) {
+    func deliver(on loop: EventLoop) -> Bool {
         mailbox.deliver(on: loop) { [unowned self] mail in waiting.removeValue(forKey: mail.number)?(mail.answer) }
     }
 

@@ -55,9 +55,6 @@ final class ClientConnection: Transport {
     /// Requests of it are refused by limits: it is read again only after a while.
     private var hold = Hold()
     private var lingerUntil: UInt64 = 0
-    // Neighbours in the worker's list of clients.
-    unowned(unsafe) var previousClient: ClientConnection?
-    unowned(unsafe) var nextClient: ClientConnection?
 
     init(worker: Worker, fd: Int32, peer: SocketAddress, listener: Listener) {
         metrics = listener.metrics
@@ -71,6 +68,9 @@ final class ClientConnection: Transport {
         }
     }
 
+    /// Without a TLS session where there must be one, nothing can be said on it.
+    var canBegin: Bool { phase == .head || tls != nil }
+
     /// Starts its clock.
     func begin() {
         metrics.opened()
@@ -83,9 +83,9 @@ final class ClientConnection: Transport {
 
     override func ready(_ events: Readiness) {
         note(events)
-        if isBroken { return gone() }
+        if isBroken { return shut() }
         if isCongested {
-            guard flush() else { return isBroken ? gone() : () }
+            guard flush() else { return isBroken ? shut() : () }
             if closesWhenSent { return finishSending() }
             if phase == .head { loop.schedule(self, at: loop.now + worker.limits.idleTimeout) }
             exchange?.clientDrained()
@@ -122,20 +122,16 @@ final class ClientConnection: Transport {
         }
     }
 
-    /// The client has broken the connection.
-    private func gone() {
-        exchange?.clientGone()
-        shut()
-    }
-
+    /// Its request, if there is one, ends with it, in whatever phase.
     override func shut(abort: Bool = false) {
         if isClosed { return }
-        metrics.closed(active: exchange != nil)
-        exchange?.abandon()
+        let last = exchange
+        metrics.closed(active: last != nil)
         exchange = nil
         inbound = nil
-        worker.forget(self)
         super.shut(abort: abort)
+        last?.clientGone()
+        worker.forget(self)
     }
 
     // MARK: TLS
@@ -159,7 +155,7 @@ final class ClientConnection: Transport {
         switch step {
         case .wantsMore:
             if flushEncrypted() { return true }
-            gone()
+            shut()
         case .named:
             // The costly part of a handshake takes the turn of the tenant whose name the client asked for.
             guard let tenant = worker.snapshot.directory.tenant(host: tls.serverName) else {
@@ -191,7 +187,7 @@ final class ClientConnection: Transport {
             if isClosed { return }
             if phase == .exchange, tls.isVersion13 { holdEncrypted() } else { flushEncrypted() }
         case .wantsMore:
-            guard flushEncrypted() else { return gone() }
+            guard flushEncrypted() else { return shut() }
             if canRead { readHead() }
         case .closed, .failed: shut()
         }
@@ -338,13 +334,13 @@ final class ClientConnection: Transport {
                         return
                     }
                 case .nothing: return
-                case .end, .failed: return gone()
+                case .end, .failed: return shut()
                 }
             }
             return
         }
         // Nothing is read ahead, but a client that has gone is noticed: its work stops.
-        if peerFinished, self.exchange === exchange { gone() }
+        if peerFinished, self.exchange === exchange { shut() }
     }
 
     // MARK: Tunnels
@@ -371,7 +367,7 @@ final class ClientConnection: Transport {
                 }
             case .nothing: return
             case .end: return exchange.tunnelClientEnded()
-            case .failed: return gone()
+            case .failed: return shut()
             }
         }
     }
@@ -457,7 +453,7 @@ final class ClientConnection: Transport {
     func abortExchange() { shut(abort: true) }
 
     /// The client has broken the connection under its answer.
-    func answerUndeliverable() { gone() }
+    func answerUndeliverable() { shut() }
 
     // MARK: Refusals before there is an exchange
 
@@ -487,7 +483,7 @@ final class ClientConnection: Transport {
     func revoke() {
         switch phase {
         case .exchange: exchange?.keepAlive = false
-        case .tunnel: gone()
+        case .tunnel: shut()
         default: close()
         }
     }

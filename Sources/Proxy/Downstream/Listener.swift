@@ -15,6 +15,18 @@ final class Listener: Source {
         super.init(loop: worker.loop, fd: fd, flow: worker.loop.commonFlow)
     }
 
+    /// Serves from now on.
+    func begin() {
+        isWatched = loop.add(self)
+        loop.wake(self, .readable)
+        if !isWatched { lookAgainSoon() }
+    }
+
+    /// Without it the kernel says nothing of new connections: they are looked for.
+    private var isWatched = false
+
+    private func lookAgainSoon() { loop.schedule(self, at: loop.now + 50_000_000) }
+
     override func ready(_ events: Readiness) {
         for _ in 0..<Limits.acceptsPerTurn {
             if !acceptOne() { return }
@@ -39,10 +51,12 @@ final class Listener: Source {
         default:
             // Out of descriptors or memory. Nothing says when there are some again, so look again soon.
             worker.metrics.acceptErrors.add()
-            loop.schedule(self, at: loop.now + 50_000_000)
+            lookAgainSoon()
             return false
         }
     }
 
-    override func expired() { loop.wake(self, .readable) }
+    override func expired() {
+        if !isWatched { begin() } else { loop.wake(self, .readable) }
+    }
 }

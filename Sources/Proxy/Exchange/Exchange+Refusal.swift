@@ -67,12 +67,7 @@ extension Exchange {
     }
 
     private func finishRefusal() {
-        head = nil
-        heldBody = nil
-        if let upstream {
-            self.upstream = nil
-            upstream.shut()
-        }
+        sever()
         settle()
         client.exchangeDone(keepAlive: keepAlive)
     }

@@ -155,15 +155,13 @@ extension Exchange {
         let step = requestDecoder!.decode(region)
         requestBytes += UInt64(step.produced)
         if case .refused(let fault) = step.state {
-            upstream?.shut(abort: true)
-            upstream = nil
+            dropUpstream(abort: true)
             keepRest(region.count)
             _ = refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
             return nil
         }
         if let most = route?.maxBody, requestBytes > most {
-            upstream?.shut(abort: true)
-            upstream = nil
+            dropUpstream(abort: true)
             keepRest(region.count)
             _ = refuse(.contentTooLarge, "the body is larger than allowed")
             return nil
@@ -195,8 +193,7 @@ extension Exchange {
     func tunnelClientEnded() { endTunnel() }
 
     func endTunnel() {
-        upstream?.shut()
-        upstream = nil
+        dropUpstream()
         keepAlive = false
         settle()
         client.exchangeDone(keepAlive: false)

@@ -18,10 +18,20 @@ import Tenancy
 ///
 /// Belongs to a client connection's framing through `ClientConnection` and to an upstream's through `UpstreamConnection`;
 /// knows nothing of either one's bytes on the wire but heads and bodies. Reused for request after request.
+///
+/// **Links.** A client's connection, its exchange, the upstream's connection and the lines that it waits in know each other
+/// by counted references: none can dangle. And none is believed from one side: who comes with an event is heard only if
+/// the exchange names it as its own at that moment (`upstream === connection`, a ticket of the line that it stands in);
+/// what is stale is counted (`gateway_stale_events_total`) and nothing else happens. `sever` cuts all of them, whatever
+/// the flags say; a client's connection that is shut, and whoever gives an exchange back, calls it.
 final class Exchange {
     let worker: Worker
-    private(set) unowned(unsafe) var client: ClientConnection
-    var upstream: UpstreamConnection?
+    private(set) var client: ClientConnection
+    private(set) var upstream: UpstreamConnection?
+    /// What it waits for before it has a connection.
+    private(set) var waiting = Waiting.nothing
+    /// All waiting of a request together ends then; zero while it has not waited yet.
+    private var waitsUntil: UInt64 = 0
     /// Of the configuration this request began under: what follows lives as long as it is held.
     private(set) var lease: Lease?
     /// The lease keeps it.
@@ -84,7 +94,6 @@ final class Exchange {
     // Attempts
     var attempts = 0
     private var triedPool: ServerPool?
-    private var isWaiting = false
 
     // Times, monotonic nanoseconds
     var started: UInt64 = 0
@@ -100,23 +109,37 @@ final class Exchange {
     /// The server of the last attempt.
     var serverLabel: String? { triedPool?.server.label }
 
-    /// Over: holds on to nothing that others may want to free.
+    /// Over: holds on to nothing that others may want to free, but to the client's connection until another one comes.
     func letGo() {
-        (upstream, balancer, tenantState, route, triedPool, lease) = (nil, nil, nil, nil, nil, nil)
+        sever()
+        (balancer, tenantState, route, triedPool, lease) = (nil, nil, nil, nil, nil)
         (requestDecoder, answerDecoder, admission, quota) = (nil, nil, nil, nil)
+        identity = nil
+    }
+
+    /// The end of all its links and of what it keeps for sending: no event of an upstream or of a line reaches it any more.
+    func sever() {
+        stopWaiting()
+        dropUpstream()
         head = nil
         heldBody = nil
-        identity = nil
+    }
+
+    /// The connection is in no state to carry another request.
+    func dropUpstream(abort: Bool = false) {
+        guard let connection = upstream else { return }
+        upstream = nil
+        connection.shut(abort: abort)
     }
 
     /// Makes it ready for another request.
     func reset(for client: ClientConnection) {
         self.client = client
-        (wantsUpgrade, expectsContinue, hasBody, requestIsDone, isTunnel, isWaiting) = (false, false, false, false, false, false)
+        (wantsUpgrade, expectsContinue, hasBody, requestIsDone, isTunnel) = (false, false, false, false, false)
         (answerHasBegun, answerIsDone, answerKeepsUpstream, chunksAnswer) = (false, false, false, false)
         (requestBytes, responseBytes, requestRemaining, answerRemaining) = (0, 0, 0, 0)
         (attempts, interimAnswers, status, refusal) = (0, 0, 0, nil)
-        (sentAt, answeredAt) = (0, 0)
+        (sentAt, answeredAt, waitsUntil) = (0, 0, 0)
         (admission, verdict, declaredCost, pacedUntil, isSettled) = (nil, Verdict(), nil, 0, false)
         started = worker.loop.now
         trace = TraceContext()
@@ -213,16 +236,51 @@ final class Exchange {
     /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
     private func askForBody(after first: UnsafeRawBufferPointer) {
         guard !requestIsDone else { return }
-        worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout)
+        if !waiting.isWaiting { worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout) }
         guard expectsContinue, first.isEmpty, !isHTTP10 else { return }
         let line: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
         client.send(UnsafeRawBufferPointer(start: line.utf8Start, count: line.utf8CodeUnitCount))
     }
 
-    /// The result of waiting for a place or a name.
+    // MARK: Waiting
+
+    /// The one line that it stands in, and its place there.
+    enum Waiting {
+        case nothing
+        /// Every server has as many connections as it may have.
+        case place(Balancer, WaitingLine<Exchange>.Ticket)
+        /// Its server's name is being looked up.
+        case name(Server, WaitingLine<Exchange>.Ticket)
+
+        var isWaiting: Bool { if case .nothing = self { false } else { true } }
+    }
+
+    /// It stands in a line from now on, until it is called or its time is over.
+    /// - Parameter patience: counts from the first time that this request waits.
+    func waits(_ line: Waiting, atMost patience: UInt64) {
+        assert(!waiting.isWaiting && upstream == nil, "it waits already, or need not")
+        waiting = line
+        if waitsUntil == 0 { waitsUntil = worker.loop.now + patience }
+        worker.loop.schedule(client, at: waitsUntil)
+    }
+
+    /// The line calls it, and has let go of it. False when it is not this ticket that it waits with: it has left meanwhile.
+    func isCalled(_ ticket: WaitingLine<Exchange>.Ticket) -> Bool {
+        switch waiting {
+        case .place(_, ticket), .name(_, ticket):
+            waiting = .nothing
+            return true
+        default:
+            worker.metrics.staleEvents.add()
+            return false
+        }
+    }
+
+    /// What it got for its waiting: a connection, an attempt to connect, another line, or nothing.
     func acquired(_ result: Balancer.Acquired) {
-        isWaiting = false
-        worker.loop.schedule(client, at: requestIsDone ? .max : worker.loop.now + worker.limits.bodyTimeout)
+        if !waiting.isWaiting {
+            worker.loop.schedule(client, at: requestIsDone ? .max : worker.loop.now + worker.limits.bodyTimeout)
+        }
         switch result {
         case .connection: connected()
         case .later: break
@@ -230,21 +288,19 @@ final class Exchange {
         }
     }
 
-    func waits(in balancer: Balancer, until deadline: UInt64) {
-        isWaiting = true
-        worker.loop.schedule(client, at: deadline)
-    }
-
-    /// Nobody calls it back from now on.
+    /// Leaves the line that it stands in.
     private func stopWaiting() {
-        guard isWaiting else { return }
-        isWaiting = false
-        balancer?._withUnsafeGuaranteedRef { $0.stopWaiting(self) }
-        worker.stopWaiting(self)
+        switch waiting {
+        case .nothing: return
+        case .place(let balancer, let ticket): balancer.stopWaiting(ticket)
+        case .name(let server, let ticket): worker.stopWaiting(for: server, ticket)
+        }
+        waiting = .nothing
     }
 
     /// This connection carries it from now on.
     func attempt(on connection: UpstreamConnection) {
+        assert(upstream == nil && !waiting.isWaiting, "it has a connection, or waits for one")
         upstream = connection
         triedPool = connection.pool
         attempts += 1
@@ -294,21 +350,18 @@ final class Exchange {
     func answerFailed() {
         if answerHasBegun { return breakAnswer() }
         let retry = mayRetryOnceSent && head != nil
-        upstream?.shut()
-        upstream = nil
+        dropUpstream()
         retryOrRefuse(.badUpstream, "the upstream closed the connection without an answer", possible: retry)
     }
 
     func answerMalformed() {
-        upstream?.shut()
-        upstream = nil
+        dropUpstream()
         _ = refuse(.badUpstream, "the upstream's answer is not valid HTTP")
     }
 
     func upstreamTimedOut() {
         if answerHasBegun { return breakAnswer() }
-        upstream?.shut()
-        upstream = nil
+        dropUpstream()
         _ = refuse(.upstreamTimeout, "the upstream did not answer in time")
     }
 
@@ -326,31 +379,38 @@ final class Exchange {
 
     /// The answer can't be completed: the client must see that.
     func breakAnswer() {
-        upstream?.shut()
-        upstream = nil
+        dropUpstream()
         settle()
         client.abortExchange()
     }
 
+    /// The client's connection has ended, in whatever state this is.
     func clientGone() {
-        stopWaiting()
-        upstream?.shut()
-        upstream = nil
+        sever()
         if status == 0 { status = 499 }
         settle()
+        letGo()
     }
 
     func clientTimedOut() {
-        if isWaiting {
-            stopWaiting()
-            _ = refuse(.overloaded, "no connection to the upstream became free in time")
+        if waiting.isWaiting {
+            refuseWaiting()
         } else if answerHasBegun {
             // It does not take its answer.
             breakAnswer()
         } else if !requestIsDone {
-            upstream?.shut()
-            upstream = nil
+            dropUpstream()
             _ = refuse(.timeout, "the request body did not arrive in time")
+        }
+    }
+
+    private func refuseWaiting() {
+        let isForName = if case .name = waiting { true } else { false }
+        stopWaiting()
+        if isForName {
+            _ = refuse(.noHealthyUpstream, "the upstream's name was not found in time")
+        } else {
+            _ = refuse(.overloaded, "no connection to the upstream became free in time")
         }
     }
 
@@ -360,9 +420,9 @@ final class Exchange {
     func finish() {
         answerIsDone = true
         head = nil
-        if let upstream {
-            self.upstream = nil
-            upstream.release(keep: answerKeepsUpstream && requestIsDone)
+        if let connection = upstream {
+            upstream = nil
+            connection.release(keep: answerKeepsUpstream && requestIsDone)
         }
         if !requestIsDone {
             keepAlive = false
@@ -377,11 +437,5 @@ final class Exchange {
         if isSettled { return }
         isSettled = true
         worker.record(self)
-    }
-
-    /// Its client's connection has ended under it.
-    func abandon() {
-        if status == 0 { status = 499 }
-        settle()
     }
 }

@@ -12,15 +12,16 @@ final class Balancer {
     private var gained: [Int]
     /// For `least_requests` between equals.
     private var turn = 0
-    /// Requests that found every server at `max_connections`, in order.
-    private var waiting: [Exchange] = []
-    private var waitingTurn: WaitingTurn?
+    /// Requests that found every server at `max_connections`.
+    private var waiting: WaitingLine<Exchange>
+    private var placesTurn: PlacesTurn?
     private var retries = RetryBudget()
     let metrics: UpstreamMetrics
 
     init(_ upstream: Upstream, worker: Worker, pools: [ServerPool], metrics: UpstreamMetrics) {
         (self.upstream, self.worker, self.pools, self.metrics) = (upstream, worker, pools, metrics)
         gained = Array(repeating: 0, count: pools.count)
+        waiting = worker.newLine()
     }
 
     enum Acquired {
@@ -100,49 +101,43 @@ final class Balancer {
 
     private func wait(_ exchange: Exchange) -> Acquired {
         guard waiting.count < upstream.maxConnections * Limits.waitersPerConnection else { return .refused(.overloaded) }
-        if waiting.isEmpty {
-            let turn = waitingTurn ?? makeTurn()
-            for pool in pools { pool.whenFree.append(turn) }
-        }
-        waiting.append(exchange)
-        exchange.waits(in: self, until: worker.loop.now + upstream.connectTimeout)
+        if waiting.isEmpty { watchPlaces() }
+        exchange.waits(.place(self, waiting.join(exchange)), atMost: upstream.connectTimeout)
         return .later
     }
-
-    private func makeTurn() -> WaitingTurn {
-        let turn = WaitingTurn(self)
-        // The loop holds on to it: it may be queued for a turn when the last who waited leaves, and the balancer with him.
-        worker.loop.add(turn)
-        waitingTurn = turn
-        return turn
-    }
-
-    deinit { if let waitingTurn { waitingTurn.loop.close(waitingTurn) } }
 
     /// A connection has become free, or a place for one.
     fileprivate func serveWaiting() {
         while !waiting.isEmpty {
             guard let choice = choose(avoiding: nil), choice.hasIdle || choice.open < connectionsMax else { return }
-            let next = waiting.removeFirst()
-            forgetTurnIfDone()
-            next.acquired(open(choice, for: next))
+            guard let (next, ticket) = waiting.next() else { break }
+            if next.isCalled(ticket) { next.acquired(open(choice, for: next)) }
         }
+        if waiting.isEmpty { ignorePlaces() }
     }
 
-    func stopWaiting(_ exchange: Exchange) {
-        guard let at = waiting.firstIndex(where: { $0 === exchange }) else { return }
-        waiting.remove(at: at)
-        forgetTurnIfDone()
+    func stopWaiting(_ ticket: WaitingLine<Exchange>.Ticket) {
+        waiting.leave(ticket)
+        if waiting.isEmpty { ignorePlaces() }
     }
 
-    private func forgetTurnIfDone() {
-        guard waiting.isEmpty else { return }
-        for pool in pools { pool.whenFree.removeAll { $0 === waitingTurn } }
+    private func watchPlaces() {
+        if placesTurn != nil { return }
+        let turn = PlacesTurn(self)
+        placesTurn = turn
+        for pool in pools { pool.whenFree.append(turn) }
+    }
+
+    private func ignorePlaces() {
+        guard let turn = placesTurn else { return }
+        placesTurn = nil
+        for pool in pools { pool.whenFree.removeAll { $0 === turn } }
+        turn.loop.close(turn)
     }
 
     private func resolve(_ pool: ServerPool, _ exchange: Exchange) -> Acquired {
-        exchange.waits(in: self, until: worker.loop.now + upstream.connectTimeout + Limits.resolveNanoseconds)
-        worker.resolve(pool.server, for: exchange)
+        let ticket = worker.resolve(pool.server, for: exchange)
+        exchange.waits(.name(pool.server, ticket), atMost: upstream.connectTimeout + Limits.resolveNanoseconds)
         return .later
     }
 
@@ -159,9 +154,10 @@ final class Balancer {
     func mayRetry() -> Bool { retries.spend(now: worker.loop.now) }
 }
 
-/// The turn in which those who wait for a connection are served: one of its own, never in the middle of somebody else's.
-final class WaitingTurn: Source {
-    private unowned(unsafe) let balancer: Balancer
+/// The turn in which those who wait for a place are served: one of its own, never in the middle of somebody else's. It is
+/// there while somebody waits.
+final class PlacesTurn: Source {
+    private let balancer: Balancer
 
     init(_ balancer: Balancer) {
         self.balancer = balancer

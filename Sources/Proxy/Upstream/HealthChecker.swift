@@ -90,7 +90,10 @@ private final class HealthProbe: Source {
             let fd = try Socket.connect(address)
             let attempt = HealthAttempt(loop: loop, fd: fd, host: server.label, path: settings.path) { [unowned self] in finished($0) }
             self.attempt = attempt
-            loop.add(attempt)
+            guard loop.add(attempt) else {
+                attempt.end()
+                return finished("it can't be watched: \(SystemError("epoll_ctl"))")
+            }
             loop.schedule(attempt, at: loop.now + settings.timeout)
         } catch {
             finished(error.description)

@@ -19,7 +19,7 @@ final class ServerPool {
     private var version = 0
     let metrics: ServerMetrics
     /// Who waits for a connection, or for a place for one.
-    var whenFree: [WaitingTurn] = []
+    var whenFree: [PlacesTurn] = []
 
     /// A server that can't be connected to rests this long, doubled with each failure in a row up to the maximum.
     private static let rest: UInt64 = 500_000_000
@@ -79,8 +79,12 @@ final class ServerPool {
         do {
             let fd = try Socket.connect(address)
             let connection = UpstreamConnection(worker: worker, fd: fd, pool: self, address: address)
+            guard worker.loop.add(connection) else {
+                worker.loop.close(connection)
+                failed()
+                return nil
+            }
             open += 1
-            worker.loop.add(connection)
             worker.loop.schedule(connection, at: worker.loop.now + timeout)
             return connection
         } catch {

@@ -12,7 +12,8 @@ final class UpstreamConnection: Transport {
     let pool: ServerPool
     let address: SocketAddress
     private(set) var state = State.connecting
-    private(set) unowned(unsafe) var exchange: Exchange?
+    /// Whom it was given to. Not to be believed alone: see `exchange`.
+    private var holder: Exchange?
     /// It has carried a request before: the server may have closed it meanwhile, unseen.
     private(set) var isReused = false
     /// Received and not yet a whole head.
@@ -28,9 +29,18 @@ final class UpstreamConnection: Transport {
         super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow)
     }
 
+    /// Whose answer it carries: only one that names this connection as its own (see `Exchange`, Links).
+    private var exchange: Exchange? {
+        guard let holder else { return nil }
+        if holder.upstream === self { return holder }
+        worker.metrics.staleEvents.add()
+        return nil
+    }
+
     /// Belongs to the exchange from now on.
     func use(_ exchange: Exchange, now: UInt64) {
-        self.exchange = exchange
+        precondition(holder == nil, "the connection carries another request")
+        holder = exchange
         flow = exchange.client.flow
         pool.inFlight += 1
         exchange.attempt(on: self)
@@ -82,7 +92,7 @@ final class UpstreamConnection: Transport {
     private func lost() {
         pool.failed()
         let exchange = exchange
-        release(keep: false)
+        shut()
         exchange?.connectFailed()
     }
 
@@ -172,10 +182,7 @@ final class UpstreamConnection: Transport {
 
     /// The exchange is done with it. Kept only when the next answer on it can't be mistaken for anything else.
     func release(keep: Bool) {
-        if exchange != nil {
-            exchange = nil
-            pool.inFlight -= 1
-        }
+        dropHolder()
         inbound = nil
         scanned = 0
         isSlow = false
@@ -190,12 +197,15 @@ final class UpstreamConnection: Transport {
 
     override func shut(abort: Bool = false) {
         if isClosed { return }
-        if exchange != nil {
-            exchange = nil
-            pool.inFlight -= 1
-        }
+        dropHolder()
         inbound = nil
         pool.forget(self)
         super.shut(abort: abort)
+    }
+
+    private func dropHolder() {
+        if holder == nil { return }
+        holder = nil
+        pool.inFlight -= 1
     }
 }

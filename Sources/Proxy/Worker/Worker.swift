@@ -71,7 +71,6 @@ public final class Worker {
 
     // Who is there
     private var listeners: [Endpoint: Listener] = [:]
-    private unowned(unsafe) var firstClient: ClientConnection?
     private(set) var connections = 0
     /// By the place of the tenant's meter, which it keeps over reloads: a new configuration moves nothing here.
     private var tenants: [TenantState?] = []
@@ -79,7 +78,9 @@ public final class Worker {
     private var formerTenants: [TenantState] = []
     private var pools: [ObjectIdentifier: ServerPool] = [:]
     private var exchanges: [Exchange] = []
-    private var waitingForName: [ObjectIdentifier: [Exchange]] = [:]
+    /// By server. Its line is there while somebody stands in it, or the answer is on its way.
+    private var lines: UInt64 = 0
+    private var waitingForName: [ObjectIdentifier: WaitingLine<Exchange>] = [:]
     /// Turns of clients whose tenant is not known yet, by address.
     private var strangers: [Flow]
     private(set) var accessLog: AccessLogBuffer?
@@ -93,12 +94,12 @@ public final class Worker {
     public init(
         index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
         resolver: Resolver, logWriter: AccessLogWriter
-    ) {
+    ) throws(SystemError) {
         (self.index, self.count, self.mailbox) = (index, count, mailbox)
         lease = Lease(snapshot, number: 0)
         (self.registry, self.resolver, self.logWriter) = (registry, resolver, logWriter)
         metrics = registry.worker(index)
-        loop = EventLoop()
+        loop = try EventLoop()
         enforcer = QuotaEnforcer(table: snapshot.quotas.table, wall: Clock.wall())
         limits = snapshot.settings.limits
         cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
@@ -111,8 +112,8 @@ public final class Worker {
         strangers = (0..<64).map { _ in Flow(weight: 1) }
         accessLog = AccessLogBuffer(snapshot.settings.accessLog, writer: logWriter, metrics: metrics)
         refreshTime()
-        mailbox.deliver(on: loop) { [unowned self] message in receive(message) }
-        loop.add(Ticker(worker: self))
+        guard mailbox.deliver(on: loop, to: { [unowned self] message in receive(message) }) else { throw SystemError("epoll_ctl") }
+        Ticker(worker: self).begin()
         loop.beforeWait = { [unowned self] in accessLog?.flush(now: loop.now) }
     }
 
@@ -136,9 +137,7 @@ public final class Worker {
         case .drain(let done):
             whenDrained = done
             drain()
-        case .resolved(let server):
-            let waiting = waitingForName.removeValue(forKey: ObjectIdentifier(server)) ?? []
-            for exchange in waiting { exchange.balancer?.takeUnretainedValue().resolved(exchange, server) }
+        case .resolved(let server): resolved(server)
         case .ask(let question): question(self)
         case .keysFetched: forEachClient { $0.resume(from: .keys) }
         case .stop:
@@ -189,8 +188,7 @@ public final class Worker {
             }
             let listener = Listener(worker: self, fd: fd, state: state, metrics: registry.listener(state.label, worker: index))
             listeners[endpoint] = listener
-            loop.add(listener)
-            loop.wake(listener, .readable)
+            listener.begin()
         }
     }
 
@@ -235,31 +233,23 @@ public final class Worker {
             return
         }
         let client = ClientConnection(worker: self, fd: fd, peer: peer, listener: listener)
-        client.nextClient = firstClient
-        firstClient?.previousClient = client
-        firstClient = client
+        guard client.canBegin, loop.add(client) else {
+            metrics.acceptErrors.add()
+            Socket.resetOnClose(fd)
+            return loop.close(client)
+        }
         connections += 1
-        loop.add(client)
         client.begin()
     }
 
+    /// A client's connection was shut.
     func forget(_ client: ClientConnection) {
-        if let previous = client.previousClient { previous.nextClient = client.nextClient } else { firstClient = client.nextClient }
-        client.nextClient?.previousClient = client.previousClient
-        (client.previousClient, client.nextClient) = (nil, nil)
         connections -= 1
         checkDrained()
     }
 
     private func forEachClient(_ body: (ClientConnection) -> Void) {
-        var all: [ClientConnection] = []
-        all.reserveCapacity(connections)
-        var next = firstClient
-        while let client = next {
-            all.append(client)
-            next = client.nextClient
-        }
-        for client in all where !client.isClosed { body(client) }
+        loop.forEach { if let client = $0 as? ClientConnection { body(client) } }
     }
 
     /// Strangers share turns by address, so that one of them can't fill everybody's.
@@ -333,16 +323,32 @@ public final class Worker {
 
     // MARK: Names
 
-    func resolve(_ server: Server, for exchange: Exchange) {
-        waitingForName[ObjectIdentifier(server), default: []].append(exchange)
-        let mailbox = mailbox
-        server.resolve(with: resolver) { mailbox.post(.resolved(server)) }
+    func newLine() -> WaitingLine<Exchange> {
+        lines += 1
+        return WaitingLine(id: lines)
     }
 
-    func stopWaiting(_ exchange: Exchange) {
-        for (server, list) in waitingForName {
-            waitingForName[server] = list.filter { $0 !== exchange }
+    /// Looks the server's name up; the exchange is called when that is done, for better or worse.
+    func resolve(_ server: Server, for exchange: Exchange) -> WaitingLine<Exchange>.Ticket {
+        let id = ObjectIdentifier(server)
+        if let ticket = waitingForName[id]?.join(exchange) { return ticket }
+        var line = newLine()
+        let ticket = line.join(exchange)
+        waitingForName[id] = line
+        let mailbox = mailbox
+        server.resolve(with: resolver) { mailbox.post(.resolved(server)) }
+        return ticket
+    }
+
+    private func resolved(_ server: Server) {
+        guard var line = waitingForName.removeValue(forKey: ObjectIdentifier(server)) else { return }
+        while let (exchange, ticket) = line.next() {
+            if exchange.isCalled(ticket) { exchange.balancer?.takeUnretainedValue().resolved(exchange, server) }
         }
+    }
+
+    func stopWaiting(for server: Server, _ ticket: WaitingLine<Exchange>.Ticket) {
+        waitingForName[ObjectIdentifier(server)]?.leave(ticket)
     }
 
     // MARK: Rooms
@@ -424,8 +430,9 @@ private final class Ticker: Source {
     init(worker: Worker) {
         self.worker = worker
         super.init(loop: worker.loop, fd: -1, flow: worker.loop.commonFlow)
-        worker.loop.schedule(self, at: worker.loop.now + Self.period)
     }
+
+    func begin() { loop.schedule(self, at: loop.now + Self.period) }
 
     override func expired() {
         worker.refreshTime()
