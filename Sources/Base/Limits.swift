@@ -4,6 +4,18 @@ public enum Limits {
     /// over TLS cost 1290 us/MiB in reads of 64 KiB, 1150 of 128, 990 of 192, 840 of 320 and 830 of 384. Larger ones would
     /// keep a neighbour's turn waiting for longer: this one takes about 0.3 ms, as long as a handshake.
     public static let readSize = 320 << 10
+    /// One read of a head, and of a body whose sender has not shown yet that it sends much: what it has sent ahead of an
+    /// answer is kept in memory, so no more than one head's worth is taken from the kernel.
+    public static let headReadSize = headSizeMax
+    /// The same of TLS: a record begun earlier may add 16 KiB to what a read brings.
+    public static let headCipherSize = headSizeMax - (16 << 10)
+    /// However much is kept, a read brings something.
+    public static let headReadSizeMin = 1 << 10
+    /// One read of a TLS handshake, in which nobody sends more at once than a chain of certificates.
+    public static let handshakeReadSize = 16 << 10
+    /// Messages of TLS itself (key updates, and alerts that answer them) between two pieces of data. Each costs as much as
+    /// a small request and some make us answer; OpenSSL bounds its empty records and warnings itself, at 32 and 5.
+    public static let tlsMessagesBetweenData = 32
     /// Room kept in front of a read, so that a rewritten head and a chunk-size line go before the body without moving it.
     public static let headroom = 72 << 10
     /// A request or response head may never be larger than this, whatever `max_header_size` says: headroom must hold it.

@@ -83,6 +83,10 @@ public final class TLSListener: @unchecked Sendable {
             SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!PSK") == 1
             && c_ssl_ctx_set1_groups_list(context, "X25519:P-256:P-384") == 1
         precondition(set, "OpenSSL lacks the ciphers")
+        SSL_CTX_set_info_callback(context) { ssl, _, _ in
+            guard let ssl, let data = c_ssl_get_app_data_const(ssl) else { return }
+            Unmanaged<TLSSession>.fromOpaque(data)._withUnsafeGuaranteedRef { $0.noteMessage() }
+        }
         SSL_CTX_set_alpn_select_cb(context, { ssl, out, outLength, offered, offeredLength, _ in
             guard let ssl, let data = c_ssl_get_app_data(ssl), let offered else { return SSL_TLSEXT_ERR_NOACK }
             let session = Unmanaged<TLSSession>.fromOpaque(data).takeUnretainedValue()

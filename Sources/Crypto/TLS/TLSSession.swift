@@ -105,6 +105,9 @@ public final class TLSSession {
     /// ClientHello itself: OpenSSL reports that of the resumed session instead.
     public private(set) var serverName = ""
     private var wasNamed = false
+    private var isOpen = false
+    /// Messages of TLS itself since the last piece of data, once the handshake is over.
+    private var messages = 0
 
     public init?(listener: TLSListener, io: TLSExchange) {
         self.listener = listener
@@ -136,7 +139,10 @@ public final class TLSSession {
 
     public func handshake() -> Handshake {
         let result = SSL_do_handshake(ssl)
-        if result == 1 { return .done }
+        if result == 1 {
+            (isOpen, messages) = (true, 0)
+            return .done
+        }
         switch SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ: return .wantsMore
         case SSL_ERROR_WANT_CLIENT_HELLO_CB: return .named
@@ -152,6 +158,16 @@ public final class TLSSession {
         return handshake()
     }
 
+    /// OpenSSL's state machine is at work, or has sent an alert. It would go on for as long as the peer sends such messages;
+    /// beyond the bound there is nothing more to read for it, and `read` fails.
+    func noteMessage() {
+        guard isOpen else { return }
+        messages += 1
+        if isAbused { io.inputCount = 0 }
+    }
+
+    private var isAbused: Bool { messages > Limits.tlsMessagesBetweenData }
+
     /// Decrypts into `room`.
     @inline(__always)
     public func read(into room: UnsafeMutableRawBufferPointer) -> Read {
@@ -161,10 +177,12 @@ public final class TLSSession {
             let result = SSL_read_ex(ssl, room.baseAddress! + total, room.count - total, &count)
             if result == 1 {
                 total += count
+                messages = 0
                 // Without a whole header of a next record there is nothing more to be had.
                 if io.inputCount == 0 && SSL_has_pending(ssl) == 0 { return .bytes(total) }
                 continue
             }
+            if isAbused { return .failed }
             if total > 0 && SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return .bytes(total) }
             switch SSL_get_error(ssl, result) {
             case SSL_ERROR_WANT_READ: return .wantsMore

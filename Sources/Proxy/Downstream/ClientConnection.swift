@@ -142,12 +142,12 @@ final class ClientConnection: Transport {
             isNamed = false
             guard goOn(tls, tls.resumeHandshake()) else { return }
         }
-        while canRead {
-            let count = recvCipher()
-            guard count > 0 else { return }
-            tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
-            guard goOn(tls, tls.handshake()) else { return }
-        }
+        guard canRead else { return }
+        let count = recvCipher(atMost: Limits.handshakeReadSize)
+        guard count > 0 else { return }
+        tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
+        guard goOn(tls, tls.handshake()) else { return }
+        if canRead { loop.wake(self, []) }
     }
 
     /// Whether the handshake waits for more from the client.
@@ -180,7 +180,7 @@ final class ClientConnection: Transport {
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
         // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with its
         // answer instead of alone. In TLS 1.2 it may be our end of the handshake (RFC 7918), which must not wait.
-        let room = worker.inbox(limit: Limits.readSize)
+        let room = worker.inbox(limit: Limits.headReadSize)
         switch tls.read(into: room) {
         case .bytes(let count):
             received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
@@ -199,8 +199,11 @@ final class ClientConnection: Transport {
     private func readHead() {
         if isCongested || hold.until > loop.now { return }
         if parseKept() { return }
-        while canRead, phase == .head, !isClosed {
-            let room = worker.inbox(limit: Limits.readSize)
+        // What is kept and was not looked at yet comes first: a client that sends requests ahead fills no memory.
+        while canRead, phase == .head, !hasNewInbound, !isClosed {
+            let most = tls == nil ? Limits.headReadSize : Limits.headCipherSize
+            // What is kept already, and what comes with it, is one head's worth together.
+            let room = worker.inbox(limit: max(most - inbound.readable.count, Limits.headReadSizeMin))
             switch receive(into: room) {
             case .bytes(let count): received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             case .nothing: return
@@ -425,21 +428,13 @@ final class ClientConnection: Transport {
     var mayStillSend = false
 
     private func dropInput() {
-        var budget = 16
-        while canRead, !isClosed {
-            let count = recvCipher()
-            if count <= 0 { return }
-            budget -= 1
-            if budget == 0 {
-                loop.wake(self, [])
-                return
-            }
-        }
+        guard canRead, !isClosed, recvCipher(atMost: Worker.cipherSize) > 0 else { return }
+        if canRead { loop.wake(self, []) }
     }
 
     /// Reads raw bytes. Zero or less: nothing more for now, or the connection is closed by now.
-    private func recvCipher() -> Int {
-        switch receiveRaw() {
+    private func recvCipher(atMost limit: Int) -> Int {
+        switch receiveRaw(atMost: limit) {
         case .bytes(let count): return count
         case .nothing: return 0
         case .end, .failed:

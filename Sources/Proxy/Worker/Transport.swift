@@ -31,6 +31,8 @@ class Transport: Source {
     final var isBroken = false
     /// While a peer is slow to take what it is sent, less is read for it at a time: a slow peer costs little memory.
     final var isSlow = false
+    /// Its last large read was all that was asked for, and mostly data: the next may be large again.
+    private final var sendsMuch = false
     private final var congestedSince: UInt64 = 0
     private static let slowness: UInt64 = 200_000_000
 
@@ -75,10 +77,10 @@ class Transport: Source {
     }
 
     /// Reads into the loop's room for ciphertext, past TLS.
-    final func receiveRaw() -> Received {
-        let count = recv(fd, worker.cipher, Worker.cipherSize, 0)
+    final func receiveRaw(atMost limit: Int) -> Received {
+        let count = recv(fd, worker.cipher, limit, 0)
         if count > 0 {
-            if count < Worker.cipherSize, !peerFinished { canRead = false }
+            if count < limit, !peerFinished { canRead = false }
             return .bytes(count)
         }
         canRead = false
@@ -86,33 +88,39 @@ class Transport: Source {
         return errno == EAGAIN || errno == EINTR ? .nothing : .failed
     }
 
+    /// One read's worth, whether or not data comes of it: what is left is for another turn. Nothing is read while the peer
+    /// takes nothing, for TLS itself may have to answer.
     private final func receiveEncrypted(into room: UnsafeMutableRawBufferPointer) -> Received {
+        if isCongested { return .nothing }
         let tls = tls!
-        let size = min(Worker.cipherSize, room.count)
+        // Decrypting records of a byte each takes fifty times as long as decrypting full ones.
+        let size = min(sendsMuch ? Worker.cipherSize : Limits.headCipherSize, room.count)
+        let count = recv(fd, worker.cipher, size, 0)
+        if count <= 0 {
+            canRead = false
+            if count == 0 { return .end }
+            return errno == EAGAIN || errno == EINTR ? .nothing : .failed
+        }
+        if count < size, !peerFinished { canRead = false }
+        tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
         // A record begun earlier may add to what this read brings: the inbox has room for one more behind `room`.
-        let room = UnsafeMutableRawBufferPointer(start: room.baseAddress, count: room.count + Worker.slack)
-        while true {
-            let count = recv(fd, worker.cipher, size, 0)
-            if count <= 0 {
-                canRead = false
-                if count == 0 { return .end }
-                return errno == EAGAIN || errno == EINTR ? .nothing : .failed
-            }
-            if count < size, !peerFinished { canRead = false }
-            tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
-            let result = tls.read(into: room)
-            // Reading can produce alerts and key updates.
-            if !worker.tls.produced.isEmpty { flushEncrypted() }
-            switch result {
-            case .bytes(let plain): return .bytes(plain)
-            case .wantsMore: if !canRead { return .nothing }
-            case .closed:
-                canRead = false
-                return .end
-            case .failed:
-                canRead = false
-                return .failed
-            }
+        let result = tls.read(into: UnsafeMutableRawBufferPointer(start: room.baseAddress, count: room.count + Worker.slack))
+        // Reading can produce alerts and key updates.
+        if !worker.tls.produced.isEmpty { flushEncrypted() }
+        switch result {
+        case .bytes(let plain):
+            sendsMuch = count == size && plain > count / 2
+            return .bytes(plain)
+        case .wantsMore:
+            sendsMuch = false
+            if canRead { loop.wake(self, []) }
+            return .nothing
+        case .closed:
+            canRead = false
+            return .end
+        case .failed:
+            canRead = false
+            return .failed
         }
     }
 
