@@ -13,9 +13,9 @@ public enum Limits {
     public static let headReadSizeMin = 1 << 10
     /// One read of a TLS handshake, in which nobody sends more at once than a chain of certificates.
     public static let handshakeReadSize = 16 << 10
-    /// Messages of TLS itself (key updates, and alerts that answer them) between two pieces of data. Each costs as much as
-    /// a small request and some make us answer; OpenSSL bounds its empty records and warnings itself, at 32 and 5.
-    public static let tlsMessagesBetweenData = 32
+    /// Steps of TLS itself between two pieces of data: key updates, of which each is up to four, and alerts. Each costs as
+    /// much as a small request and some make us answer; OpenSSL bounds its empty records and warnings itself, at 32 and 5.
+    public static let tlsStepsBetweenData = 128
     /// Room kept in front of a read, so that a rewritten head and a chunk-size line go before the body without moving it.
     public static let headroom = 72 << 10
     /// A request or response head may never be larger than this, whatever `max_header_size` says: headroom must hold it.

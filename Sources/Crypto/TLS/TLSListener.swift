@@ -85,7 +85,7 @@ public final class TLSListener: @unchecked Sendable {
         precondition(set, "OpenSSL lacks the ciphers")
         SSL_CTX_set_info_callback(context) { ssl, _, _ in
             guard let ssl, let data = c_ssl_get_app_data_const(ssl) else { return }
-            Unmanaged<TLSSession>.fromOpaque(data)._withUnsafeGuaranteedRef { $0.noteMessage() }
+            Unmanaged<TLSSession>.fromOpaque(data)._withUnsafeGuaranteedRef { $0.noteStep() }
         }
         SSL_CTX_set_alpn_select_cb(context, { ssl, out, outLength, offered, offeredLength, _ in
             guard let ssl, let data = c_ssl_get_app_data(ssl), let offered else { return SSL_TLSEXT_ERR_NOACK }

@@ -106,8 +106,8 @@ public final class TLSSession {
     public private(set) var serverName = ""
     private var wasNamed = false
     private var isOpen = false
-    /// Messages of TLS itself since the last piece of data, once the handshake is over.
-    private var messages = 0
+    /// Steps of TLS itself since the last piece of data, once the handshake is over.
+    private var steps = 0
 
     public init?(listener: TLSListener, io: TLSExchange) {
         self.listener = listener
@@ -140,7 +140,7 @@ public final class TLSSession {
     public func handshake() -> Handshake {
         let result = SSL_do_handshake(ssl)
         if result == 1 {
-            (isOpen, messages) = (true, 0)
+            (isOpen, steps) = (true, 0)
             return .done
         }
         switch SSL_get_error(ssl, result) {
@@ -158,15 +158,15 @@ public final class TLSSession {
         return handshake()
     }
 
-    /// OpenSSL's state machine is at work, or has sent an alert. It would go on for as long as the peer sends such messages;
+    /// OpenSSL's state machine has made a step, or sent an alert. It goes on for as long as the peer gives it reason to;
     /// beyond the bound there is nothing more to read for it, and `read` fails.
-    func noteMessage() {
+    func noteStep() {
         guard isOpen else { return }
-        messages += 1
+        steps += 1
         if isAbused { io.inputCount = 0 }
     }
 
-    private var isAbused: Bool { messages > Limits.tlsMessagesBetweenData }
+    private var isAbused: Bool { steps > Limits.tlsStepsBetweenData }
 
     /// Decrypts into `room`.
     @inline(__always)
@@ -177,7 +177,7 @@ public final class TLSSession {
             let result = SSL_read_ex(ssl, room.baseAddress! + total, room.count - total, &count)
             if result == 1 {
                 total += count
-                messages = 0
+                steps = 0
                 // Without a whole header of a next record there is nothing more to be had.
                 if io.inputCount == 0 && SSL_has_pending(ssl) == 0 { return .bytes(total) }
                 continue
