@@ -1,0 +1,56 @@
+"""Parts of the C library that a test takes the place of in a gateway of its own: the names' resolver, the clock."""
+
+import os
+import struct
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def compiled(name, folder):
+    """The library made of NAME.c, to be preloaded."""
+    library = os.path.join(folder, name + ".so")
+    source = os.path.join(HERE, name + ".c")
+    subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source], check=True, timeout=60)
+    return library
+
+
+def environment(*parts):
+    """What a process needs in its environment to live with these."""
+    together = {"LD_PRELOAD": ":".join(part.library for part in parts)}
+    for part in parts:
+        together.update(part.variables)
+    return together
+
+
+class Names:
+    """Tells how look-ups go: `tell("*.test 200 300 10 127.0.0.1")` makes each last 200 to 300 ms, and 10 % of them fail."""
+
+    def __init__(self, folder, *lines, seed=0):
+        self.library = compiled("slow_names", folder)
+        self.file = os.path.join(folder, "names")
+        self.variables = {"NAMES": self.file, "NAMES_SEED": str(seed)}
+        self.tell(*lines)
+
+    def tell(self, *lines):
+        """From the next look-up on. The file changes all at once: no look-up reads half of it."""
+        with open(self.file + ".new", "w") as out:
+            out.writelines(line + "\n" for line in lines)
+        os.rename(self.file + ".new", self.file)
+
+
+class Clock:
+    """Moves the monotonic clock on."""
+
+    def __init__(self, folder):
+        self.library = compiled("later_clock", folder)
+        self.file = os.path.join(folder, "later")
+        self.variables = {"LATER": self.file}
+        self.later = 0
+        with open(self.file, "wb") as out:
+            out.write(bytes(8))
+
+    def move(self, seconds):
+        self.later += seconds
+        with open(self.file, "r+b") as out:
+            out.write(struct.pack("q", self.later))
