@@ -35,7 +35,7 @@ class Waiting(Case):
         return client
 
     def test_nobody_is_given_the_answer_of_one_who_left_the_queue(self):
-        """Both tenants ask for the same name. While they queue for its only connection, some leave; others go on asking."""
+        """Both tenants ask for the same name. While they queue for its only connection, some leave; others come."""
         rounds, world = 8, "*.test 200 200 0 127.0.0.1"
 
         def slow_echo(peer):

@@ -1,5 +1,5 @@
-/* A monotonic clock that a test moves on: LATER names a file of eight bytes, shared with the test, that hold the seconds
- * to add. What takes an hour to be late is late at once. */
+/* A monotonic clock that a test moves on: LATER names a file of eight bytes, shared with the test, which hold the
+ * seconds to add. What takes an hour to be late is late at once. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -24,7 +24,7 @@ def environment(*parts):
 
 
 class Names:
-    """Tells how look-ups go: `tell("*.test 200 300 10 127.0.0.1")` makes each last 200 to 300 ms, and 10 % of them fail."""
+    """How look-ups go: after `tell("*.test 200 300 10 127.0.0.1")` each lasts 200 to 300 ms, and 10 % of them fail."""
 
     def __init__(self, folder, *lines, seed=0):
         self.library = compiled("slow_names", folder)

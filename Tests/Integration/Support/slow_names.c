@@ -4,8 +4,8 @@
  *
  *     PATTERN LEAST_MS MOST_MS FAILURES_PERCENT ADDRESS...
  *
- * The first line whose pattern fits tells how long the look-up takes, how often it fails, and what it finds. A name that
- * no line fits is the real resolver's. NAMES_SEED seeds the chances. */
+ * The first line whose pattern fits tells how long the look-up takes, how often it fails, and what it finds. A name
+ * that no line fits is the real resolver's. NAMES_SEED seeds the chances. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -43,8 +43,8 @@ static int read_fate(char *line, const char *name, struct fate *fate) {
     if (sscanf(line, "%255s %u %u %u%n", pattern, &fate->least, &fate->most, &fate->failures, &used) != 4) return 0;
     if (fnmatch(pattern, name, 0) != 0) return 0;
     fate->count = 0;
-    char *rest = NULL;
-    for (char *word = strtok_r(line + used, " \n", &rest); word && fate->count < ADDRESSES_MAX; word = strtok_r(NULL, " \n", &rest))
+    char *rest = NULL, *word = strtok_r(line + used, " \n", &rest);
+    for (; word && fate->count < ADDRESSES_MAX; word = strtok_r(NULL, " \n", &rest))
         if (inet_pton(AF_INET, word, &fate->addresses[fate->count]) == 1) fate->count++;
     return 1;
 }
@@ -80,10 +80,12 @@ static struct addrinfo *entry(struct in_addr address, struct addrinfo *next) {
     return made;
 }
 
+typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **list) {
     struct fate fate;
     if (!name || !find_fate(name, &fate)) {
-        int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+        look_up *real = (look_up *)dlsym(RTLD_NEXT, "getaddrinfo");
         return real(name, service, hints, list);
     }
     wait_ms(fate.least + (fate.most > fate.least ? chance(fate.most - fate.least) : 0));

@@ -1,0 +1,121 @@
+"""Who takes part: the tenants, their upstreams, the names of their servers, and gateway.conf as it changes."""
+
+import hashlib
+
+SHARED_HOST = "shared.test"
+
+# Tenant by tenant: what else its block says. Those with a key share a host.
+BY_HOST = {
+    "acme": "",
+    "globex": "",
+    "initech": "rate 200/s burst=50;",
+    "umbrella": "concurrency 4;",
+    "wayne": "quota 100000000/hour; weight 3;",
+    "passing": "",
+}
+BY_KEY = {
+    "hooli": "bandwidth 4m/s;",
+    "stark": "max_body 20k; concurrency 20;",
+}
+TENANTS = (*BY_HOST, *BY_KEY)
+# It comes and goes with the reloads.
+PASSING = "passing"
+
+# By what way a request goes to which upstream. `own` and `loose` have a server for each tenant, by a template; those of
+# `loose` send answers that nobody has asked for, which only their own tenant may ever see.
+ROUTES = ("own", "shared", "several", "plain")
+LOOSE = "loose"
+
+HERE, REFUSES, STUCK = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+OWN = {tenant: f"127.0.1.{number}" for number, tenant in enumerate(TENANTS, 1)}
+
+
+# Worlds of names: milliseconds that a look-up takes at least and at most, failures in percent, and who is lost.
+WORLDS = (
+    (0, 0),
+    (0, 100, 10),
+    (0, 250, 20),
+    (200, 200),
+    (50, 400, 60),
+    (0, 50, 0, ("*.shared.test", "*.acme.own.test")),
+)
+
+
+def key(tenant):
+    return f"key-of-{tenant}"
+
+
+def host(tenant):
+    return SHARED_HOST if tenant in BY_KEY else f"{tenant}.test"
+
+
+def hosts():
+    return (*(host(tenant) for tenant in BY_HOST), SHARED_HOST)
+
+
+class Configuration:
+    """gateway.conf, another one each time that it is asked for. With `plain_limits` connections are not few, nor is the
+    time for them and for clients."""
+
+    def __init__(self, rng, plain_limits=False):
+        self.rng, self.plain_limits = rng, plain_limits
+        self.generations = dict.fromkeys((*ROUTES, LOOSE), 0)
+
+    def next(self):
+        # A server that gets another name is a server that nobody has looked up yet.
+        for route in self.generations:
+            self.generations[route] += self.rng.random() < 0.5
+        return "\n".join((self._top(), *self._upstreams(), *self._tenants())) + "\n"
+
+    def _top(self):
+        limits = "" if self.plain_limits else "limits { header_timeout 2s; body_timeout 2s; idle_timeout 3s; }"
+        return f"""
+            workers $workers;
+            state ./state;
+            shutdown_timeout 3s;
+            access_log {self.rng.choice(("off", "./access.log"))};
+            listen 127.0.0.1:$plain;
+            listen 127.0.0.1:$tls tls {{ certificate $certificate $certificate_key; }}
+            admin 127.0.0.1:$admin;
+            shared_host {SHARED_HOST};
+            {limits}"""
+
+    def _upstreams(self):
+        own, shared, several, _, loose = self.generations.values()
+        few, many = (1, 1, 2), (4, 40, 200)
+        yield self._upstream("own", f"server app{own}.{{tenant}}.own.test:$upstreams;", few)
+        yield self._upstream(LOOSE, f"server loose{loose}.{{tenant}}.own.test:$upstreams;", few)
+        yield self._upstream("shared", f"server app{shared}.shared.test:$upstreams;", few)
+        names = ("app", "other", "refuses", "stuck")
+        servers = "".join(f"server {name}{several}.several.test:$upstreams;" for name in names)
+        yield self._upstream("several", servers + f"balance {self.rng.choice(('round_robin', 'least_requests'))};", few)
+        check = self.rng.choice(("", "health_check /healthz interval=300ms timeout=200ms fall=2 rise=1;"))
+        yield self._upstream("plain", "server 127.0.0.1:$upstreams;" + check, many)
+
+    def _upstream(self, name, servers, connections):
+        limits = f"max_connections {self.rng.choice(connections)}; connect_timeout 300ms;"
+        return f"upstream {name} {{ {servers} response_timeout 500ms; {'' if self.plain_limits else limits} }}"
+
+    def _tenants(self):
+        routes = " ".join(f"route /{route}/ {{ upstream {route}; }}" for route in (*ROUTES, LOOSE))
+        yield "defaults { upstream plain; }"
+        for tenant, more in BY_HOST.items():
+            if tenant != PASSING or self.rng.random() < 0.5:
+                yield f"tenant {tenant} {{ host {host(tenant)}; {routes} {more} }}"
+        for tenant, more in BY_KEY.items():
+            digest = hashlib.sha256(key(tenant).encode()).hexdigest()
+            yield f"tenant {tenant} {{ authenticate api_key; key sha256:{digest}; {routes} {more} }}"
+
+
+def names(least=0, most=0, failures=0, lost=()):
+    """What the servers' names are, for `preload.Names`; look-ups of the lost ones take longer than anybody waits."""
+    fate = f"{least} {most} {failures}"
+    return (
+        *(f"{pattern} 7000 7000 100" for pattern in lost),
+        *(f"*.{tenant}.own.test {fate} {address}" for tenant, address in OWN.items()),
+        f"*.shared.test {fate} {HERE}",
+        f"other*.several.test {fate} {REFUSES} {HERE}",
+        f"refuses*.several.test {fate} {REFUSES}",
+        f"stuck*.several.test {fate} {STUCK}",
+        f"*.several.test {fate} {HERE}",
+    )

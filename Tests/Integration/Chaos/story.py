@@ -1,0 +1,46 @@
+"""What a request tells of itself, so that everybody who sees it or its answer can say whose it is."""
+
+import hashlib
+
+
+def said(tenant, token, size):
+    """The bytes that only this request's answer has: no part of them looks like another's, or like another part."""
+    head = f"{tenant} {token} ".encode()
+    return (head + hashlib.shake_128(head).digest(size))[:size]
+
+
+def asked(tenant, token, size):
+    """The same for its body."""
+    return said(f"{tenant} asks", token, size)
+
+
+def target(route, fate, tenant, token, size):
+    return f"/{route}/{fate}/{tenant}/{token}/{size}"
+
+
+def told(target):
+    """(route, fate, tenant, token, size) of a target; ValueError when it is none of ours."""
+    empty, route, fate, tenant, token, size = target.split("/")
+    if empty:
+        raise ValueError(target)
+    return route, fate, tenant, token, int(size)
+
+
+# How an upstream answers: well, ...
+GOOD = ("length", "chunked_whole", "close", "slow", "drip", "interim")
+# ... without a body, ...
+EMPTY = ("no_content", "not_modified")
+# ... with what is no answer, or not the whole of it, ...
+BAD = (
+    "close_at_once", "reset_at_once", "close_amid_request", "no_answer", "reset_instead", "half_head", "half_body",
+    "half_body_reset", "half_chunks", "garbage", "bad_chunks", "two_lengths", "two_framings", "storm", "unasked_switch",
+)  # fmt: skip
+# ... with more than that, which is nobody's (at once, or when the connection may carry the next request by now), ...
+MORE = ("extra",)
+LOOSE = ("late_extra",)
+# ... before it has heard everything, ...
+EARLY = ("early", "early_close", "early_reset")
+# ... not at all, or not to the end, ...
+SILENT = ("silent", "stalled")
+# ... or with a tunnel.
+TUNNELS = ("echo", "flood", "switch_and_close", "switch_and_reset", "switch_and_half_close", "no_switch")
