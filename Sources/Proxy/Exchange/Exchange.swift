@@ -30,8 +30,8 @@ final class Exchange {
     private(set) var upstream: UpstreamConnection?
     /// What it waits for before it has a connection.
     private(set) var waiting = Waiting.nothing
-    /// All waiting of a request together ends then; zero while it has not waited yet.
-    private var waitsUntil: UInt64 = 0
+    /// All waiting of a request together ends then.
+    private var waitsUntil = UInt64.max
     /// Of the configuration this request began under: what follows lives as long as it is held.
     private(set) var lease: Lease?
     /// The lease keeps it.
@@ -139,7 +139,7 @@ final class Exchange {
         (answerHasBegun, answerIsDone, answerKeepsUpstream, chunksAnswer) = (false, false, false, false)
         (requestBytes, responseBytes, requestRemaining, answerRemaining) = (0, 0, 0, 0)
         (attempts, interimAnswers, status, refusal) = (0, 0, 0, nil)
-        (sentAt, answeredAt, waitsUntil) = (0, 0, 0)
+        (sentAt, answeredAt, waitsUntil) = (0, 0, .max)
         (admission, verdict, declaredCost, pacedUntil, isSettled) = (nil, Verdict(), nil, 0, false)
         started = worker.loop.now
         trace = TraceContext()
@@ -256,11 +256,11 @@ final class Exchange {
     }
 
     /// It stands in a line from now on, until it is called or its time is over.
-    /// - Parameter patience: counts from the first time that this request waits.
+    /// - Parameter patience: how long in this line. A second line never lengthens what is left of a first one's.
     func waits(_ line: Waiting, atMost patience: UInt64) {
         assert(!waiting.isWaiting && upstream == nil, "it waits already, or need not")
         waiting = line
-        if waitsUntil == 0 { waitsUntil = worker.loop.now + patience }
+        waitsUntil = min(waitsUntil, worker.loop.now + patience)
         worker.loop.schedule(client, at: waitsUntil)
     }
 

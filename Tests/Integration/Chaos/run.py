@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -156,7 +157,14 @@ class Run:
 
     def _collect(self):
         for player in (*self.clients, self.upstreams):
-            self.wrong += player.wrong
+            self.wrong += [what + self._logged(what) for what in player.wrong]
+
+    def _logged(self, what):
+        """What the access log says of the request that this is about."""
+        time.sleep(0.3)  # a line waits that long for others at the most
+        tokens = [part for part in what.split("/") if re.fullmatch(r"\d+-\d+-[0-9a-f]+", part)]
+        lines = self.gateway.log_lines()
+        return "".join(f"\n  logged: {line}" for line in lines if any(token in line.get("path", "") for token in tokens))
 
     # --- afterwards
 
