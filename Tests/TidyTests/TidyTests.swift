@@ -56,6 +56,16 @@ import Testing
         }
     }
 
+    @Test("what OpenSSL makes is owned at once: no way out in between forgets to free it")
+    func owned() throws {
+        let makers = try Regex(#"\b(?:[A-Z0-9]+_)+new(?:_\w+)?\(|_d2i\(|\bd2i_|\bPEM_read|_conf_nid\(|\bc_\w+_(?:public_key|gen)\("#)
+        for file in Self.sources where file.module == "Crypto" {
+            for (number, line) in file.lines.enumerated() where line.contains(makers) {
+                #expect(line.contains("Owned("), "\(file.path):\(number + 1): wrap it in Owned, and take() it when all went well")
+            }
+        }
+    }
+
     @Test("words that do not belong into a product")
     func words() throws {
         let banned = [

@@ -10,10 +10,11 @@ public enum DevelopmentCertificate {
 
     /// Writes an ECDSA P-256 key (mode 0600) and a certificate for `names` that is valid for a year.
     public static func write(names: [String], chain: String, key: String) throws {
-        guard let first = names.first, let pair = c_evp_ec_gen("P-256") else { throw OpenSSLError("can't make a key") }
-        defer { EVP_PKEY_free(pair) }
-        guard let certificate = X509_new() else { throw OpenSSLError("X509_new") }
-        defer { X509_free(certificate) }
+        guard let first = names.first, let ownKey = Owned(c_evp_ec_gen("P-256"), EVP_PKEY_free) else {
+            throw OpenSSLError("can't make a key")
+        }
+        guard let made = Owned(X509_new(), X509_free) else { throw OpenSSLError("X509_new") }
+        let (pair, certificate) = (ownKey.pointer, made.pointer)
         X509_set_version(certificate, 2)
         ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), Random.word() >> 1)
         X509_gmtime_adj(X509_getm_notBefore(certificate), -3600)
@@ -30,9 +31,10 @@ public enum DevelopmentCertificate {
             (NID_ext_key_usage, "serverAuth"),
         ]
         for (id, value) in extensions {
-            guard let made = X509V3_EXT_conf_nid(nil, &context, id, value) else { throw OpenSSLError("bad extension \(value)") }
-            X509_add_ext(certificate, made, -1)
-            X509_EXTENSION_free(made)
+            guard let made = Owned(X509V3_EXT_conf_nid(nil, &context, id, value), X509_EXTENSION_free) else {
+                throw OpenSSLError("bad extension \(value)")
+            }
+            X509_add_ext(certificate, made.pointer, -1)
         }
         guard X509_sign(certificate, pair, EVP_sha256()) > 0 else { throw OpenSSLError("can't sign") }
         try save(key, mode: 0o600) { PEM_write_bio_PrivateKey($0, pair, nil, nil, 0, nil, nil) }
@@ -41,15 +43,14 @@ public enum DevelopmentCertificate {
 
     private static func save(_ path: String, mode: mode_t, _ write: (OpaquePointer) -> Int32) throws {
         if let slash = path.lastIndex(of: "/") { mkdir(String(path[..<slash]), 0o755) }
-        guard let bio = BIO_new(BIO_s_mem()) else { throw OpenSSLError("BIO_new") }
-        defer { BIO_free(bio) }
-        guard write(bio) == 1 else { throw OpenSSLError("can't encode \(path)") }
+        guard let bio = Owned(BIO_new(BIO_s_mem()), BIO_free_all) else { throw OpenSSLError("BIO_new") }
+        guard write(bio.pointer) == 1 else { throw OpenSSLError("can't encode \(path)") }
         var start: UnsafeMutablePointer<CChar>?
-        let count = Int(c_bio_get_mem_data(bio, &start))
+        let count = Int(c_bio_get_mem_data(bio.pointer, &start))
         let fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        defer { if fd >= 0 { close(fd) } }
         guard fd >= 0, Glibc.write(fd, start, count) == count else {
             throw Failure(description: "\(path): \(String(cString: strerror(errno)))")
         }
-        close(fd)
     }
 }

@@ -7,8 +7,8 @@ public final class SignatureVerifier {
     private static let derMax = 144
 
     public init() {
-        guard let context = EVP_MD_CTX_new() else { preconditionFailure("no memory") }
-        self.context = context
+        guard let context = Owned(EVP_MD_CTX_new(), EVP_MD_CTX_free) else { preconditionFailure("no memory") }
+        self.context = context.take()
     }
 
     deinit { EVP_MD_CTX_free(context) }

@@ -90,10 +90,10 @@ public final class VerificationKey: @unchecked Sendable {
         let all: [SignatureAlgorithm] = [.rs256, .rs384, .rs512, .ps256, .ps384, .ps512]
         let algorithms = SignatureAlgorithms(algorithm.map { [$0] } ?? all)
         ERR_clear_error()
-        guard let key = c_rsa_public_key(modulus, modulus.count, exponent, exponent.count) else {
+        guard let key = Owned(c_rsa_public_key(modulus, modulus.count, exponent, exponent.count), EVP_PKEY_free) else {
             throw .invalid(OpenSSLError("not a valid RSA key").description)
         }
-        return VerificationKey(.publicKey(key), algorithms)
+        return VerificationKey(.publicKey(key.take()), algorithms)
     }
 
     /// A point of a NIST curve. It must lie on the curve.
@@ -101,24 +101,27 @@ public final class VerificationKey: @unchecked Sendable {
         guard x.count == curve.size, y.count == curve.size else { throw .coordinates }
         let point = [4] + x + y
         ERR_clear_error()
-        guard let key = c_ec_public_key(curve.rawValue, point, point.count) else {
+        guard let key = Owned(c_ec_public_key(curve.rawValue, point, point.count), EVP_PKEY_free) else {
             throw .invalid(OpenSSLError("not a valid EC key").description)
         }
-        guard let context = EVP_PKEY_CTX_new_from_pkey(nil, key, nil), EVP_PKEY_public_check(context) == 1 else {
-            EVP_PKEY_free(key)
-            throw .invalid(OpenSSLError("a point that is not on the curve").description)
-        }
-        EVP_PKEY_CTX_free(context)
+        guard isSound(key) else { throw .invalid(OpenSSLError("a point that is not on the curve").description) }
         return VerificationKey(
-            .publicKey(key), SignatureAlgorithms([curve.algorithm]), halfSize: curve.size, order: order(of: curve))
+            .publicKey(key.take()), SignatureAlgorithms([curve.algorithm]), halfSize: curve.size, order: order(of: curve))
+    }
+
+    /// The full check of a public key (SP 800-56A section 5.6.2.3.3 for a point).
+    static func isSound(_ key: borrowing Owned) -> Bool {
+        guard let context = Owned(EVP_PKEY_CTX_new_from_pkey(nil, key.pointer, nil), EVP_PKEY_CTX_free) else { return false }
+        return EVP_PKEY_public_check(context.pointer) == 1
     }
 
     public static func ed25519(_ bytes: [UInt8]) throws(Fault) -> VerificationKey {
         guard bytes.count == 32 else { throw .size }
-        guard let key = EVP_PKEY_new_raw_public_key_ex(nil, "ED25519", nil, bytes, bytes.count) else {
+        ERR_clear_error()
+        guard let key = Owned(EVP_PKEY_new_raw_public_key_ex(nil, "ED25519", nil, bytes, bytes.count), EVP_PKEY_free) else {
             throw .invalid(OpenSSLError("no Ed25519 key").description)
         }
-        return VerificationKey(.publicKey(key), SignatureAlgorithms([.edDSA]))
+        return VerificationKey(.publicKey(key.take()), SignatureAlgorithms([.edDSA]))
     }
 
     /// A secret for HMAC, at least as long as the longest digest of `algorithms`, none of which may be another kind.

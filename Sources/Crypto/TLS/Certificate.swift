@@ -24,41 +24,38 @@ public final class Certificate: @unchecked Sendable {
 
     /// Reads PEM files: the chain with the server's certificate first, and its key.
     public init(chain: String, key: String) throws(Fault) {
-        guard let context = SSL_CTX_new(TLS_server_method()) else { throw .chain(OpenSSLError("SSL_CTX_new").description) }
-        func fail(_ fault: Fault) -> Fault {
-            SSL_CTX_free(context)
-            return fault
-        }
         ERR_clear_error()
+        guard let made = Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else {
+            throw .chain(OpenSSLError("SSL_CTX_new").description)
+        }
         for (path, fault) in [(chain, Fault.chain), (key, Fault.key)] where access(path, R_OK) != 0 {
-            throw fail(fault("can't read \(path): \(String(cString: strerror(errno)))"))
+            throw fault("can't read \(path): \(String(cString: strerror(errno)))")
         }
-        guard SSL_CTX_use_certificate_chain_file(context, chain) == 1 else {
-            throw fail(.chain(OpenSSLError("can't read the certificate chain \(chain)").description))
+        guard SSL_CTX_use_certificate_chain_file(made.pointer, chain) == 1 else {
+            throw .chain(OpenSSLError("can't read the certificate chain \(chain)").description)
         }
-        guard SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1 else {
-            throw fail(.key(OpenSSLError("can't use the private key \(key)").description))
+        guard SSL_CTX_use_PrivateKey_file(made.pointer, key, SSL_FILETYPE_PEM) == 1 else {
+            throw .key(OpenSSLError("can't use the private key \(key)").description)
         }
-        guard SSL_CTX_check_private_key(context) == 1, let leaf = SSL_CTX_get0_certificate(context) else {
-            throw fail(.key(OpenSSLError("the key does not belong to the certificate").description))
+        guard SSL_CTX_check_private_key(made.pointer) == 1, let leaf = SSL_CTX_get0_certificate(made.pointer) else {
+            throw .key(OpenSSLError("the key does not belong to the certificate").description)
         }
         names = Self.names(of: leaf)
         var end = tm()
         ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &end)
         expires = timegm(&end)
-        TLSListener.prepare(context)
-        self.context = context
+        TLSListener.prepare(made.pointer)
+        context = made.take()
     }
 
     deinit { SSL_CTX_free(context) }
 
     private static func names(of leaf: OpaquePointer) -> [String] {
-        guard let list = X509_get_ext_d2i(leaf, NID_subject_alt_name, nil, nil) else { return [] }
-        let names = OpaquePointer(list)
-        defer { GENERAL_NAMES_free(names) }
+        guard let names = Owned(X509_get_ext_d2i(leaf, NID_subject_alt_name, nil, nil).map(OpaquePointer.init), GENERAL_NAMES_free)
+        else { return [] }
         var found: [String] = []
-        for i in 0..<c_sk_general_name_num(names) {
-            guard let name = c_sk_general_name_value(names, i) else { continue }
+        for i in 0..<c_sk_general_name_num(names.pointer) {
+            guard let name = c_sk_general_name_value(names.pointer, i) else { continue }
             if name.pointee.type == GEN_DNS, let text = name.pointee.d.dNSName, let bytes = ASN1_STRING_get0_data(text) {
                 let raw = UnsafeBufferPointer(start: bytes, count: Int(ASN1_STRING_length(text)))
                 found.append(String(decoding: raw, as: UTF8.self).asciiLowercased)

@@ -12,13 +12,12 @@ public final class ClientAuthorities: @unchecked Sendable {
     /// Reads a PEM file of one or more certificates.
     public init(_ path: String) throws(OpenSSLError) {
         ERR_clear_error()
-        guard let store = X509_STORE_new() else { throw OpenSSLError("X509_STORE_new") }
-        guard X509_STORE_load_file(store, path) == 1, let names = SSL_load_client_CA_file(path) else {
-            X509_STORE_free(store)
-            throw OpenSSLError("can't read the authorities \(path)")
-        }
-        (self.store, self.names) = (store, names)
-        sessionContext = Self.digest(of: store)
+        guard let store = Owned(X509_STORE_new(), X509_STORE_free) else { throw OpenSSLError("X509_STORE_new") }
+        guard X509_STORE_load_file(store.pointer, path) == 1,
+            let names = Owned(SSL_load_client_CA_file(path), c_sk_x509_name_free)
+        else { throw OpenSSLError("can't read the authorities \(path)") }
+        (self.store, self.names) = (store.take(), names.take())
+        sessionContext = Self.digest(of: self.store)
     }
 
     deinit {

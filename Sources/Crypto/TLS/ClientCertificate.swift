@@ -14,14 +14,13 @@ public struct ClientCertificate: Sendable, Equatable {
         var bytes = [UInt8](repeating: 0, count: 32)
         var count: UInt32 = 32
         guard X509_digest(certificate, EVP_sha256(), &bytes, &count) == 1, let digest = Digest256(bytes),
-            let text = BIO_new(BIO_s_mem())
+            let text = Owned(BIO_new(BIO_s_mem()), BIO_free_all)
         else { return nil }
-        defer { BIO_free(text) }
-        guard X509_NAME_print_ex(text, X509_get_subject_name(certificate), 0, COPENSSL_XN_FLAG_RFC2253) >= 0 else {
+        guard X509_NAME_print_ex(text.pointer, X509_get_subject_name(certificate), 0, COPENSSL_XN_FLAG_RFC2253) >= 0 else {
             return nil
         }
         var start: UnsafeMutablePointer<CChar>?
-        let length = Int(c_bio_get_mem_data(text, &start))
+        let length = Int(c_bio_get_mem_data(text.pointer, &start))
         subject = Array(UnsafeRawBufferPointer(start: start, count: length))
         fingerprint = digest
     }

@@ -12,14 +12,14 @@ public final class TLSClient {
     ///   - isAddress: the certificate must have the address instead of a name.
     public init(_ fd: Int32, host: String, isAddress: Bool) throws(OpenSSLError) {
         ERR_clear_error()
-        guard let context = SSL_CTX_new(TLS_client_method()) else { throw OpenSSLError("SSL_CTX_new") }
-        _ = c_ssl_ctx_set_min_proto_version(context, TLS1_2_VERSION)
-        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
-        guard SSL_CTX_set_default_verify_paths(context) == 1, let ssl = SSL_new(context) else {
-            SSL_CTX_free(context)
+        guard let made = Owned(SSL_CTX_new(TLS_client_method()), SSL_CTX_free) else { throw OpenSSLError("SSL_CTX_new") }
+        _ = c_ssl_ctx_set_min_proto_version(made.pointer, TLS1_2_VERSION)
+        SSL_CTX_set_verify(made.pointer, SSL_VERIFY_PEER, nil)
+        guard SSL_CTX_set_default_verify_paths(made.pointer) == 1, let session = Owned(SSL_new(made.pointer), SSL_free) else {
             throw OpenSSLError("no authorities")
         }
-        (self.context, self.ssl) = (context, ssl)
+        // Whole from here on: what is thrown below frees both by `deinit`.
+        (context, ssl) = (made.take(), session.take())
         let isNamed =
             isAddress
             ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1

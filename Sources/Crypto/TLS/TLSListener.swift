@@ -17,8 +17,8 @@ public final class TLSListener: @unchecked Sendable {
     public init(
         certificates: [Certificate], protocols: [String], minVersion: Int32, clientAuthorities: ClientAuthorities? = nil
     ) throws(OpenSSLError) {
-        guard let context = SSL_CTX_new(TLS_server_method()) else { throw OpenSSLError("SSL_CTX_new") }
-        self.context = context
+        guard let made = Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else { throw OpenSSLError("SSL_CTX_new") }
+        context = made.take()
         self.certificates = certificates
         self.clientAuthorities = clientAuthorities
         // Whoever offers only its older version gets that; it is served alike.

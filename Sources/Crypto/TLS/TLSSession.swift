@@ -47,7 +47,8 @@ public final class TLSExchange {
     public func clearProduced() { outputCount = 0 }
 
     private static func makeMethod() -> OpaquePointer {
-        let method = BIO_meth_new(BIO_get_new_index() | Int32(BIO_TYPE_SOURCE_SINK), "exchange")!
+        let made = Owned(BIO_meth_new(BIO_get_new_index() | Int32(BIO_TYPE_SOURCE_SINK), "exchange"), BIO_meth_free)
+        guard let method = made?.take() else { preconditionFailure("no memory") }
         BIO_meth_set_read(method) { bio, buffer, length in
             guard let bio, let buffer, let data = BIO_get_data(bio) else { return -1 }
             return Unmanaged<TLSExchange>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
@@ -110,14 +111,11 @@ public final class TLSSession {
     private var steps = 0
 
     public init?(listener: TLSListener, io: TLSExchange) {
-        self.listener = listener
-        self.io = io
-        guard let ssl = SSL_new(listener.context) else { return nil }
-        self.ssl = ssl
-        guard let bio = BIO_new(io.method) else {
-            SSL_free(ssl)
+        guard let session = Owned(SSL_new(listener.context), SSL_free), let made = Owned(BIO_new(io.method), BIO_free_all) else {
             return nil
         }
+        (self.listener, self.io, ssl) = (listener, io, session.take())
+        let bio = made.take()
         BIO_set_data(bio, Unmanaged.passUnretained(io).toOpaque())
         SSL_set_bio(ssl, bio, bio)
         c_ssl_set_app_data(ssl, Unmanaged.passUnretained(self).toOpaque())
