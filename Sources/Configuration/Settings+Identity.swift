@@ -64,6 +64,10 @@ public struct IssuerSettings: Sendable, Equatable {
     /// One of these must be in `aud`; empty: a token is not asked.
     public var audiences: [String] = []
     public var keys = Keys.file("")
+    /// Nanoseconds for which keys from a URL are believed after the last fetch that went well.
+    public var keysMaxAge: UInt64 = 86_400_000_000_000
+    /// The same in the operator's words.
+    public var keysMaxAgeText: String { Quantities.show(time: keysMaxAge) }
     /// Names of RFC 7518 section 3.1.
     public var algorithms: [String] = []
     /// A claim's name, or a path to it with dots; nil while a single tenant uses this issuer.
@@ -82,7 +86,7 @@ public struct IssuerSettings: Sendable, Equatable {
 
     public static func == (a: IssuerSettings, b: IssuerSettings) -> Bool {
         a.name == b.name && a.issuer == b.issuer && a.audiences == b.audiences && a.keys == b.keys
-            && a.algorithms == b.algorithms && a.tenantClaim == b.tenantClaim && a.leeway == b.leeway
+            && a.keysMaxAge == b.keysMaxAge && a.algorithms == b.algorithms && a.tenantClaim == b.tenantClaim && a.leeway == b.leeway
             && a.claimHeaders.elementsEqual(b.claimHeaders, by: ==)
     }
 }

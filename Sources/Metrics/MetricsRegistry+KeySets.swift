@@ -23,5 +23,10 @@ extension MetricsRegistry {
             text.sample(Labels("issuer", issuer))
             text.value(nanoseconds: UInt128(set.lastSuccess))
         }
+        text.family("gateway_jwks_stale", .gauge, "1: an issuer's keys are older than `keys_max_age`, and not believed.")
+        for (issuer, set) in sorted {
+            text.sample(Labels("issuer", issuer))
+            text.value(set.isStale ? 1 : 0)
+        }
     }
 }

@@ -76,10 +76,19 @@ public final class MetricsRegistry: Sendable {
             if success {
                 set.fetches &+= 1
                 set.lastSuccess = wall
+                set.isStale = false
             } else {
                 set.failures &+= 1
             }
             state.keySets[issuer] = set
+        }
+    }
+
+    /// An issuer's keys are older than they may be: none of them is believed.
+    public func keysAreTooOld(of issuer: String) {
+        state.withLock { state in
+            state.keySets[issuer, default: KeySetState()].isStale = true
+            state.keySets[issuer, default: KeySetState()].keys = 0
         }
     }
 
@@ -136,4 +145,6 @@ struct KeySetState {
     var keys = 0
     /// Wall time in nanoseconds; 0 is never.
     var lastSuccess: UInt64 = 0
+    /// The keys have become too old to be believed.
+    var isStale = false
 }

@@ -74,7 +74,7 @@ func describe(_ settings: Settings) -> String {
         }
     }
     for issuer in hot.issuers {
-        add("jwt", "\(issuer.name) \(issuer.issuer) \(issuer.keys) leeway=\(milliseconds(issuer.leeway))")
+        add("jwt", "\(issuer.name) \(issuer.issuer) \(issuer.keys) leeway=\(milliseconds(issuer.leeway)) age=\(milliseconds(issuer.keysMaxAge))")
         add("  algorithms", issuer.algorithms.joined(separator: " "))
         if !issuer.audiences.isEmpty { add("  audience", issuer.audiences.joined(separator: " ")) }
         if let claim = issuer.tenantClaim { add("  tenant_claim", claim) }

@@ -1,3 +1,4 @@
+import Base
 import Configuration
 import Crypto
 import Testing
@@ -17,6 +18,10 @@ private final class Issuer {
     var published: KeySet?
     private(set) var fetches = 0
     private var end: UInt64?
+    private var began = Moment(monotonic: 0, wall: 0)
+    /// What somebody does to the wall clock.
+    var wallOffset: UInt64 = 1_800_000_000 * Issuer.second
+    var moment: Moment { Moment(monotonic: now, wall: now &+ wallOffset) }
 
     init() throws {
         let source = KeySource(.empty, url: "https://id.test/keys")
@@ -36,11 +41,12 @@ private final class Issuer {
     /// A second passes. A fetch takes one when it succeeds and five when it fails.
     func tick() {
         now += Self.second
+        if schedule.ages(now: moment) { source.forget() }
         if let end, end <= now {
             self.end = nil
             let changed = source.fetched(published, quietUntil: now + schedule.coolDown)
             if published != nil {
-                schedule.succeed(now: now, maxAge: 300, changed: changed)
+                schedule.succeed(now: now, began: began, maxAge: 300, changed: changed)
             } else {
                 schedule.fail(now: now)
             }
@@ -48,6 +54,7 @@ private final class Issuer {
         if schedule.next <= now, schedule.isAskedFor || source.begin() {
             schedule.begin()
             fetches += 1
+            began = moment
             end = now + (published == nil ? 5 : 1) * Self.second
         }
     }
@@ -157,16 +164,81 @@ private func keySet(_ keys: String...) throws -> KeySet {
         #expect(waited <= 6, "\(waited) s")
     }
 
+    @Test("keys that can't be refreshed are believed for their time, then no longer, and again when they are")
+    func tooOld() throws {
+        let issuer = try Issuer()
+        let warm = TokenVerifier()
+        issuer.schedule.keysMaxAge = 3600 * Issuer.second
+        issuer.published = try keySet(one)
+        for _ in 0..<3 { issuer.tick() }
+        #expect(issuer.isAccepted(tokenOfOne, by: warm))
+        issuer.published = nil
+        // It began a second before it ended.
+        #expect(pass(3590, issuer, warm, tokenOfOne) == 0)
+        for _ in 0..<10 { issuer.tick() }
+        #expect(issuer.schedule.isStale)
+        #expect(!issuer.isAccepted(tokenOfOne, by: warm), "a token that was verified before")
+        #expect(!issuer.isAccepted(tokenOfOne, by: TokenVerifier()))
+        issuer.published = try keySet(one)
+        for _ in 0..<70 { issuer.tick() }
+        #expect(!issuer.schedule.isStale)
+        #expect(issuer.isAccepted(tokenOfOne, by: warm))
+    }
+
+    @Test("no clock that is set, and no sleep, makes keys younger")
+    func clocks() throws {
+        for jump in [-86_400, 86_400] {
+            let issuer = try Issuer()
+            let warm = TokenVerifier()
+            issuer.schedule.keysMaxAge = 3600 * Issuer.second
+            issuer.published = try keySet(one)
+            for _ in 0..<3 { issuer.tick() }
+            #expect(issuer.isAccepted(tokenOfOne, by: warm))
+            issuer.published = nil
+            issuer.wallOffset &+= UInt64(bitPattern: Int64(jump)) &* Issuer.second
+            // A machine that slept for a day has only its wall clock to know it by; one whose clock was set back has not.
+            for _ in 0..<(jump > 0 ? 1 : 3600) { issuer.tick() }
+            #expect(issuer.schedule.isStale, "\(jump)")
+            #expect(!issuer.isAccepted(tokenOfOne, by: warm), "\(jump)")
+        }
+    }
+
+    @Test("keys that are old soon are fetched anew before they are")
+    func shortLived() throws {
+        let issuer = try Issuer()
+        issuer.schedule.keysMaxAge = 20 * Issuer.second
+        issuer.published = try keySet(one)
+        for _ in 0..<3 { issuer.tick() }
+        #expect(pass(600, issuer, TokenVerifier(), tokenOfOne) == 0)
+        #expect(issuer.fetches >= 30)
+    }
+
+    @Test("a set without a key that can be used takes the keys away that were known")
+    func emptied() throws {
+        for json in ["{\"keys\":[]}", "{\"keys\":[{\"kty\":\"unknown\"}]}"] {
+            let issuer = try Issuer()
+            let warm = TokenVerifier()
+            issuer.published = try keySet(one)
+            for _ in 0..<3 { issuer.tick() }
+            #expect(issuer.isAccepted(tokenOfOne, by: warm))
+            issuer.published = try KeySet(json: Array(json.utf8), algorithms: [.edDSA])
+            for _ in 0..<300 { issuer.tick() }
+            #expect(!issuer.isAccepted(tokenOfOne, by: warm))
+            #expect(!issuer.isAccepted(tokenOfOne, by: TokenVerifier()))
+        }
+    }
+
     @Test("when a fetch is due")
     func schedule() {
         let second = Issuer.second
+        let start = Moment(monotonic: 0, wall: 0)
         var schedule = KeySetSchedule()
         #expect(schedule.next == 0)
         schedule.begin()
         #expect(schedule.next == .max)
         // The server's word, within bounds.
         for (maxAge, due) in [(nil, 240), (1000, 800), (0, 48), (1 << 60, 69_120)] as [(UInt64?, UInt64)] {
-            schedule.succeed(now: 7 * second, maxAge: maxAge, changed: false)
+            schedule.succeed(now: 7 * second, began: start, maxAge: maxAge, changed: false)
             #expect(schedule.next == (7 + due) * second)
         }
         var waits: [UInt64] = []
@@ -183,13 +255,13 @@ private func keySet(_ keys: String...) throws -> KeySet {
             schedule.ask(quietEnd: second)
             #expect(schedule.next <= second)
             schedule.begin()
-            schedule.succeed(now: 0, maxAge: nil, changed: false)
+            schedule.succeed(now: 0, began: start, maxAge: nil, changed: false)
             coolDowns.append(schedule.coolDown / second)
         }
         #expect(coolDowns == [2, 4, 4, 4])
         schedule.ask(quietEnd: second)
         schedule.begin()
-        schedule.succeed(now: 0, maxAge: nil, changed: true)
+        schedule.succeed(now: 0, began: start, maxAge: nil, changed: true)
         #expect(schedule.coolDown == second)
         schedule.postpone(now: 5 * second)
         #expect(schedule.next == 6 * second)

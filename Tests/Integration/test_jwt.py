@@ -1,9 +1,11 @@
 """Tokens: RFC 7519 and RFC 8725 to the letter, and the attacks of the literature."""
 
 import base64
+import contextlib
 import http.server
 import json
 import os
+import re
 import ssl
 import threading
 import time
@@ -336,19 +338,20 @@ class Provider:
     """An issuer's key set behind https."""
 
     def __init__(self, case, *keys):
-        self.keys, self.requests, self.age, self.status = keys, 0, 300, 200
+        self.keys, self.body, self.requests, self.age, self.status = keys, None, 0, 300, 200
         provider = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 provider.requests += 1
-                body = jwks(*provider.keys).encode()
+                body = (jwks(*provider.keys) if provider.body is None else provider.body).encode()
                 self.send_response(provider.status)
                 self.send_header("Content-Type", "application/jwk-set+json")
                 self.send_header("Cache-Control", f"public, max-age={provider.age}")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(OSError):  # a gateway that has read enough hangs up
+                    self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
@@ -367,10 +370,18 @@ class Provider:
         self.server.server_close()
 
 
+def write_age(edge, age):
+    """`keys_max_age` as an operator edits it."""
+    with open(edge.file) as file:
+        text = re.sub(r"keys_max_age \S+;", "", file.read())
+    with open(edge.file, "w") as file:
+        file.write(text.replace("algorithms ES256;", f"algorithms ES256; keys_max_age {age};"))
+
+
 class RemoteKeys(Case):
     seconds = 90
 
-    def start(self, url, top="", tenant="", trust=True):
+    def start(self, url, top="", tenant="", trust=True, age=None):
         self.app = self.upstream()
         self.edge = self.gateway(
             "upstream app { server 127.0.0.1:$app; }\n"
@@ -379,6 +390,8 @@ class RemoteKeys(Case):
             start=False,
             app=self.app,
         )
+        if age:
+            write_age(self.edge, age)
         self.environment = {"SSL_CERT_FILE": self.authority.certificate} if trust else {}
         self.edge.start(environment=self.environment)
 
@@ -463,6 +476,98 @@ class RemoteKeys(Case):
         self.assertEqual(invented, [401] * 3)
         self.assertGreaterEqual(failed(), 6)
 
+    def sample(self, name):
+        ((_, value),) = self.edge.metrics().samples(name)
+        return value
+
+    def test_a_set_without_a_usable_key_takes_the_known_ones_away(self):
+        key, stranger = Key("ES256", "one"), Key("ES256", "two")
+        provider = Provider(self, key)
+        self.start(f"https://localhost:{provider.port}/keys")
+        remembered = token(key)
+        for keys in ((), ({"kty": "unknown", "kid": "one"},), (stranger.jwk(x=b64(b"\1" * 32)),)):
+            with self.subTest(keys=keys):
+                provider.keys = (key,)
+                self.until(lambda: self.status(token(key)) == 200, "the key is known", within=20)
+                self.assertEqual(self.status(remembered), 200)
+                provider.keys = keys
+                # One that nobody has makes the gateway ask.
+                self.assertEqual(self.status(token(stranger)), 401)
+                for text in (remembered, token(key)):
+                    self.assertEqual(self.status(text), 401)
+                self.assertEqual(self.sample("gateway_jwks_keys"), 0)
+        self.assertIn("no key that can be used", self.edge.stderr)
+
+    def test_what_is_no_key_set_takes_nothing_away(self):
+        key, stranger = Key("ES256", "one"), Key("ES256", "two")
+        provider = Provider(self, key)
+        self.start(f"https://localhost:{provider.port}/keys")
+        self.assertEqual(self.status(token(key)), 200)
+        for provider.body in ("", "<html>", "{}", '{"keys": 1}', '{"keys": [], "keys": []}', '{"keys": [' + " " * (1 << 20) + "]}"):
+            self.assertEqual(self.status(token(stranger)), 401)
+            self.assertEqual(self.status(token(key, jti=provider.body[:9])), 200)
+
+    def test_keys_that_cannot_be_refreshed_are_believed_for_their_time(self):
+        key = Key("ES256", "one")
+        provider = Provider(self, key)
+        self.start(f"https://localhost:{provider.port}/keys", age="5s")
+        remembered = token(key)
+        self.assertEqual(self.status(remembered), 200)
+        provider.status = 500
+        # Before it is too old, and for the rest of its time, a key goes on; a reload makes it no younger.
+        began = time.monotonic()
+        while time.monotonic() < began + 3:
+            self.assertEqual(self.status(remembered), 200)
+            self.edge.command("reload", "-c", self.edge.file)
+        self.assertEqual(self.sample("gateway_jwks_stale"), 0)
+        self.until(lambda: self.sample("gateway_jwks_stale") == 1, "the keys are too old", within=8)
+        self.assertEqual(self.sample("gateway_jwks_keys"), 0)
+        for _ in range(2):
+            for text in (remembered, token(key)):
+                self.assertEqual(self.status(text), 401)
+        self.assertEqual(self.edge.stderr.count("no longer believed"), 1)
+        provider.status = 200
+        self.until(lambda: self.status(remembered) == 200, "the keys are back", within=20)
+        self.assertEqual(self.sample("gateway_jwks_stale"), 0)
+
+    def test_a_shorter_age_holds_from_its_reload_on(self):
+        key = Key("ES256", "one")
+        provider = Provider(self, key)
+        self.start(f"https://localhost:{provider.port}/keys")
+        remembered = token(key)
+        self.assertEqual(self.status(remembered), 200)
+        provider.close()
+        time.sleep(1.5)
+        write_age(self.edge, "1s")
+        self.assertEqual(self.edge.command("reload", "-c", self.edge.file).returncode, 0)
+        self.until(lambda: self.status(remembered) == 401, "the keys are too old", within=15)
+
+    def test_an_issuer_that_comes_back_comes_without_its_old_keys(self):
+        key = Key("ES256", "one")
+        provider = Provider(self, key)
+        self.start(f"https://localhost:{provider.port}/keys")
+        self.assertEqual(self.status(token(key)), 200)
+        with open(self.edge.file) as file:
+            before = file.read()
+        without = "".join(line for line in before.splitlines(True) if not line.startswith("jwt idp"))
+        for text in (without.replace("authenticate jwt; jwt idp;", ""), before):
+            with open(self.edge.file, "w") as file:
+                file.write(text)
+            self.assertEqual(self.edge.command("reload", "-c", self.edge.file).returncode, 0)
+            if text != before:
+                provider.close()
+        self.assertEqual(self.status(token(key)), 401)
+
+    def test_nothing_is_believed_over_a_restart(self):
+        key = Key("ES256", "one")
+        provider = Provider(self, key)
+        self.start(f"https://localhost:{provider.port}/keys")
+        self.assertEqual(self.status(token(key)), 200)
+        self.edge.stop()
+        provider.close()
+        self.edge.start(environment=self.environment)
+        self.assertEqual(self.status(token(key)), 401)
+
     def test_a_new_key_is_found_after_invented_ones(self):
         old, new = Key("ES256", "old"), Key("ES256", "new")
         provider = Provider(self, old)
@@ -525,6 +630,11 @@ class RemoteKeys(Case):
         done = subprocess.run([BINARY, "check", "-c", self.edge.file], capture_output=True, text=True, env={**os.environ, **self.environment})
         self.assertEqual(done.returncode, 0, done)
         self.assertIn("can't be fetched", done.stderr)
+        self.assertIn("for 1d after its fetch", done.stderr)
+        provider.status, provider.keys = 200, ()
+        done = subprocess.run([BINARY, "check", "-c", self.edge.file], capture_output=True, text=True, env={**os.environ, **self.environment})
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("all of its tokens are refused", done.stderr)
 
 
 def pem(key):

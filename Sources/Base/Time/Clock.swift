@@ -10,6 +10,9 @@ public enum Clock {
     /// Nanoseconds since 1970, UTC.
     public static func wall() -> UInt64 { read(CLOCK_REALTIME) }
 
+    /// The present by both.
+    public static func moment() -> Moment { Moment(monotonic: monotonic(), wall: wall()) }
+
     private static func read(_ clock: clockid_t) -> UInt64 {
         var now = timespec()
         clock_gettime(clock, &now)

@@ -5,6 +5,7 @@ extension Builder {
         var issuer = IssuerSettings(name: name, location: item.words[0].location)
         let block = checker.block(of: item)
         var algorithms: [Word] = []
+        var age: Word?
         for said in block.items {
             switch (said.id, said.values[0]) {
             case (.issuer, .text(let text)): issuer.issuer = text
@@ -12,6 +13,9 @@ extension Builder {
             case (.keys, .text(let text)):
                 issuer.keysLocation = said.words[0].location
                 issuer.keys = keys(text, said.words[0])
+            case (.keysMaxAge, .number(let time)):
+                issuer.keysMaxAge = time
+                age = checker.tree.statements[said.statement].name
             case (.algorithms, _):
                 algorithms = said.words
                 issuer.algorithms = said.words.map(\.text)
@@ -27,7 +31,10 @@ extension Builder {
             default: break
             }
         }
-        if issuer.keys != .file("") { checkAlgorithms(issuer, algorithms) }
+        if issuer.keys != .file("") {
+            checkAlgorithms(issuer, algorithms)
+            if let age { checkAge(issuer, age) }
+        }
         if block.lacks(.audience), !block.lacks(.keys), !algorithms.isEmpty {
             diagnostics.warning(
                 at: item.words[0], "tokens of \(quoted(name)) for other services are accepted too",
@@ -40,6 +47,12 @@ extension Builder {
     private func keys(_ text: String, _ word: Word) -> IssuerSettings.Keys {
         if word.text.contains("://") { return .url(text) }
         return !word.isQuoted && Secrets.isReference(word.text) ? .secret(text) : .file(text)
+    }
+
+    /// Only a fetch can be old.
+    private func checkAge(_ issuer: IssuerSettings, _ word: Word) {
+        if case .url = issuer.keys { return }
+        diagnostics.warning(at: word, "`keys_max_age` is for keys from a URL: those of \(quoted(issuer.name)) have no age")
     }
 
     /// A public key taken for a secret would let everybody sign (RFC 8725 section 2.1).

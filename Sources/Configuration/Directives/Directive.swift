@@ -111,5 +111,5 @@ enum DirectiveID: UInt8, Sendable {
     case maxBody, weight, feature, set, requestHeader, responseHeader
     case price, currency, plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
     case issuer, audience, keys, algorithms, tenantClaim, leeway, claimHeader
-    case clientCA, clientCertificate
+    case clientCA, clientCertificate, keysMaxAge
 }

@@ -240,6 +240,9 @@ extension Directive {
             .keys, "keys", in: [.jwt], [.one("PATH|URL", .keySet)], required: true,
             "The issuer's public keys: a JWKS file, or an https URL."),
         Directive(
+            .keysMaxAge, "keys_max_age", in: [.jwt], [.one(.time(1_000_000_000...31_536_000_000_000_000))], default: "24h",
+            "How long keys from a URL are believed after the last fetch that went well; keys from a file have no age."),
+        Directive(
             .algorithms, "algorithms", in: [.jwt],
             [
                 .many(

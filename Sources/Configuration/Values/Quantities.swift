@@ -120,7 +120,7 @@ enum Quantities {
         return overflow ? nil : value
     }
 
-    private static func show(time nanoseconds: UInt64) -> String {
+    static func show(time nanoseconds: UInt64) -> String {
         let unit = timeUnits.last { nanoseconds % $0.nanoseconds == 0 && nanoseconds >= $0.nanoseconds }
         guard let unit else { return "\(nanoseconds)ns" }
         return "\(nanoseconds / unit.nanoseconds)\(unit.name)"

@@ -50,9 +50,12 @@ extension CheckCommand {
             do throws(KeySet.Fault) {
                 let keys = try KeySet(json: answer.json, algorithms: issuer.signatureAlgorithms)
                 for reason in keys.skipped { warn("not used: \(reason)") }
+                if let lack = keys.lack { warn("\(lack): all of its tokens are refused") }
                 Console.out("jwt \(issuer.name): \(keys.count) keys from \(url)")
             } catch { warn(error.description) }
-        } catch { warn("can't be fetched: \(error)") }
+        } catch {
+            warn("can't be fetched: \(error); a running gateway believes what it has for \(issuer.keysMaxAgeText) after its fetch")
+        }
     }
 }
 

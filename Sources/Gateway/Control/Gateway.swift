@@ -237,14 +237,19 @@ public final class Gateway {
         let mail = mailbox
         let refresher = KeySetRefresher(loop: loop) { mail.post(.keysFetched($0)) }
         refresher.tellWorkers = { [unowned self] in for worker in mailboxes { worker.post(.keysFetched) } }
-        refresher.report = { [registry] in registry.fetchedKeys(of: $0, successfully: $1, keys: $2, at: Clock.wall()) }
+        refresher.report = { [registry] issuer, event in
+            switch event {
+            case .fetched(let keys): registry.fetchedKeys(of: issuer, successfully: true, keys: keys, at: Clock.wall())
+            case .failed(let keys): registry.fetchedKeys(of: issuer, successfully: false, keys: keys, at: Clock.wall())
+            case .tooOld: registry.keysAreTooOld(of: issuer)
+            }
+        }
         self.refresher = refresher
         refreshKeys()
     }
 
     private func refreshKeys() {
-        refresher?.adopt(
-            snapshot.directory.issuers, algorithms: snapshot.settings.issuers.map(\.signatureAlgorithms))
+        refresher?.adopt(snapshot.directory.issuers, snapshot.settings.issuers)
     }
 
     private func receive(_ mail: Mail) {

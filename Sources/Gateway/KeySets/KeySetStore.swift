@@ -39,6 +39,7 @@ final class KeySetStore: Sendable {
             }
             do throws(KeySet.Fault) {
                 let keys = try KeySet(json: json, algorithms: algorithms)
+                if let lack = keys.lack { return fail("\(path): \(lack)") }
                 for reason in keys.skipped {
                     diagnostics.append(
                         Diagnostic(.warning, settings.keysLocation, "not used of the key set \(path): \(reason)"))

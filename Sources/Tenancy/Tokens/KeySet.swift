@@ -7,15 +7,12 @@ public final class KeySet: Sendable {
         case tooLarge
         case notJSON
         case notKeySet
-        /// There are keys, and none that can be used; why the first can't.
-        case noUsableKey(String)
 
         public var description: String {
             switch self {
             case .tooLarge: "the key set is too large"
             case .notJSON: "the key set is not valid JSON, or has a name twice"
             case .notKeySet: "the file is not a key set: an object with an array `keys`"
-            case .noUsableKey(let reason): "the key set has no key that can be used (\(reason))"
             }
         }
     }
@@ -41,6 +38,7 @@ public final class KeySet: Sendable {
     public let digest: Digest256
     public var count: Int { keys.count }
 
+    /// A set without a key that can be used is a set all the same: an issuer may have taken its only one back.
     /// - Parameter algorithms: those that the issuer may use; a key that fits none of them is left out.
     public init(json: [UInt8], algorithms: [SignatureAlgorithm]) throws(Fault) {
         guard json.count <= Self.sizeMax else { throw .tooLarge }
@@ -57,7 +55,6 @@ public final class KeySet: Sendable {
                 skipped.append("key \(position + 1): \(error.text)")
             }
         }
-        if keys.isEmpty { throw .noUsableKey(skipped.first ?? "none is for the algorithms that are allowed") }
         (self.keys, self.skipped) = (keys, skipped)
         digest = SHA256.digest(json)
         isSecret = false
@@ -73,7 +70,13 @@ public final class KeySet: Sendable {
 
     private init() { (keys, skipped, digest, isSecret) = ([], [], Digest256(), false) }
 
-    /// Stands for a set that was not fetched yet.
+    /// Why no token can be verified with it; nil where it has a key.
+    public var lack: String? {
+        guard keys.isEmpty else { return nil }
+        return "the key set has no key that can be used (\(skipped.first ?? "none is for the algorithms that are allowed"))"
+    }
+
+    /// Stands for a set that was not fetched yet, or is too old to be believed.
     public static let empty = KeySet()
 
     /// The keys that may have signed a token with this `kid` by this algorithm.

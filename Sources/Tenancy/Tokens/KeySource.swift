@@ -59,6 +59,11 @@ public final class KeySource: Sendable {
         return changed
     }
 
+    /// Nothing is believed any more of what was fetched. False where there were no keys.
+    @discardableResult
+    public func forget() -> Bool { replace(.empty) }
+
+    /// Loops see by the version that tokens which they have verified before must be verified anew.
     private func replace(_ keys: KeySet) -> Bool {
         current.withLock { current in
             guard current.digest != keys.digest || current.count != keys.count else { return false }
