@@ -35,6 +35,8 @@ public enum Limits {
     public static let lingerNanoseconds: UInt64 = 1_000_000_000
     /// TLS handshakes must be done in this time.
     public static let handshakeNanoseconds: UInt64 = 10_000_000_000
+    /// Intermediates between a client's certificate and an authority. Nobody needs more, and each goes into the tickets.
+    public static let clientIntermediatesMax = 8
     /// Looking a server's name up may take this long before its request is refused; connecting comes after.
     public static let resolveNanoseconds: UInt64 = 5_000_000_000
     /// A token that names a key which is not there waits this long for its issuer's keys to be fetched anew: a fetch begins

@@ -91,10 +91,28 @@ public struct IssuerSettings: Sendable, Equatable {
     }
 }
 
-public enum ClientCertificateSettings: Sendable, Hashable {
-    /// Any that an authority of the listener vouches for.
-    case any
-    case fingerprint(DigestSettings)
-    /// The whole distinguished name as RFC 4514 writes it: `CN=client,O=Example`.
-    case subject(String)
+/// A certificate that a tenant's requests may come with.
+public struct ClientCertificateSettings: Sendable, Equatable {
+    public enum Wanted: Sendable, Hashable {
+        /// Any that an authority of the listener vouches for.
+        case any
+        case fingerprint(DigestSettings)
+        /// The whole distinguished name as RFC 4514 writes it: `CN=client,O=Example`.
+        case subject(String, by: CertificateIssuer)
+    }
+
+    public var wanted: Wanted
+    public var location: Location
+
+    public static func == (a: ClientCertificateSettings, b: ClientCertificateSettings) -> Bool { a.wanted == b.wanted }
+}
+
+/// Whose word it takes that a subject is who it says: every authority can issue every subject.
+public enum CertificateIssuer: Sendable, Hashable {
+    /// The only one that there is.
+    case sole
+    /// The authority of this name among those of the listeners.
+    case named(String)
+    /// The authorities of a PEM file.
+    case file(String)
 }

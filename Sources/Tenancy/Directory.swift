@@ -18,14 +18,15 @@ public final class Directory: Sendable {
     private let issuersByName: [[UInt8]: [Int]]
     /// Of each issuer: its tenant, where there is just one.
     private let soleTenants: [Int?]
-    private let fingerprints: [Digest256: Int]
-    private let subjects: [[UInt8]: Int]
+    private let certificates: CertificateOwners
 
     /// - Parameters:
     ///   - sharedHosts: hosts of nobody in particular.
     ///   - issuers: those that the settings' indices mean.
+    ///   - authorities: ids of those that the settings' issuers of client certificates mean.
     public init(
         _ settings: [TenantSettings], sharedHosts: [String] = [], issuers: [TokenIssuer] = [],
+        authorities: [CertificateIssuer: Set<Digest256>] = [:],
         upstream: (_ template: Int, _ tenant: TenantSettings) -> Int
     ) {
         let memory = RecordMemory()
@@ -35,8 +36,6 @@ public final class Directory: Sendable {
         var wildcard: [(String, Int32)] = []
         var keyCount = 0
         var users: [[Int]] = Array(repeating: [], count: issuers.count)
-        var fingerprints: [Digest256: Int] = [:]
-        var subjects: [[UInt8]: Int] = [:]
         for (index, one) in settings.enumerated() {
             let fields = one.issuers.flatMap { issuers[$0].claimFields }
             let record = builder.tenant(
@@ -45,13 +44,6 @@ public final class Directory: Sendable {
             (tenants.records + index).initialize(to: record)
             keyCount += one.keys.count
             for issuer in one.issuers { users[issuer].append(index) }
-            for certificate in one.clientCertificates {
-                switch certificate {
-                case .any: break
-                case .fingerprint(let digest): fingerprints[Digest256(digest)] = index
-                case .subject(let subject): subjects[Array(subject.utf8)] = index
-                }
-            }
             for host in one.hosts {
                 if host.hasPrefix("*.") {
                     wildcard.append((String(host.dropFirst(2)), Int32(index)))
@@ -72,7 +64,7 @@ public final class Directory: Sendable {
         self.issuers = issuers
         issuersByName = Dictionary(grouping: issuers.indices) { issuers[$0].issuer }
         soleTenants = users.map { $0.count == 1 ? $0[0] : nil }
-        (self.fingerprints, self.subjects) = (fingerprints, subjects)
+        certificates = CertificateOwners(settings, authorities)
         self.wildcard = HostTable(wildcard)
     }
 
@@ -154,9 +146,10 @@ public final class Directory: Sendable {
     func soleTenant(ofIssuer index: Int) -> Int? { soleTenants[index] }
 
     /// The tenant that a client certificate names, if it names one.
-    func tenant(of certificate: ClientCertificate) -> Tenant? {
-        (fingerprints[certificate.fingerprint] ?? subjects[certificate.subject]).map { tenants[$0] }
-    }
+    func tenant(of certificate: ClientCertificate) -> Tenant? { certificates.owner(of: certificate).map { tenants[$0] } }
+
+    /// Whether its requests may come with any certificate.
+    func takesAnyCertificate(_ tenant: Tenant) -> Bool { certificates.opensToAny(tenant.index) }
 }
 
 /// Lower-case names to numbers: open addressing, all names in one run of bytes.

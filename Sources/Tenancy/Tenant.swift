@@ -53,17 +53,6 @@ public struct Tenant: Sendable, Equatable {
     @inline(__always)
     public var wantsCertificate: Bool { record.pointee.wantsCertificate }
 
-    /// Whether this is one of the certificates that its requests must come with.
-    func accepts(_ certificate: ClientCertificate) -> Bool {
-        settings.clientCertificates.contains { wanted in
-            switch wanted {
-            case .any: true
-            case .fingerprint(let digest): Digest256(digest) == certificate.fingerprint
-            case .subject(let subject): certificate.subject.elementsEqual(subject.utf8)
-            }
-        }
-    }
-
     /// All paths get the same.
     @inline(__always)
     public var hasOneRoute: Bool { record.pointee.routeCount == 1 }

@@ -13,6 +13,7 @@ import Testing
     @Test("every row has a line of help that ends as a sentence", arguments: Directive.all.map { ($0.name, $0.help) })
     func help(_ name: String, _ help: String) {
         #expect(help.hasSuffix(".") && !help.contains("\n") && help.count <= 130)
+        for line in Directive.named(name).flatMap(\.details) { #expect(line.count <= 130) }
     }
 
     @Test("usage is written as in a file")

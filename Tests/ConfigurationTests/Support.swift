@@ -88,10 +88,10 @@ func describe(_ settings: Settings) -> String {
         }
         if !tenant.issuers.isEmpty { add("  jwt", tenant.issuers.map { hot.issuers[$0].name }.joined(separator: " ")) }
         for certificate in tenant.clientCertificates {
-            switch certificate {
+            switch certificate.wanted {
             case .any: add("  client_certificate", "any")
             case .fingerprint(let digest): add("  client_certificate", String(digest.words[0].bigEndian, radix: 16))
-            case .subject(let subject): add("  client_certificate", subject)
+            case .subject(let subject, let issuer): add("  client_certificate", "\(subject) \(issuer)")
             }
         }
         add("  plan", tenant.plan ?? "-")

@@ -58,6 +58,10 @@ import Testing
             #expect(throws: Certificate.Fault.self) { try Certificate(chain: "\(folder)/a.crt", key: "\(folder)/b.key") }
             #expect(throws: Certificate.Fault.self) { try Certificate(chain: "\(folder)/a.key", key: "\(folder)/a.key") }
             #expect(throws: OpenSSLError.self) { try ClientAuthorities("\(folder)/a.key") }
+            #expect(throws: OpenSSLError.self) { try AuthorityCertificate.read("\(folder)/a.key") }
+            for authority in (try? ClientAuthorities("\(folder)/a.crt"))?.certificates ?? [] where !authority.issued(authority) {
+                Issue.record("who signed itself did not")
+            }
             #expect(throws: OpenSSLError.self) { try TLSListener(certificates: [], protocols: [], minVersion: 0x0303) }
             _ = try? TLSListener(certificates: [certificate], protocols: [], minVersion: 0x0303)
         }

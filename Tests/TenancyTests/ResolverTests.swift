@@ -22,7 +22,8 @@ private func digest(_ key: String) -> String { SHA256.digest(Array(key.utf8)).he
 private let secret = String(repeating: "s", count: 32)
 
 private func makeDirectory(
-    _ text: String = configuration, keys: (IssuerSettings) -> KeySource? = { _ in nil }
+    _ text: String = configuration, authorities: [CertificateIssuer: Set<Digest256>] = [:],
+    keys: (IssuerSettings) -> KeySource? = { _ in nil }
 ) throws -> Directory {
     let source = ConfigurationSource(
         read: { _ in .success(Array(text.utf8)) }, environment: { $0 == "SECRET" ? secret : nil })
@@ -32,7 +33,7 @@ private func makeDirectory(
         let own = KeySource(try KeySet(secret: Array(secret.utf8), algorithms: $0.signatureAlgorithms))
         return TokenIssuer($0, keys: keys($0) ?? own)
     }
-    return Directory(hot.tenants, sharedHosts: hot.sharedHosts, issuers: issuers) { index, _ in index }
+    return Directory(hot.tenants, sharedHosts: hot.sharedHosts, issuers: issuers, authorities: authorities) { index, _ in index }
 }
 
 private func encode(_ text: [UInt8]) -> String {
@@ -159,6 +160,41 @@ private func resolve(
         let source = directory.issuers[0].keys
         #expect(source.fetched(try KeySet(secret: Array(repeating: 1, count: 32), algorithms: [.hs256]), quietUntil: 0))
         #expect(resolve(directory, resolver, host: "a.test", bearer: text) == .refused(.invalidToken(.signature)))
+    }
+
+    @Test("a subject is its authority's: the nearest one's that a tenant trusts with it")
+    func subjects() throws {
+        let text = """
+            listen 443 tls { certificate a b; client_ca c; }
+            shared_host api.test;
+            upstream app { server 10.0.0.1:80; }
+            defaults { upstream app; }
+            tenant a { host a.test; client_certificate subject="CN=x" issuer="CN=Root"; }
+            tenant b { host b.test; client_certificate subject="CN=x" ca=staff; }
+            tenant c { host c.test; client_certificate subject="CN=c" issuer="CN=Nobody"; }
+            tenant d { host d.test; client_certificate any; client_certificate subject="CN=d"; }
+            """
+        let root = Digest256(words: (1, 0, 0, 0)), staff = Digest256(words: (2, 0, 0, 0)), other = Digest256(words: (3, 0, 0, 0))
+        let directory = try makeDirectory(text, authorities: [.named("CN=Root"): [root], .file("staff"): [staff]])
+        func outcome(_ subject: String, _ authorities: [Digest256], _ host: String = "api.test") -> Outcome {
+            let certificate = ClientCertificate(
+                fingerprint: Digest256(), subject: Array(subject.utf8), authorities: authorities, expires: .max)
+            return resolve(directory, host: host, certificate: certificate)
+        }
+        #expect(outcome("CN=x", [root]) == .tenant("a"))
+        #expect(outcome("CN=x", [other, root]) == .tenant("a"))
+        #expect(outcome("CN=x", [staff, root]) == .tenant("b"))
+        #expect(outcome("CN=x", [other, staff, root]) == .tenant("b"))
+        #expect(outcome("CN=x", [staff, root], "a.test") == .refused(.mismatch))
+        #expect(outcome("CN=x", [other]) == .refused(.required))
+        #expect(outcome("CN=x", [other], "a.test") == .refused(.invalidCertificate))
+        #expect(outcome("CN=x", []) == .refused(.required))
+        #expect(outcome("CN=y", [root], "a.test") == .refused(.invalidCertificate))
+        // An issuer that was not found vouches for nobody.
+        #expect(outcome("CN=c", [root, other], "c.test") == .refused(.invalidCertificate))
+        #expect(outcome("CN=y", [other], "d.test") == .tenant("d"))
+        #expect(outcome("CN=d", [other]) == .tenant("d"))
+        #expect(outcome("CN=x", [root], "d.test") == .refused(.mismatch))
     }
 
     @Test("the cache of tokens stays within its bounds")

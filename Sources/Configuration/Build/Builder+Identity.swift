@@ -64,11 +64,12 @@ extension Builder {
 
     mutating func takeClientCertificate(_ item: Checked, _ tenant: inout TenantSettings) {
         let name = checker.tree.statements[item.statement].name
-        var wanted: [ClientCertificateSettings] = item.words.isEmpty ? [] : [.any]
+        guard let issuer = certificateIssuer(item, name) else { return }
+        var wanted: [ClientCertificateSettings.Wanted] = item.words.isEmpty ? [] : [.any]
         if case .text(let text) = item.option("fingerprint"), let digest = DigestSettings(text) {
             wanted.append(.fingerprint(digest))
         }
-        if case .text(let subject) = item.option("subject") { wanted.append(.subject(subject)) }
+        if case .text(let subject) = item.option("subject") { wanted.append(.subject(subject, by: issuer)) }
         guard wanted.count == 1 else {
             diagnostics.error(
                 at: name, "`client_certificate` needs one of `any`, `fingerprint=` and `subject=`",
@@ -85,7 +86,23 @@ extension Builder {
                 return
             }
         }
-        tenant.clientCertificates.append(wanted[0])
+        tenant.clientCertificates.append(ClientCertificateSettings(wanted: wanted[0], location: name.location))
+    }
+
+    /// Who must have issued it; nil after saying what is wrong.
+    private func certificateIssuer(_ item: Checked, _ name: Word) -> CertificateIssuer? {
+        switch (item.option("issuer"), item.option("ca")) {
+        case (nil, nil): return .sole
+        case (.text?, .text?):
+            diagnostics.error(at: name, "`client_certificate` takes `issuer=` or `ca=`, not both")
+        case (.text(let issuer)?, _) where item.option("subject") != nil: return .named(issuer)
+        case (_, .text(let path)?) where item.option("subject") != nil: return .file(path)
+        default:
+            diagnostics.error(
+                at: name, "`issuer=` and `ca=` say whose `subject=` it is, and there is none",
+                suggestion: "write `client_certificate subject=\"CN=NAME\" ...`")
+        }
+        return nil
     }
 
     /// What nobody could ever present.

@@ -15,7 +15,7 @@ struct Builder {
     /// Who claimed a host first.
     var hostOwners: [String: Claim] = [:]
     var keyOwners: [DigestSettings: Claim] = [:]
-    var certificateOwners: [ClientCertificateSettings: Claim] = [:]
+    var certificateOwners: [ClientCertificateSettings.Wanted: Claim] = [:]
     /// Where an address was taken first.
     var endpoints: [Endpoint: Location] = [:]
     /// `defaults` with a plan on top, by plan; the empty name is `defaults` alone.

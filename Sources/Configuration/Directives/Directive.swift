@@ -34,6 +34,8 @@ public struct Directive: Sendable {
     public let isSupported: Bool
     /// One line.
     public let help: String
+    /// Lines for what one has no room for.
+    public let details: [String]
 
     public var mayRepeat: Bool { if case .once = repetition { false } else { true } }
 
@@ -91,11 +93,11 @@ public struct Directive: Sendable {
         _ id: DirectiveID, _ name: String, in places: [Place], _ arguments: [Argument] = [], options: [Option] = [],
         block: Place? = nil, blockOptional: Bool = false, repeats repetition: Repetition = .once,
         required: Bool = false, default defaultValue: String? = nil, cold: Bool = false, supported: Bool = true,
-        _ help: String
+        _ help: String, details: [String] = []
     ) {
         (self.id, self.name, self.places, self.arguments, self.options) = (id, name, places, arguments, options)
         (self.block, isBlockOptional, self.repetition, isRequired) = (block, blockOptional, repetition, required)
-        (self.defaultValue, isHot, isSupported, self.help) = (defaultValue, !cold, supported, help)
+        (self.defaultValue, isHot, isSupported, self.help, self.details) = (defaultValue, !cold, supported, help, details)
     }
 }
 

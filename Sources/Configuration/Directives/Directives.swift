@@ -225,8 +225,18 @@ extension Directive {
             "Issuers whose tokens name this tenant."),
         Directive(
             .clientCertificate, "client_certificate", in: [.tenant], [.optional(.choice(["any"]))],
-            options: [.init("fingerprint", .keyDigest), .init("subject", .text)], repeats: .many,
-            "A TLS client certificate that requests must come with: any that a client_ca vouches for, or one of these."),
+            options: [
+                .init("fingerprint", .keyDigest), .init("subject", .text), .init("issuer", .text), .init("ca", .path),
+            ], repeats: .many,
+            "A TLS client certificate that requests must come with: any that a client_ca vouches for, or one of these.",
+            details: [
+                "subject= and issuer= are whole names as RFC 4514 writes them: `CN=client,O=Example`.",
+                "A subject is believed by the word of one authority: issuer= names one of those in client_ca, ca= those in a",
+                "PEM file. It must have issued the certificate, or an intermediate that leads to it, by its own key: who only",
+                "has its name is somebody else. Of several that lead to a certificate the nearest counts.",
+                "Without either, subject= takes any authority's word, and is refused where the listeners have more than one",
+                "(a root with one intermediate below it, and so on, is one).",
+            ]),
         Directive(
             .route, "route", in: [.tenant], [.one("PATH", .urlPath)], block: .route,
             repeats: .oncePerFirstArgument, "What is different below a path; the longest path wins."),
@@ -241,7 +251,11 @@ extension Directive {
             "The issuer's public keys: a JWKS file, or an https URL."),
         Directive(
             .keysMaxAge, "keys_max_age", in: [.jwt], [.one(.time(1_000_000_000...31_536_000_000_000_000))], default: "24h",
-            "How long keys from a URL are believed after the last fetch that went well; keys from a file have no age."),
+            "How long keys from a URL are believed after the last fetch that went well; keys from a file have no age.",
+            details: [
+                "A reload changes nothing about their age, and a restart begins without keys. Where several `jwt` have the",
+                "same URL and algorithms, the shortest time holds for all of them.",
+            ]),
         Directive(
             .algorithms, "algorithms", in: [.jwt],
             [

@@ -1,10 +1,11 @@
+import Base
 import COpenSSL
-import Glibc
 
 /// The authorities whose client certificates a listener accepts. Immutable; shared by all loops.
 public final class ClientAuthorities: @unchecked Sendable {
     let store: OpaquePointer
     private let names: OpaquePointer
+    public let certificates: [AuthorityCertificate]
     /// Keeps a session that was opened under these authorities from being resumed under others, or under none: its
     /// client was vouched for by these alone.
     let sessionContext: Digest256
@@ -16,8 +17,9 @@ public final class ClientAuthorities: @unchecked Sendable {
         guard X509_STORE_load_file(store.pointer, path) == 1,
             let names = Owned(SSL_load_client_CA_file(path), c_sk_x509_name_free)
         else { throw OpenSSLError("can't read the authorities \(path)") }
+        certificates = AuthorityCertificate.all(in: store.pointer)
+        sessionContext = SHA256.digest(Set(certificates.map(\.id)).sorted { $0.words.0 < $1.words.0 }.flatMap(\.bytes))
         (self.store, self.names) = (store.take(), names.take())
-        sessionContext = Self.digest(of: self.store)
     }
 
     deinit {
@@ -25,22 +27,10 @@ public final class ClientAuthorities: @unchecked Sendable {
         X509_STORE_free(store)
     }
 
-    /// Of all certificates, in their order.
-    private static func digest(of store: OpaquePointer) -> Digest256 {
-        var all: [UInt8] = []
-        let objects = X509_STORE_get0_objects(store)
-        for index in 0..<c_sk_x509_object_num(objects) {
-            guard let certificate = X509_OBJECT_get0_X509(c_sk_x509_object_value(objects, index)),
-                let one = ClientCertificate(certificate)
-            else { continue }
-            all += one.fingerprint.bytes
-        }
-        return SHA256.digest(all)
-    }
-
     /// Asks this connection's client for a certificate, and lets it do without: tenants decide who needs one.
     func apply(to ssl: OpaquePointer) -> Bool {
         SSL_set_verify(ssl, SSL_VERIFY_PEER, nil)
+        SSL_set_verify_depth(ssl, Int32(Limits.clientIntermediatesMax))
         SSL_set_client_CA_list(ssl, SSL_dup_CA_list(names))
         return c_ssl_set1_verify_cert_store(ssl, store) == 1
             && sessionContext.bytes.withUnsafeBufferPointer {

@@ -1,27 +1,27 @@
 import COpenSSL
 
-/// The certificate that a client has presented, vouched for by an authority of its listener.
-public struct ClientCertificate: Sendable, Equatable {
+/// The certificate that a client has presented, with those who vouch for it. Immutable: a connection hands it to each of
+/// its requests.
+public final class ClientCertificate: Sendable {
     /// SHA-256 of its DER.
-    public var fingerprint: Digest256
-    /// The distinguished name as RFC 4514 writes it: `CN=client,O=Example`. Bytes, for Swift's strings take names for
-    /// equal that are spelt differently.
-    public var subject: [UInt8]
+    public let fingerprint: Digest256
+    /// The distinguished name as RFC 4514 writes it: `CN=client,O=Example`.
+    public let subject: [UInt8]
+    /// Ids of the authorities that vouch for it, nearest first; the last is one of its listener's.
+    public let authorities: [Digest256]
+    /// Seconds since 1970 from which on it, or one that vouches for it, is no longer valid.
+    public let expires: Int64
 
-    public init(fingerprint: Digest256, subject: [UInt8]) { (self.fingerprint, self.subject) = (fingerprint, subject) }
+    public init(fingerprint: Digest256, subject: [UInt8], authorities: [Digest256], expires: Int64) {
+        (self.fingerprint, self.subject, self.authorities, self.expires) = (fingerprint, subject, authorities, expires)
+    }
 
-    init?(_ certificate: OpaquePointer) {
+    convenience init?(_ certificate: OpaquePointer, _ chain: ClientChain) {
         var bytes = [UInt8](repeating: 0, count: 32)
         var count: UInt32 = 32
         guard X509_digest(certificate, EVP_sha256(), &bytes, &count) == 1, let digest = Digest256(bytes),
-            let text = Owned(BIO_new(BIO_s_mem()), BIO_free_all)
+            let subject = DistinguishedName.text(X509_get_subject_name(certificate))
         else { return nil }
-        guard X509_NAME_print_ex(text.pointer, X509_get_subject_name(certificate), 0, COPENSSL_XN_FLAG_RFC2253) >= 0 else {
-            return nil
-        }
-        var start: UnsafeMutablePointer<CChar>?
-        let length = Int(c_bio_get_mem_data(text.pointer, &start))
-        subject = Array(UnsafeRawBufferPointer(start: start, count: length))
-        fingerprint = digest
+        self.init(fingerprint: digest, subject: subject, authorities: chain.authorities, expires: chain.expires)
     }
 }

@@ -67,6 +67,7 @@ public final class TLSListener: @unchecked Sendable {
                 return SSL_CLIENT_HELLO_ERROR
             }
         }, nil)
+        Self.rememberChains(context)
         Self.prepare(context)
         guard let first = certificates.first,
             SSL_CTX_use_certificate(context, SSL_CTX_get0_certificate(first.context)) == 1,

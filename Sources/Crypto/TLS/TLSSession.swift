@@ -228,9 +228,10 @@ public final class TLSSession {
     /// What the client presented in this handshake, or in the one whose session it resumes; nil when that was nothing.
     public var clientCertificate: ClientCertificate? {
         guard listener.clientAuthorities != nil, SSL_get_verify_result(ssl) == Int(X509_V_OK),
-            let certificate = SSL_get0_peer_certificate(ssl)
+            let certificate = SSL_get0_peer_certificate(ssl),
+            let chain = isResumed ? ClientChain(of: SSL_get_session(ssl)) : ClientChain(verifiedBy: ssl)
         else { return nil }
-        return ClientCertificate(certificate)
+        return ClientCertificate(certificate, chain)
     }
 
     public var isResumed: Bool { SSL_session_reused(ssl) == 1 }

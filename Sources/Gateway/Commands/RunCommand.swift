@@ -74,7 +74,7 @@ enum DirectivesCommand {
             Console.out(
                 """
                 \(row.usage)
-                  \(row.help)
+                  \(([row.help] + row.details).joined(separator: "\n  "))
                   stands in: \(row.places.map(\.rawValue).joined(separator: ", "))
                   default: \(row.defaultValue ?? "none")
                   takes effect: \(row.isHot ? "at a reload" : "at a start")\(row.isSupported ? "" : "\n  not supported yet")

@@ -15,6 +15,8 @@ struct Candidate: Sendable {
     var tls: [TLSListener?] = []
     /// Of the settings' issuers, with their keys.
     var issuers: [TokenIssuer] = []
+    /// Ids of those that the settings' issuers of client certificates mean.
+    var authorities: [CertificateIssuer: Set<Digest256>] = [:]
     var diagnostics: [Diagnostic]
 
     var errors: [Diagnostic] { diagnostics.filter { $0.severity == .error } }
@@ -29,36 +31,40 @@ struct Candidate: Sendable {
         let settings = loaded.settings ?? loaded.partial
         var diagnostics = loaded.diagnostics
         var tls: [TLSListener?] = []
+        var authorities: [AuthorityCertificate] = []
+        var lacksAuthorities = false
         for listener in settings.hot.listeners {
             guard let wanted = listener.tls else {
                 tls.append(nil)
                 continue
+            }
+            var clients: ClientAuthorities?
+            if let file = wanted.clientAuthorities {
+                do {
+                    clients = try ClientAuthorities(file.path)
+                    authorities += clients?.certificates ?? []
+                } catch {
+                    diagnostics.append(Diagnostic(.error, file.location, error.description))
+                    lacksAuthorities = true
+                }
             }
             let found = wanted.certificates.compactMap { certificates.load($0, into: &diagnostics) }
             guard !found.isEmpty, found.count == wanted.certificates.count else {
                 tls.append(nil)
                 continue
             }
-            var authorities: ClientAuthorities?
-            if let file = wanted.clientAuthorities {
-                do {
-                    authorities = try ClientAuthorities(file.path)
-                } catch {
-                    diagnostics.append(Diagnostic(.error, file.location, error.description))
-                    tls.append(nil)
-                    continue
-                }
-            }
             do {
                 tls.append(
                     try TLSListener(
                         certificates: found, protocols: wanted.protocols,
-                        minVersion: wanted.minVersion == .v1_3 ? 0x0304 : 0x0303, clientAuthorities: authorities))
+                        minVersion: wanted.minVersion == .v1_3 ? 0x0304 : 0x0303, clientAuthorities: clients))
             } catch {
                 diagnostics.append(Diagnostic(.error, listener.location, error.description))
                 tls.append(nil)
             }
         }
+        // Half of them would tell nothing.
+        let subjects = lacksAuthorities ? nil : SubjectAuthorities(settings, known: authorities, into: &diagnostics)
         let issuers = settings.hot.issuers.compactMap { keySets.issuer($0, into: &diagnostics) }
         if case .file(let path) = settings.hot.accessLog.target, let slash = path.lastIndex(of: "/"),
             access(String(path[..<slash]), W_OK | X_OK) != 0, !path.hasPrefix(settings.cold.state + "/")
@@ -67,7 +73,9 @@ struct Candidate: Sendable {
             diagnostics.append(Diagnostic(.warning, location, "can't write to the folder of the access log \(path)"))
         }
         let failed = diagnostics.contains { $0.severity == .error }
-        return Candidate(loaded: loaded, settings: failed ? nil : loaded.settings, tls: tls, issuers: issuers, diagnostics: diagnostics)
+        return Candidate(
+            loaded: loaded, settings: failed ? nil : loaded.settings, tls: tls, issuers: issuers, authorities: subjects?.ids ?? [:],
+            diagnostics: diagnostics)
     }
 
     /// As `FILE:LINE:COLUMN: error: ...`, with the line shown.

@@ -22,8 +22,10 @@ public final class Snapshot: Sendable {
     ///   - quotas: the limits of the settings' tenants.
     ///   - tls: of each listener, nil for plain ones.
     ///   - issuers: those of the settings, with their keys.
+    ///   - authorities: ids of those that the settings' issuers of client certificates mean.
     public init(
-        _ settings: HotSettings, quotas: QuotaBook, servers: ServerRegistry, tls: [TLSListener?], issuers: [TokenIssuer] = []
+        _ settings: HotSettings, quotas: QuotaBook, servers: ServerRegistry, tls: [TLSListener?], issuers: [TokenIssuer] = [],
+        authorities: [CertificateIssuer: Set<Digest256>] = [:]
     ) {
         (self.settings, self.quotas) = (settings, quotas)
         var instances: [Upstream] = []
@@ -42,7 +44,9 @@ public final class Snapshot: Sendable {
             instances.append(Upstream(group, index: instances.count, servers: members))
             return instances.count - 1
         }
-        directory = Directory(settings.tenants, sharedHosts: settings.sharedHosts, issuers: issuers) { instance($0, $1) }
+        directory = Directory(
+            settings.tenants, sharedHosts: settings.sharedHosts, issuers: issuers, authorities: authorities
+        ) { instance($0, $1) }
         upstreams = instances
         self.servers = Set(instances.lazy.flatMap { $0.servers.lazy.map { ObjectIdentifier($0) } })
         listeners = zip(settings.listeners, tls).enumerated().map {

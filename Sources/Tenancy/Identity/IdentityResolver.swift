@@ -132,17 +132,19 @@ public final class IdentityResolver {
                 if host.map({ $0.examined.contains(.jwt) }) ?? true { found.fault = .invalidToken(.malformed) }
             }
         }
-        if let certificate = presented.certificate, let owner = directory.tenant(of: certificate) {
+        let owner = presented.certificate.flatMap(directory.tenant(of:))
+        if let owner {
             if let other = named, other != owner { return .refused(.mismatch) }
             if host == nil, server == nil, named == nil { named = owner }
         }
-        guard let tenant = named, host != nil || found.isNamed(tenant, by: presented, directory) else {
+        // On a shared host it is the key, the token or the certificate that names the tenant, not the server name alone.
+        guard let tenant = named, host != nil || !found.proven.isEmpty || owner == tenant else {
             return .refused(found.fault ?? .required)
         }
         if host == nil, let fault = found.fault { return .refused(fault) }
         if tenant.wantsCertificate {
-            guard let certificate = presented.certificate else { return .refused(.certificateRequired) }
-            guard tenant.accepts(certificate) else { return .refused(.invalidCertificate) }
+            guard presented.certificate != nil else { return .refused(.certificateRequired) }
+            guard owner == tenant || directory.takesAnyCertificate(tenant) else { return .refused(.invalidCertificate) }
         }
         var identity = Identity(tenant)
         identity.key = found.key.map { $0 - tenant.firstKey }
@@ -172,13 +174,6 @@ public final class IdentityResolver {
         var dropsAuthorization = false
         /// The credential looked at last is the gateway's and not the application's.
         var dropsCredential = false
-
-        /// On a shared host it is the key, the token or the certificate that names the tenant, not the server name alone.
-        func isNamed(_ tenant: Tenant, by presented: PresentedCredentials, _ directory: Directory) -> Bool {
-            if !proven.isEmpty { return true }
-            guard let certificate = presented.certificate else { return false }
-            return directory.tenant(of: certificate) == tenant
-        }
     }
 
     /// False when the key is another tenant's.
