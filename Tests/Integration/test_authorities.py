@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import time
 
 from Support.authorities import Holder, bundle
 from Support.case import Case
@@ -116,6 +117,46 @@ class Authorities(Case):
                     for _ in range(3):
                         self.assertEqual(self.outcome(None, context=context, session=self.session), expected)
                     self.assertEqual(self.edge.metrics().sum("gateway_tls_handshakes_total", resumed="true"), before + 3)
+
+    # --- for how long
+
+    def test_a_certificate_that_expires_on_an_open_connection(self):
+        self.start(bundle(self.folder, self.one), "client_certificate any;")
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version=version):
+                short, through = self.one.client(SUBJECT, seconds=4), self.one.sub("CN=Short", seconds=4).client(SUBJECT)
+                contexts = [self.context(files, version) for files in (short, through)]
+                clients = [self.connection(context=context) for context in contexts]
+                for client in clients:
+                    self.assertEqual(client.request("GET", "/", "acme.test").status, 200)
+                sessions = [client.socket.session for client in clients]
+                time.sleep(4.5)
+                for client in clients:
+                    response = client.request("GET", "/", "acme.test")
+                    self.assert_problem(response, 401, "credentials-required", closes=True)
+                    client.close()
+                # Nor does its session bring it back.
+                for context, session in zip(contexts, sessions):
+                    with self.assertRaises(Exception):
+                        self.outcome(None, context=context, session=session)
+
+    def test_a_reload_that_takes_an_authority_away(self):
+        self.start(self.both, "client_certificate any;")
+        cases = [(self.one, 200), (self.one.sub("CN=Staff"), 200), (self.other, 401), (self.other.sub("CN=Staff"), 401)]
+        clients = [(self.connection(issuer.client(SUBJECT)), status) for issuer, status in cases]
+        plain = self.connection(self.other.client(SUBJECT), "plain.test")
+        for client, _ in clients:
+            self.assertEqual(client.request("GET", "/", "acme.test").status, 200)
+        self.assertEqual(plain.request("GET", "/", "plain.test").status, 200)
+        # A renewed certificate is the same authority's.
+        self.edge.write(self.text(bundle(self.folder, self.one.renewed()), "client_certificate any;"))
+        self.assertEqual(self.edge.command("reload", "-c", self.edge.file).returncode, 0)
+        for client, status in clients:
+            self.assertEqual(client.request("GET", "/", "acme.test").status, status)
+        self.assertEqual(plain.request("GET", "/", "plain.test").status, 200)
+        self.edge.write(self.text(None, "client_certificate any;", more=self.tls_listener(self.server, more=f"client_ca {self.both};").replace("$tls", "$second")), second=free_port())
+        self.assertEqual(self.edge.command("reload", "-c", self.edge.file).returncode, 0)
+        self.assertEqual(clients[0][0].request("GET", "/", "acme.test").status, 401)
 
     # --- what `check` says
 

@@ -236,6 +236,7 @@ extension Directive {
                 "has its name is somebody else. Of several that lead to a certificate the nearest counts.",
                 "Without either, subject= takes any authority's word, and is refused where the listeners have more than one",
                 "(a root with one intermediate below it, and so on, is one).",
+                "An expired certificate, or one whose authority a reload has taken away, is none, on open connections too.",
             ]),
         Directive(
             .route, "route", in: [.tenant], [.one("PATH", .urlPath)], block: .route,

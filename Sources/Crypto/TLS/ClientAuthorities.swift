@@ -6,6 +6,8 @@ public final class ClientAuthorities: @unchecked Sendable {
     let store: OpaquePointer
     private let names: OpaquePointer
     public let certificates: [AuthorityCertificate]
+    /// Ids of those at which a chain may end. The others only help to build it.
+    private let roots: Set<Digest256>
     /// Keeps a session that was opened under these authorities from being resumed under others, or under none: its
     /// client was vouched for by these alone.
     let sessionContext: Digest256
@@ -18,6 +20,7 @@ public final class ClientAuthorities: @unchecked Sendable {
             let names = Owned(SSL_load_client_CA_file(path), c_sk_x509_name_free)
         else { throw OpenSSLError("can't read the authorities \(path)") }
         certificates = AuthorityCertificate.all(in: store.pointer)
+        roots = Set(certificates.filter { $0.issued($0) }.map(\.id))
         sessionContext = SHA256.digest(Set(certificates.map(\.id)).sorted { $0.words.0 < $1.words.0 }.flatMap(\.bytes))
         (self.store, self.names) = (store.take(), names.take())
     }
@@ -26,6 +29,9 @@ public final class ClientAuthorities: @unchecked Sendable {
         c_sk_x509_name_free(names)
         X509_STORE_free(store)
     }
+
+    /// Whether one of these is behind it, once others have been.
+    func vouch(for certificate: ClientCertificate) -> Bool { certificate.authorities.contains(where: roots.contains) }
 
     /// Asks this connection's client for a certificate, and lets it do without: tenants decide who needs one.
     func apply(to ssl: OpaquePointer) -> Bool {

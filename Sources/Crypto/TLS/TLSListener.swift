@@ -121,6 +121,9 @@ public final class TLSListener: @unchecked Sendable {
         return wildcard[String(name[name.index(after: dot)...])]
     }
 
+    /// Whether it would still accept this certificate, which another listener of the same address has accepted.
+    public func vouches(for certificate: ClientCertificate) -> Bool { clientAuthorities?.vouch(for: certificate) ?? false }
+
     /// The first certificate, chain included.
     var fallback: Certificate { certificates[0] }
 }

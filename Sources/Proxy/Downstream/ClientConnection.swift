@@ -43,8 +43,13 @@ final class ClientConnection: Transport {
     private var namedAt = -1
     /// In the handshake: waits for its tenant's turn.
     private var isNamed = false
+    private let listener: ListenerState
     /// What the client presented in its TLS handshake.
-    private(set) var certificate: ClientCertificate?
+    private var presented: PresentedCertificate?
+    /// The same, while it is good.
+    var certificate: ClientCertificate? { presented?.current(in: worker.lease, now: worker.wall(loop.now) / 1_000_000_000) }
+    /// It was good once: a new handshake may bring another.
+    var hasLapsedCertificate: Bool { presented != nil && certificate == nil }
     private var requests = 0
     /// What the next request has waited for already.
     private(set) var paused: Pause?
@@ -57,7 +62,7 @@ final class ClientConnection: Transport {
     private var lingerUntil: UInt64 = 0
 
     init(worker: Worker, fd: Int32, peer: SocketAddress, listener: Listener) {
-        metrics = listener.metrics
+        (metrics, self.listener) = (listener.metrics, listener.state)
         self.peer = peer
         peerText = AddressText(peer)
         phase = .head
@@ -175,7 +180,7 @@ final class ClientConnection: Transport {
 
     private func handshakeDone(_ tls: TLSSession) {
         worker.metrics.handshake(tls.isVersion13 ? .v1_3 : .v1_2, resumed: tls.isResumed, .success)
-        certificate = tls.clientCertificate
+        presented = tls.clientCertificate.map { PresentedCertificate($0, on: listener.endpoint) }
         phase = .head
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
         // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with its

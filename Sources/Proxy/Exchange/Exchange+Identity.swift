@@ -117,7 +117,9 @@ extension Exchange {
         realm = bytes[worker.requestHead.host]
         defer { realm = nil }
         switch fault {
-        case .required, .certificateRequired: return refuse(.credentialsRequired, fault.detail)
+        case .required, .certificateRequired:
+            if client.hasLapsedCertificate { keepAlive = false }
+            return refuse(.credentialsRequired, fault.detail)
         case .mismatch: return refuse(.tenantMismatch, fault.detail)
         case .invalidKey, .invalidToken, .invalidCertificate:
             guard client.paused == .guess || isGuess(bytes, trusted: trusted) else {
