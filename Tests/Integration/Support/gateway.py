@@ -67,8 +67,10 @@ class Gateway:
         """Writes gateway.conf, as one that edits a running gateway's file."""
         self.values.update(values)
         text = string.Template((PREAMBLE if self.preamble else "") + configuration).substitute(self.values)
-        with open(self.file, "w") as out:
+        # All at once: a reload that is under way reads the file whole, before or after.
+        with open(self.file + ".new", "w") as out:
             out.write(text)
+        os.replace(self.file + ".new", self.file)
 
     # --- the process
 
