@@ -39,6 +39,22 @@ public enum Limits {
     public static let clientIntermediatesMax = 8
     /// Looking a server's name up may take this long before its request is refused; connecting comes after.
     public static let resolveNanoseconds: UInt64 = 5_000_000_000
+    /// A look-up that takes longer hangs: most take a hundredth of it. Another one begins in its place.
+    public static let lookUpHangsNanoseconds: UInt64 = 500_000_000
+    /// Look-ups under way at once that do not hang. Threads cost little, but a name server counts questions.
+    public static let lookUpsMax = 16
+    /// With those that hang, for which `getaddrinfo` takes a minute at times: their threads wait and do nothing.
+    public static let lookUpThreadsMax = 64
+    /// Of both, what only names have that a request waits for and whose last look-up did not hang.
+    public static let lookUpsReserved = 4
+    /// Look-ups of one group of servers: of all the names that a tenant may bring, not more than a quarter of the threads.
+    public static let lookUpsOfKeyMax = 4
+    /// Addresses are good for this long to whoever asks for the same name: two servers of one name need one look-up.
+    public static let lookUpKeptNanoseconds: UInt64 = 1_000_000_000
+    /// A name that was not found is not asked for again before this time, doubled with each failure in a row up to the
+    /// maximum; meanwhile it fails at once. Mistakes are mended in seconds, and what is dead for days costs little.
+    public static let lookUpRetryNanoseconds: UInt64 = 1_000_000_000
+    public static let lookUpRetryMaxNanoseconds: UInt64 = 30_000_000_000
     /// A token that names a key which is not there waits this long for its issuer's keys to be fetched anew: a fetch begins
     /// at the latest when the longest cool-down is over, after four seconds.
     public static let keyWaitNanoseconds: UInt64 = 6_000_000_000

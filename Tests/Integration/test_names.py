@@ -6,10 +6,11 @@ The gateway runs in a mount namespace of its own with another /etc/hosts and /et
 import os
 import shutil
 import socket
+import subprocess
 import time
 import unittest
 
-from Support.case import Case
+from Support.case import SANITIZED, Case
 from Support.client import RawClient
 from Support.gateway import BINARY
 from Support.upstream import answer, text
@@ -90,3 +91,81 @@ class Names(Case):
             response = client.read_response()
             self.assertIn(response.status, (502, 503, 504))
             self.assert_problem(response, response.status)
+
+
+@unittest.skipIf(SANITIZED, "a sanitizer has a getaddrinfo of its own")
+@unittest.skipUnless(shutil.which("cc"), "needs a C compiler")
+class Stalling(Case):
+    """Names whose server says nothing for half a minute, by a `getaddrinfo` of the test's own."""
+
+    def edge(self, configuration, **options):
+        library, self.log = os.path.join(self.folder, "names.so"), os.path.join(self.folder, "names")
+        source = os.path.join(os.path.dirname(__file__), "Support", "stalling_names.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True, capture_output=True, timeout=30)
+        gateway = self.gateway(configuration, app=self.upstream(), start=False, **options)
+        return gateway.start(environment={"LD_PRELOAD": library, "STALLING_NAMES": self.log})
+
+    def asked(self, name):
+        with open(self.log) as log:
+            return log.read().split().count(name)
+
+    def send(self, gateway, host):
+        client = self.connect(gateway.plain, timeout=15)
+        client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        return client
+
+    def timed(self, gateway, host):
+        began = time.monotonic()
+        response = self.get(gateway, host=host)
+        return response.status, time.monotonic() - began
+
+    def test_dead_names_of_many_tenants_hold_up_no_other_name(self):
+        gateway = self.edge(
+            """upstream own { server app.{tenant}.stalls.test:80; }
+            upstream app { server app.fine.test:$app; }
+            tenant acme { host acme.test; authenticate none; upstream app; }"""
+            + "".join(f"tenant t{n} {{ host t{n}.test; authenticate none; upstream own; }}\n" for n in range(20))
+        )
+        waiting = [self.send(gateway, f"t{n}.test") for n in range(20)]
+        self.until(lambda: os.path.exists(self.log), "a look-up")
+        status, taken = self.timed(gateway, "acme.test")
+        self.assertEqual(status, 200)
+        self.assertLess(taken, 3)
+        for client in waiting:
+            self.assert_problem(client.read_response(), 502)
+        self.assertLess(self.timed(gateway, "acme.test")[1], 1)
+
+    def test_a_name_that_hangs_fails_in_five_seconds_and_from_then_on_at_once(self):
+        gateway = self.edge(
+            """upstream own { server app.stalls.test:80; }
+            tenant acme { host acme.test; authenticate none; upstream own; }"""
+        )
+        status, taken = self.timed(gateway, "acme.test")
+        self.assertEqual(status, 502)
+        self.assertLess(taken, 5.8)
+        time.sleep(1.5)
+        for _ in range(5):
+            status, taken = self.timed(gateway, "acme.test")
+            self.assertEqual(status, 502)
+            self.assertLess(taken, 0.5)
+        self.assertEqual(self.asked("app.stalls.test"), 1)
+
+    def test_a_name_that_is_not_there_is_not_asked_for_at_every_request(self):
+        gateway = self.edge(
+            """upstream own { server app.gone.test:80; }
+            tenant acme { host acme.test; authenticate none; upstream own; }"""
+        )
+        began = time.monotonic()
+        while time.monotonic() - began < 2:
+            self.assert_problem(self.get(gateway), 502)
+        self.assertIn(self.asked("app.gone.test"), (1, 2))
+
+    def test_two_upstreams_of_one_name_ask_once(self):
+        gateway = self.edge(
+            """upstream a { server app.slow.test:$app; } upstream b { server app.slow.test:$app; }
+            tenant acme { host acme.test; authenticate none; upstream a; }
+            tenant globex { host globex.test; authenticate none; upstream b; }"""
+        )
+        both = [self.send(gateway, "acme.test"), self.send(gateway, "globex.test")]
+        self.assertEqual([client.read_response().status for client in both], [200, 200])
+        self.assertEqual(self.asked("app.slow.test"), 1)

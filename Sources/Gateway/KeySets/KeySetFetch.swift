@@ -23,13 +23,10 @@ enum KeySetFetch {
     static func get(_ url: String) throws(Failure) -> Answer {
         guard let address = KeySetAddress(url) else { throw Failure(description: "not an address") }
         let addresses: [SocketAddress]
-        if let numeric = SocketAddress(address.host, port: address.port) {
-            addresses = [numeric]
-        } else {
-            switch Resolver.lookUp(address.host, port: address.port) {
-            case .addresses(let found): addresses = found
-            case .failed(let reason): throw Failure(description: "\(address.host) is not found: \(reason)")
-            }
+        let found = Resolver().addresses(of: address.host, port: address.port, until: Clock.monotonic() + deadline * 1_000_000_000)
+        switch found {
+        case .addresses(let found): addresses = found
+        case .failed(let reason): throw Failure(description: "\(address.host) is not found: \(reason)")
         }
         var last = Failure(description: "no address")
         let end = Clock.monotonic() + deadline * 1_000_000_000

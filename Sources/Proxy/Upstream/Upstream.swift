@@ -50,9 +50,9 @@ public final class Server: Sendable {
 
     private struct Resolution {
         var addresses: [SocketAddress] = []
-        var isRunning = false
         var isLiteral = false
-        var waiting: [@Sendable () -> Void] = []
+        /// Why the last look-up gave no addresses.
+        var failure: String?
     }
 
     init(upstream: String, host: String, port: UInt16, template: String) {
@@ -71,26 +71,32 @@ public final class Server: Sendable {
     public var addresses: [SocketAddress] { resolution.withLock { $0.addresses } }
     public var needsResolver: Bool { resolution.withLock { !$0.isLiteral } }
 
-    /// Looks the name up (again). `done` is called once, on another thread; the last good addresses stay when it fails.
-    func resolve(with resolver: Resolver, done: (@Sendable () -> Void)? = nil) {
-        let start = resolution.withLock { state in
-            if let done { state.waiting.append(done) }
-            if state.isRunning { return false }
-            state.isRunning = true
-            return true
+    /// Why its name has no addresses, as far as is known.
+    public var failure: String? { resolution.withLock { $0.failure } }
+
+    /// Looks the name up (again). `done` is called once, within `Limits.resolveNanoseconds`, perhaps on another thread; the
+    /// last good addresses stay when it fails.
+    /// - Parameter isAwaited: a request waits for it.
+    func resolve(with resolver: Resolver, isAwaited: Bool = true, done: (@Sendable () -> Void)? = nil) {
+        resolver.resolve(host, port: port, under: group, isAwaited: isAwaited) { [self] outcome in
+            adopt(outcome)
+            done?()
         }
-        guard start else { return }
-        resolver.resolve(host, port: port) { [self] outcome in
-            let waiting = resolution.withLock { state in
-                state.isRunning = false
-                if case .addresses(let found) = outcome, Set(found) != Set(state.addresses) {
-                    state.addresses = found
-                    version.add(1, ordering: .releasing)
-                }
-                defer { state.waiting = [] }
-                return state.waiting
+    }
+
+    /// Whose look-ups share: those of one upstream, and of a template those of one tenant's instance.
+    private var group: String { configured == label ? upstream : "\(upstream)|\(host)" }
+
+    private func adopt(_ outcome: Resolver.Outcome) {
+        resolution.withLock { state in
+            switch outcome {
+            case .failed(let reason): state.failure = reason
+            case .addresses(let found):
+                state.failure = nil
+                if Set(found) == Set(state.addresses) { return }
+                state.addresses = found
+                version.add(1, ordering: .releasing)
             }
-            for call in waiting { call() }
         }
     }
 }
@@ -99,7 +105,7 @@ extension Server {
     /// Names in use are looked up again: their addresses change. One that nobody has wanted for a while is left alone.
     public func refreshIfUsed(with resolver: Resolver) {
         let used = lastUsed.load(ordering: .relaxed)
-        if used > 0, Clock.monotonic() &- used < 300_000_000_000 { resolve(with: resolver) }
+        if used > 0, Clock.monotonic() &- used < 300_000_000_000 { resolve(with: resolver, isAwaited: false) }
     }
 }
 

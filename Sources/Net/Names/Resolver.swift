@@ -1,0 +1,103 @@
+import Base
+import CLinux
+import Glibc
+import Synchronization
+
+/// Names to addresses with `getaddrinfo`, on threads of its own: no loop ever waits for DNS. `LookUps` says which name is
+/// next; here are the threads that ask, and one that watches over the time while somebody waits.
+public final class Resolver: Sendable {
+    public enum Outcome: Sendable, Equatable {
+        case addresses([SocketAddress])
+        /// What `gai_strerror` says.
+        case failed(String)
+    }
+
+    private struct State {
+        var lookUps: LookUps
+        var isWatched = false
+    }
+
+    private let state: Mutex<State>
+    private let lookUp: @Sendable (String) -> Outcome
+    /// Wakes the watch.
+    private let wake = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+
+    public convenience init() { self.init(lookUp: Self.lookUp) }
+
+    init(_ bounds: LookUps.Bounds = LookUps.Bounds(), lookUp: @escaping @Sendable (String) -> Outcome) {
+        state = Mutex(State(lookUps: LookUps(bounds)))
+        self.lookUp = lookUp
+    }
+
+    deinit { close(wake) }
+
+    /// Calls `done` once, within `Limits.resolveNanoseconds`: at once where the answer is remembered, otherwise on a
+    /// thread of the resolver.
+    /// - Parameters:
+    ///   - key: of whoever asks; keys share the threads fairly.
+    ///   - isAwaited: a request, or whoever else has no address yet, waits for it.
+    public func resolve(
+        _ name: String, port: UInt16, under key: String, isAwaited: Bool = true,
+        done: @escaping @Sendable (Outcome) -> Void
+    ) {
+        let told: LookUps.Done = { done($0.with(port: port)) }
+        let (remembered, isWatched) = state.withLock { state in
+            let remembered = state.lookUps.ask(name, under: key, isAwaited: isAwaited, now: Clock.monotonic(), done: told)
+            defer { if remembered == nil { state.isWatched = true } }
+            return (remembered, state.isWatched)
+        }
+        if let remembered { return told(remembered) }
+        if isWatched { return wakeWatch() }
+        Thread("resolver") { self.watch() }.detach()
+    }
+
+    private func wakeWatch() {
+        var one: UInt64 = 1
+        _ = write(wake, &one, 8)
+    }
+
+    /// Starts look-ups and gives them up, for as long as somebody waits for one.
+    private func watch() {
+        while true {
+            let now = Clock.monotonic()
+            let (late, names, next) = state.withLock { state in
+                let late = state.lookUps.advance(now: now)
+                var names: [String] = []
+                while let name = state.lookUps.begin(now: now) { names.append(name) }
+                let next = state.lookUps.nextEvent
+                if next == nil { state.isWatched = false }
+                return (late, names, next)
+            }
+            for done in late { done(.failed("no answer in time")) }
+            for name in names { Thread("look-up") { self.work(name) }.detach() }
+            guard let next else { return }
+            var asked = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
+            if poll(&asked, 1, Clock.milliseconds(until: next)) > 0 {
+                var count: UInt64 = 0
+                _ = read(wake, &count, 8)
+            }
+        }
+    }
+
+    /// Looks the name up, and then others for as long as there are any.
+    private func work(_ first: String) {
+        var name: String? = first
+        while let text = name {
+            let outcome = lookUp(text)
+            let told: [LookUps.Done]
+            (told, name) = state.withLock { state in
+                let now = Clock.monotonic()
+                let told = state.lookUps.finish(text, outcome, now: now)
+                return (told, state.lookUps.begin(now: now))
+            }
+            for done in told { done(outcome) }
+        }
+    }
+}
+
+extension Resolver.Outcome {
+    fileprivate func with(port: UInt16) -> Self {
+        guard case .addresses(let found) = self else { return self }
+        return .addresses(found.map { SocketAddress(high: $0.high, low: $0.low, port: port) })
+    }
+}
