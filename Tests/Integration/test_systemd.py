@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 from Support.case import Case
 from Support.gateway import BINARY
@@ -62,6 +63,21 @@ class Systemd(Case):
     def test_the_watchdog_is_fed(self):
         gateway, server = self.notified({"WATCHDOG_USEC": "400000"})
         self.wait_for(server, "READY=1", "WATCHDOG=1", "WATCHDOG=1")
+
+    def test_a_systemd_that_does_not_read_holds_nothing_up(self):
+        path = os.path.join(self.folder, "notify")
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.bind(path)
+        gateway = self.simple(self.upstream(), start=False)
+        gateway.start(environment={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "20000"})
+        # The queue of a socket is full after some messages.
+        time.sleep(5)
+        self.assertEqual(gateway.get("/healthz")[0], 200)
+        gateway.signal(signal.SIGTERM)
+        self.until(lambda: "draining" in gateway.stderr, "the signal heard")
+        server.settimeout(3)
+        self.assertIn("READY=1", server.recv(4096).decode())
 
     def test_a_socket_that_is_handed_over_is_used(self):
         gateway = self.simple(self.upstream(), start=False)

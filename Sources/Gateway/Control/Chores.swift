@@ -45,6 +45,7 @@ final class Chores: Source {
             sinceNames = 0
             refreshNames()
         }
+        notifier.tellRest()
         // A loop that hangs does not answer, and then nobody says that all is well.
         if notifier.watchdogInterval != nil, answered.count.load(ordering: .relaxed) == mailboxes.count {
             notifier.alive()
