@@ -58,6 +58,8 @@ public enum Limits {
     /// A token that names a key which is not there waits this long for its issuer's keys to be fetched anew: a fetch begins
     /// at the latest when the longest cool-down is over, after four seconds.
     public static let keyWaitNanoseconds: UInt64 = 6_000_000_000
+    /// Bytes of a server's answer to a health check, interim ones too: its status is all that counts.
+    public static let healthAnswerMax = 16 << 10
     /// Requests that wait for a connection, for each connection there may be. More would only wait until they time out.
     public static let waitersPerConnection = 16
     /// A tunnel in which nothing moves is closed after this time.

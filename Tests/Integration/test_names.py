@@ -106,8 +106,11 @@ class Stalling(Case):
         return gateway.start(environment={"LD_PRELOAD": library, "STALLING_NAMES": self.log})
 
     def asked(self, name):
-        with open(self.log) as log:
-            return log.read().split().count(name)
+        try:
+            with open(self.log) as log:
+                return log.read().split().count(name)
+        except FileNotFoundError:
+            return 0
 
     def send(self, gateway, host):
         client = self.connect(gateway.plain, timeout=15)
@@ -127,7 +130,7 @@ class Stalling(Case):
             + "".join(f"tenant t{n} {{ host t{n}.test; authenticate none; upstream own; }}\n" for n in range(20))
         )
         waiting = [self.send(gateway, f"t{n}.test") for n in range(20)]
-        self.until(lambda: os.path.exists(self.log), "a look-up")
+        self.until(lambda: self.asked("app.t0.stalls.test"), "a look-up")
         status, taken = self.timed(gateway, "acme.test")
         self.assertEqual(status, 200)
         self.assertLess(taken, 3)
@@ -169,3 +172,20 @@ class Stalling(Case):
         both = [self.send(gateway, "acme.test"), self.send(gateway, "globex.test")]
         self.assertEqual([client.read_response().status for client in both], [200, 200])
         self.assertEqual(self.asked("app.slow.test"), 1)
+
+    def test_a_health_check_waits_for_the_look_up_of_its_name(self):
+        gateway = self.edge(
+            """upstream app { server app.slow.test:$app; health_check / interval=10s timeout=5s fall=1 rise=1; }
+            tenant acme { host acme.test; authenticate none; upstream app; }"""
+        )
+        self.until(lambda: self.asked("app.slow.test"), "the look-up for the check")
+        time.sleep(1)
+        self.assertNotIn("is out", gateway.stderr)
+        self.assertEqual(self.timed(gateway, "acme.test")[0], 200)
+
+    def test_the_deadline_of_a_health_check_holds_for_the_look_up_too(self):
+        gateway = self.edge(
+            """upstream app { server app.stalls.test:$app; health_check / interval=10s timeout=500ms fall=1 rise=1; }
+            tenant acme { host acme.test; authenticate none; upstream app; }"""
+        )
+        self.until(lambda: "is out: its name is not looked up in time" in gateway.stderr, "the server out", within=3)

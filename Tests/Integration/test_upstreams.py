@@ -631,3 +631,54 @@ class Hostile(Case):
         for _ in range(20):
             self.assertEqual(self.get(gateway, host="globex.test").status, 200)
         self.assertLess(time.monotonic() - began, 3)
+
+
+class HealthChecks(Case):
+    """What a server may do to whoever checks it."""
+
+    def checked(self, behaviour, options="interval=50ms timeout=300ms fall=1 rise=1"):
+        def serve(peer):
+            while request := peer.read_request():
+                if request.target != "/healthz":
+                    peer.send(text("ok"))
+                elif behaviour(peer) is not True:
+                    return
+
+        return self.simple(self.upstream(serve), block=f"health_check /healthz {options};")
+
+    def healthy(self, gateway):
+        return gateway.metrics().sum("gateway_upstream_healthy")
+
+    def test_an_interim_answer_is_no_answer(self):
+        def behaviour(peer):
+            peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
+            time.sleep(0.02)
+            peer.send(b"HTTP/1.1 102 Processing\r\n\r\n" + text("ok"))
+
+        gateway = self.checked(behaviour)
+        time.sleep(0.5)
+        self.assertEqual(self.healthy(gateway), 1)
+        self.assertNotIn("is out", gateway.stderr)
+
+    def test_a_storm_of_interim_answers_ends(self):
+        stop = []
+
+        def behaviour(peer):
+            while not stop:
+                peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
+
+        self.addCleanup(stop.append, True)
+        gateway = self.checked(behaviour)
+        self.until(lambda: self.healthy(gateway) == 0, "the server out")
+        self.assertEqual(gateway.get("/healthz")[0], 200)
+        self.assertIn("too many interim answers", gateway.stderr)
+
+    def test_an_answer_that_comes_byte_by_byte_is_late(self):
+        def behaviour(peer):
+            for byte in text("ok"):
+                peer.send(bytes([byte]))
+                time.sleep(0.05)
+
+        gateway = self.checked(behaviour)
+        self.until(lambda: self.healthy(gateway) == 0, "the server out")
+        self.assertIn("no answer in time", gateway.stderr)
