@@ -60,6 +60,14 @@ public enum Limits {
     public static let keyWaitNanoseconds: UInt64 = 6_000_000_000
     /// Bytes of a server's answer to a health check, interim ones too: its status is all that counts.
     public static let healthAnswerMax = 16 << 10
+    /// A fetch of a key set, with the look-up of its name and all that follows. Tokens wait for less, and try again later.
+    public static let keySetFetchNanoseconds: UInt64 = 10_000_000_000
+    /// What a command asks of the running gateway. A scrape of a hundred thousand tenants takes a second or two.
+    public static let commandNanoseconds: UInt64 = 10_000_000_000
+    /// A reload that a command waits for: with a hundred thousand tenants on a busy machine it takes some seconds.
+    public static let reloadCommandNanoseconds: UInt64 = 60_000_000_000
+    /// An answer of the running gateway to a command: the metrics of a hundred thousand tenants are some 100 MiB.
+    public static let commandAnswerMax = 512 << 20
     /// Requests that wait for a connection, for each connection there may be. More would only wait until they time out.
     public static let waitersPerConnection = 16
     /// A tunnel in which nothing moves is closed after this time.

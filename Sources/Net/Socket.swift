@@ -71,22 +71,6 @@ public enum Socket {
         return fd
     }
 
-    /// Connects, and gives a socket that blocks, each call for at most that long.
-    public static func connectAndWait(_ address: SocketAddress, seconds: Int) throws(SystemError) -> Int32 {
-        let fd = socket(address.isIPv4 ? AF_INET : AF_INET6, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard fd >= 0 else { throw SystemError("socket") }
-        var limit = timeval(tv_sec: seconds * 12, tv_usec: 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        limit.tv_sec = seconds
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        guard address.withSockaddr({ Glibc.connect(fd, $0, $1) }) == 0 else {
-            let error = SystemError("connect")
-            close(fd)
-            throw error
-        }
-        return fd
-    }
-
     /// The pending error of a socket, 0 for none.
     public static func error(_ fd: Int32) -> Int32 {
         var value: Int32 = 0

@@ -111,6 +111,8 @@ public enum Command {
     ]
 
     public static func main(_ words: [String]) -> Int32 {
+        // Of commands too: whoever is written to and has gone is an error of that write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
         var words = words
         var name = "run"
         if let first = words.first, !first.hasPrefix("-") {

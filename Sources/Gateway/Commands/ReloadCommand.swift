@@ -1,3 +1,4 @@
+import Base
 import Configuration
 import FoundationEssentials
 
@@ -13,7 +14,7 @@ enum ReloadCommand {
 
     static func run(_ arguments: Arguments) throws -> Int32 {
         let client = try AdminClient(configuration: arguments.configurationPath())
-        let (status, body) = try client.request("POST", "/v1/reload")
+        let (status, body) = try client.request("POST", "/v1/reload", within: Limits.reloadCommandNanoseconds)
         let answer = (try? JSONDecoder().decode(Answer.self, from: Data(body))) ?? Answer()
         guard status == 200 else {
             for error in answer.errors ?? [answer.detail ?? "the gateway answers \(status)"] { Console.error(error) }

@@ -1,5 +1,6 @@
 import Configuration
 import Glibc
+import Net
 import Tenancy
 
 enum RunCommand {
@@ -46,7 +47,7 @@ extension CheckCommand {
             for line in candidate.render([warning]) { Console.error(line) }
         }
         do throws(KeySetFetch.Failure) {
-            let answer = try KeySetFetch.get(url)
+            let answer = try KeySetFetch.get(url, with: Resolver())
             do throws(KeySet.Fault) {
                 let keys = try KeySet(json: answer.json, algorithms: issuer.signatureAlgorithms)
                 for reason in keys.skipped { warn("not used: \(reason)") }

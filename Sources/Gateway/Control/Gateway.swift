@@ -235,7 +235,7 @@ public final class Gateway {
 
     private func startRefresher() {
         let mail = mailbox
-        let refresher = KeySetRefresher(loop: loop) { mail.post(.keysFetched($0)) }
+        let refresher = KeySetRefresher(loop: loop, resolver: resolver) { mail.post(.keysFetched($0)) }
         refresher.tellWorkers = { [unowned self] in for worker in mailboxes { worker.post(.keysFetched) } }
         refresher.report = { [registry] issuer, event in
             switch event {

@@ -9,7 +9,6 @@ final class Signals: Source {
 
     /// Blocks them for this thread and every later one. Call before the first thread is started.
     static func block() {
-        signal(SIGPIPE, SIG_IGN)
         var set = Self.set
         pthread_sigmask(SIG_BLOCK, &set, nil)
     }

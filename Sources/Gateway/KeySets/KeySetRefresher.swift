@@ -33,6 +33,7 @@ final class KeySetRefresher: Source {
     enum Event { case fetched(keys: Int), failed(keys: Int), tooOld }
 
     private var states: [ObjectIdentifier: State] = [:]
+    private let resolver: Resolver
     private let done: @Sendable (Result) -> Void
     /// Every worker is told after a fetch.
     var tellWorkers: () -> Void = {}
@@ -40,8 +41,8 @@ final class KeySetRefresher: Source {
     var report: (_ issuer: String, Event) -> Void = { _, _ in }
 
     /// - Parameter done: called on a fetch's thread; its result must come back to `finish` on this one.
-    init(loop: EventLoop, done: @escaping @Sendable (Result) -> Void) {
-        self.done = done
+    init(loop: EventLoop, resolver: Resolver, done: @escaping @Sendable (Result) -> Void) {
+        (self.resolver, self.done) = (resolver, done)
         super.init(loop: loop, fd: -1, flow: loop.commonFlow)
     }
 
@@ -113,11 +114,11 @@ final class KeySetRefresher: Source {
     private func fetch(_ id: ObjectIdentifier) {
         guard let state = states[id], let url = state.source.url else { return }
         states[id]?.schedule.begin()
-        let (source, algorithms, done) = (state.source, state.algorithms, done)
+        let (source, algorithms, resolver, done) = (state.source, state.algorithms, resolver, done)
         Thread("key-set") {
             var result = Result(source: source, began: Clock.moment(), error: "")
             do throws(KeySetFetch.Failure) {
-                let answer = try KeySetFetch.get(url)
+                let answer = try KeySetFetch.get(url, with: resolver)
                 result.maxAge = answer.maxAge
                 do throws(KeySet.Fault) {
                     result.keys = try KeySet(json: answer.json, algorithms: algorithms)
