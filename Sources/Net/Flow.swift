@@ -18,11 +18,14 @@ open class Flow {
     /// Since when it has no work, by the loop's clock: credit comes back meanwhile.
     final var idleSince: UInt64 = 0
     final var isActive = false
+    /// Its work is done before anybody else's, and not measured: signals, a supervisor's questions, little as they are.
+    final let isUrgent: Bool
     final var head: Unmanaged<Source>?
     final var tail: Unmanaged<Source>?
 
-    public init(weight: Int) {
+    public init(weight: Int, isUrgent: Bool = false) {
         self.weight = Int64(max(1, weight))
+        self.isUrgent = isUrgent
         credit = Self.quantum * self.weight
     }
 

@@ -34,9 +34,10 @@ public final class Mailbox<Message: Sendable>: Sendable {
         }
     }
 
-    /// Delivers on `loop` from now on. Call once, on the loop's thread. False when the loop can't watch for mail.
-    public func deliver(on loop: EventLoop, to receive: @escaping (Message) -> Void) -> Bool {
-        loop.add(Recipient(loop: loop, mailbox: self, receive: receive))
+    /// Delivers on `loop` from now on, in the turns of `flow` or else in common ones. Call once, on the loop's thread. False
+    /// when the loop can't watch for mail.
+    public func deliver(on loop: EventLoop, in flow: Flow? = nil, to receive: @escaping (Message) -> Void) -> Bool {
+        loop.add(Recipient(loop: loop, flow: flow ?? loop.commonFlow, mailbox: self, receive: receive))
     }
 }
 
@@ -44,9 +45,9 @@ private final class Recipient<Message: Sendable>: Source {
     let mailbox: Mailbox<Message>
     let receive: (Message) -> Void
 
-    init(loop: EventLoop, mailbox: Mailbox<Message>, receive: @escaping (Message) -> Void) {
+    init(loop: EventLoop, flow: Flow, mailbox: Mailbox<Message>, receive: @escaping (Message) -> Void) {
         (self.mailbox, self.receive) = (mailbox, receive)
-        super.init(loop: loop, fd: mailbox.fd, flow: loop.commonFlow)
+        super.init(loop: loop, fd: mailbox.fd, flow: flow)
     }
 
     override func ready(_ events: Readiness) {

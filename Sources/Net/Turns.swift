@@ -11,6 +11,8 @@
 /// ones, once there are any, get a fifth of the time at least: ten thousand tenants that each ask for little would keep an
 /// eleventh thousandth waiting for as long as they come. A spent flow gets its share at each visit and works once it is
 /// out of debt.
+///
+/// Urgent ones, of which there are few with little work, go before both.
 struct Turns {
     /// Nanoseconds that fresh flows may be ahead of spent ones, whose own time counts `spentWeight` times.
     private static let leadMax = 4 * Flow.quantum
@@ -21,22 +23,32 @@ struct Turns {
     private var spent = FlowRing()
     private var freshTurn: Unmanaged<Flow>?
     private var spentTurn: Unmanaged<Flow>?
+    private var urgent = FlowRing()
+    private var urgentTurn: Unmanaged<Flow>?
     /// Of which kind the piece of work is that was handed out last.
     private var isFresh = false
     /// What fresh flows have worked more than spent ones.
     private var lead: Int64 = 0
 
-    var isEmpty: Bool { freshTurn == nil && spentTurn == nil && fresh.isEmpty && spent.isEmpty }
+    var isEmpty: Bool {
+        freshTurn == nil && spentTurn == nil && urgentTurn == nil && fresh.isEmpty && spent.isEmpty && urgent.isEmpty
+    }
 
     /// The flow has work from now on.
     mutating func activate(_ flow: Flow, now: UInt64) {
         if flow.isActive { return }
+        if flow.isUrgent {
+            flow.isActive = true
+            return urgent.append(.passUnretained(flow))
+        }
         flow.wake(now: now)
         if flow.credit > 0 { fresh.append(.passUnretained(flow)) } else { spent.append(.passUnretained(flow)) }
     }
 
     /// The next piece of work, to be followed by `charge`; nil when there is nothing to do.
     mutating func next() -> Unmanaged<Source>? {
+        if urgentTurn == nil { urgentTurn = urgent.popFirst() }
+        if let urgentTurn { return urgentTurn._withUnsafeGuaranteedRef { $0.popFirst() } }
         if freshTurn == nil { freshTurn = fresh.popFirst() }
         if spentTurn == nil { spentTurn = nextSpent() }
         isFresh = freshTurn != nil && (spentTurn == nil || lead < Self.leadMax)
@@ -58,6 +70,7 @@ struct Turns {
 
     /// The piece of work took this many nanoseconds, until now.
     mutating func charge(_ nanoseconds: Int64, now: UInt64) {
+        if let urgentTurn { return chargeNothing(urgentTurn) }
         guard let flow = isFresh ? freshTurn : spentTurn else { return }
         lead = min(max(lead + (isFresh ? nanoseconds : -Self.spentWeight * nanoseconds), 0), Self.leadMax)
         let (hasWork, hasCredit) = flow._withUnsafeGuaranteedRef { flow in
@@ -69,6 +82,14 @@ struct Turns {
         if hasWork && hasCredit { return }
         if hasWork { spent.append(flow) }
         if isFresh { freshTurn = nil } else { spentTurn = nil }
+    }
+
+    private mutating func chargeNothing(_ flow: Unmanaged<Flow>) {
+        let hasWork = flow._withUnsafeGuaranteedRef { flow in
+            flow.isActive = flow.head != nil
+            return flow.isActive
+        }
+        if !hasWork { urgentTurn = nil }
     }
 }
 

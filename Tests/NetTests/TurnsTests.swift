@@ -134,6 +134,20 @@ private final class Simulation {
         #expect(simulation.longestWait(of: other) <= 2 * UInt64(stream.cost))
     }
 
+    @Test func whatIsUrgentWaitsForNothingButTheWorkInHand() {
+        let simulation = Simulation()
+        let tenants = (0..<1000).map { _ in Simulation.Tenant(weight: 1000) }
+        for tenant in tenants { simulation.wake(simulation.source(tenant)) }
+        let urgent = Simulation.Tenant(weight: 1, isUrgent: true)
+        let signal = simulation.source(urgent)
+        for _ in 0..<5000 {
+            simulation.wake(signal)
+            #expect(simulation.step() === signal)
+            if let other = simulation.step() { simulation.wake(other) }
+        }
+        withExtendedLifetime((tenants, urgent)) {}
+    }
+
     @Test func anAccidentIsNotHeldAgainstItsVictim() {
         let simulation = Simulation()
         let (loud, victim) = (Simulation.Tenant(weight: 1), Simulation.Tenant(weight: 1))

@@ -37,6 +37,8 @@ public final class Gateway {
 
     private let path: String
     private let loop: EventLoop
+    /// Signals, and the mail of reloads and of the end: before whatever anybody asks of this thread.
+    private let urgent = Flow(weight: 1, isUrgent: true)
     private let mailbox = Mailbox<Mail>()
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
@@ -199,8 +201,8 @@ public final class Gateway {
 
     /// Serves until a signal ends it. The exit code.
     public func run() -> Int32 {
-        guard mailbox.deliver(on: loop, to: { [unowned self] mail in receive(mail) }), usage.deliver(on: loop),
-            loop.add(Signals(loop: loop) { [unowned self] signal in self.signal(signal) })
+        guard mailbox.deliver(on: loop, in: urgent, to: { [unowned self] mail in receive(mail) }), usage.deliver(on: loop),
+            loop.add(Signals(loop: loop, flow: urgent) { [unowned self] signal in self.signal(signal) })
         else {
             Console.error("gateway: \(SystemError("epoll_ctl"))")
             return 1

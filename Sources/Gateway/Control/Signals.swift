@@ -20,10 +20,10 @@ final class Signals: Source {
         return set
     }
 
-    init(loop: EventLoop, receive: @escaping (Int32) -> Void) {
+    init(loop: EventLoop, flow: Flow, receive: @escaping (Int32) -> Void) {
         self.receive = receive
         var set = Self.set
-        super.init(loop: loop, fd: signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK)), flow: loop.commonFlow)
+        super.init(loop: loop, fd: signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK)), flow: flow)
     }
 
     override func ready(_ events: Readiness) {

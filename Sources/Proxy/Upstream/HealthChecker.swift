@@ -19,7 +19,7 @@ public final class HealthChecker {
 
     public init(loop: EventLoop, registry: MetricsRegistry, resolver: Resolver) {
         (self.loop, self.registry, self.resolver) = (loop, registry, resolver)
-        resolved.deliver(on: loop) { [unowned self] server in probes[ObjectIdentifier(server)]?.resolved() }
+        resolved.deliver(on: loop, in: flow) { [unowned self] server in probes[ObjectIdentifier(server)]?.resolved() }
     }
 
     /// Checks what this configuration asks for from now on. Servers whose check has not changed keep their state.

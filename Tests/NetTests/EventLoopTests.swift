@@ -1,0 +1,62 @@
+import Base
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Net
+
+/// Takes two milliseconds each turn, and always wants another one.
+private final class Busy: Source {
+    override func ready(_ events: Readiness) {
+        let began = Clock.monotonic()
+        while Clock.monotonic() - began < 2_000_000 {}
+        loop.wake(self, [])
+    }
+}
+
+private final class Timer: Source {
+    private(set) var late: [UInt64] = []
+    private static let period: UInt64 = 20_000_000
+
+    func start() { loop.schedule(self, at: loop.now + Self.period) }
+
+    override func expired() {
+        start()
+        late.append(Clock.monotonic() - loop.now)
+    }
+}
+
+@Suite struct EventLoopTests {
+    @Test("urgent mail and timers come first, however much else is to be done")
+    func first() throws {
+        let loop = EventLoop()
+        let flows = (0..<200).map { _ in Flow(weight: 1) }
+        for flow in flows {
+            let busy = Busy(loop: loop, fd: -1, flow: flow)
+            loop.add(busy)
+            loop.wake(busy, [])
+        }
+        let timer = Timer(loop: loop, fd: -1, flow: loop.commonFlow)
+        loop.add(timer)
+        timer.start()
+        let mailbox = Mailbox<UInt64>()
+        var waits: [UInt64] = []
+        let urgent = Flow(weight: 1, isUrgent: true)
+        mailbox.deliver(on: loop, in: urgent) { sent in
+            waits.append(Clock.monotonic() - sent)
+            if waits.count == 20 { loop.stop() }
+        }
+        let sender = Thread("sender") {
+            for _ in 0..<20 {
+                usleep(10_000)
+                mailbox.post(Clock.monotonic())
+            }
+        }
+        loop.run()
+        sender.join()
+        // One turn of somebody else's, in 200 that wait; with room for a machine that does other things too.
+        #expect(waits.sorted()[10] < 10_000_000)
+        #expect(timer.late.count >= 5)
+        withExtendedLifetime((flows, urgent)) {}
+    }
+}
