@@ -7,13 +7,19 @@ public struct AdminHandler {
 
     public init(_ services: AdminServices) { self.services = services }
 
-    /// Calls `reply` exactly once: before it returns, except for a reload and for usage, which take their time.
+    /// Calls `reply` exactly once: before it returns, except for a reload, metrics and usage, which take their time.
     public func respond(to request: AdminRequest, reply: @escaping (AdminResponse) -> Void) {
         let isHead = request.method == "HEAD"
         switch route(request) {
         case .now(var response):
             if isHead { response.dropBody() }
             reply(response)
+        case .metrics(let accept):
+            services.metrics(accept) { contentType, body in
+                var response = AdminResponse(200, contentType: contentType, body, fields: [("Vary", "Accept")])
+                if isHead { response.dropBody() }
+                reply(response)
+            }
         case .reload:
             let handler = self
             services.reload { outcome in reply(handler.response(to: outcome)) }
@@ -29,6 +35,7 @@ public struct AdminHandler {
 
     private enum Route {
         case now(AdminResponse)
+        case metrics(accept: String?)
         case reload
         case usage(UsageQuery, tenant: String)
     }
@@ -37,7 +44,11 @@ public struct AdminHandler {
         switch request.path {
         case "/healthz": return .now(get(request) { text(200, "ok\n") })
         case "/readyz": return .now(get(request) { ready() })
-        case "/metrics": return .now(get(request) { metrics(request) })
+        case "/metrics":
+            guard isGet(request) else { return .now(notAllowed("GET, HEAD")) }
+            // Several lines of a list field are one list (RFC 9110 section 5.3).
+            let accept = request.values("accept")
+            return .metrics(accept: accept.isEmpty ? nil : accept.joined(separator: ","))
         default: break
         }
         guard request.path == "/v1" || request.path.hasPrefix("/v1/") else { return .now(problem(.notFound)) }
@@ -55,7 +66,7 @@ public struct AdminHandler {
         if request.path.hasPrefix(prefix), request.path.hasSuffix(suffix),
             let id = percentDecoded(request.path.dropFirst(prefix.count).dropLast(suffix.count), isPathSegment: true)
         {
-            guard request.method == "GET" || request.method == "HEAD" else { return .now(notAllowed("GET, HEAD")) }
+            guard isGet(request) else { return .now(notAllowed("GET, HEAD")) }
             switch usageQuery(request, of: id) {
             case .success(let query): return .usage(query, tenant: id)
             case .failure(let fault): return .now(problem(.badRequest, detail: fault.detail))
@@ -70,8 +81,10 @@ public struct AdminHandler {
     }
 
     private func get(_ request: AdminRequest, _ answer: () -> AdminResponse) -> AdminResponse {
-        request.method == "GET" || request.method == "HEAD" ? answer() : notAllowed("GET, HEAD")
+        isGet(request) ? answer() : notAllowed("GET, HEAD")
     }
+
+    private func isGet(_ request: AdminRequest) -> Bool { request.method == "GET" || request.method == "HEAD" }
 
     private func notAllowed(_ allow: String) -> AdminResponse {
         problem(.methodNotAllowed, fields: [("Allow", allow)])
@@ -83,13 +96,6 @@ public struct AdminHandler {
 
     private func ready() -> AdminResponse {
         services.isReady() ? text(200, "ready\n") : problem(.notReady, fields: [("Retry-After", "1")])
-    }
-
-    private func metrics(_ request: AdminRequest) -> AdminResponse {
-        // Several lines of a list field are one list (RFC 9110 section 5.3).
-        let accept = request.values("accept")
-        let (contentType, body) = services.metrics(accept.isEmpty ? nil : accept.joined(separator: ","))
-        return AdminResponse(200, contentType: contentType, body, fields: [("Vary", "Accept")])
     }
 
     private func response(to outcome: ReloadOutcome) -> AdminResponse {

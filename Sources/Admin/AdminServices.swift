@@ -6,8 +6,8 @@ import Metering
 public struct AdminServices {
     /// Whether the gateway takes traffic: false while starting and while draining.
     public var isReady: () -> Bool
-    /// The metrics in the form that the field `Accept` asks for.
-    public var metrics: (_ accept: String?) -> (contentType: String, body: [UInt8])
+    /// Renders the metrics in the form that the field `Accept` asks for, and calls `done` once.
+    public var metrics: (_ accept: String?, _ done: @escaping (_ contentType: String, _ body: [UInt8]) -> Void) -> Void
     /// The ids of all tenants, ascending. Asked for each page, so it should be at hand.
     public var tenants: () -> [String]
     /// Writes the object that tells everything about one tenant; where there is none, writes nothing and is false.
@@ -23,7 +23,7 @@ public struct AdminServices {
 
     public init(
         isReady: @escaping () -> Bool,
-        metrics: @escaping (_ accept: String?) -> (contentType: String, body: [UInt8]),
+        metrics: @escaping (_ accept: String?, _ done: @escaping (_ contentType: String, _ body: [UInt8]) -> Void) -> Void,
         tenants: @escaping () -> [String],
         tenant: @escaping (_ id: String, _ json: inout JSONWriter) -> Bool,
         reload: @escaping (_ done: @escaping (ReloadOutcome) -> Void) -> Void,

@@ -6,6 +6,7 @@ extension MetricsRegistry {
         let statistics = process()
         let state = self.state.withLock { $0 }
         return reader.withLock { reader in
+            reader.tenantBudget = state.tenantBudget
             reader.collect(from: self)
             var text = TextWriter(format)
             writeTenants(reader, &text)

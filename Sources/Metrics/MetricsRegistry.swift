@@ -29,7 +29,7 @@ public final class MetricsRegistry: Sendable {
         upstreams = (0..<count).map { _ in MetricsTable() }
         servers = (0..<count).map { _ in MetricsTable() }
         listeners = (0..<count).map { _ in MetricsTable() }
-        state = Mutex(ProcessState(loaded: started))
+        state = Mutex(ProcessState(loaded: started, tenantBudget: tenantBudget))
         reader = Mutex(MetricsReader(tenantBudget: tenantBudget))
     }
 
@@ -111,7 +111,7 @@ public final class MetricsRegistry: Sendable {
 
     /// A new value of `metrics_tenants`. It decides over tenants not seen before; those that have a name keep it, those
     /// counted as `_other` stay there.
-    public func setTenantBudget(_ budget: Int) { reader.withLock { $0.tenantBudget = budget } }
+    public func setTenantBudget(_ budget: Int) { state.withLock { $0.tenantBudget = budget } }
 }
 
 /// How one limit of a tenant stands.
@@ -135,7 +135,10 @@ struct ProcessState {
     var keySets: [String: KeySetState] = [:]
     var quotas: @Sendable (_ tenant: String) -> [QuotaReading] = { _ in [] }
 
-    init(loaded wall: UInt64) { lastSuccess = wall }
+    /// The reader goes by it from the next rendering on.
+    var tenantBudget: Int
+
+    init(loaded wall: UInt64, tenantBudget: Int) { (lastSuccess, self.tenantBudget) = (wall, tenantBudget) }
 }
 
 /// What became of fetching one issuer's keys.

@@ -12,7 +12,7 @@ struct AdminHandlerTests {
         let ids = (0..<250).map { String(format: "tenant-%03d", $0) }
         return AdminServices(
             isReady: { true },
-            metrics: { accept in ("text/plain; for=\(accept ?? "nobody")", Array("metrics\n".utf8)) },
+            metrics: { accept, done in done("text/plain; for=\(accept ?? "nobody")", Array("metrics\n".utf8)) },
             tenants: { ids },
             tenant: { id, json in
                 guard ids.contains(id) || id == "a/b \"é" else { return false }

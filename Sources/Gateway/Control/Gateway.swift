@@ -62,6 +62,7 @@ public final class Gateway {
     private var hasToRetire = false
     private var mailboxes: [Mailbox<WorkerMessage>] = []
     private var threads: [Thread] = []
+    private let scrapes: Scrapes
     private var admin: (endpoint: Endpoint, server: AdminServer)?
     private var isReady = false
     private var isDraining = false
@@ -106,6 +107,7 @@ public final class Gateway {
         ledger = LedgerKeeper(
             meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
         usage = UsageReader(folder: ledgerPath)
+        scrapes = Scrapes(registry)
         (snapshot, quotaReports, tenantIDs) = (prepared.snapshot, prepared.reports, prepared.tenantIDs)
         health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
         reload = Reload()
@@ -202,6 +204,7 @@ public final class Gateway {
     /// Serves until a signal ends it. The exit code.
     public func run() -> Int32 {
         guard mailbox.deliver(on: loop, in: urgent, to: { [unowned self] mail in receive(mail) }), usage.deliver(on: loop),
+            scrapes.deliver(on: loop),
             loop.add(Signals(loop: loop, flow: urgent) { [unowned self] signal in self.signal(signal) })
         else {
             Console.error("gateway: \(SystemError("epoll_ctl"))")
@@ -437,9 +440,9 @@ public final class Gateway {
     private func adminServices() -> AdminServices {
         AdminServices(
             isReady: { [unowned self] in isReady && !isDraining },
-            metrics: { [unowned self] accept in
+            metrics: { [scrapes] accept, done in
                 let format = TextFormat(accept: accept)
-                return (format.contentType, registry.render(format))
+                scrapes.render(format) { done(format.contentType, $0) }
             },
             tenants: { [unowned self] in tenantIDs },
             tenant: { [unowned self] id, json in
