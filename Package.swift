@@ -52,7 +52,7 @@ let package = Package(
         tests("Base"), tests("Net", ["Base"]), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
         tests("Storage", ["Base"]), tests("Proxy"), tests("Quotas", ["Base", "Storage", "Configuration"]),
-        tests("Metering", ["Base", "Configuration", "Storage"]), tests("Admin", ["Base", "Metering"]),
+        tests("Metering", ["Base", "Configuration", "Storage"]), tests("Admin", ["Base", "Metering", "Net"]),
         tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]

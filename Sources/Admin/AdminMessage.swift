@@ -7,11 +7,15 @@ public struct AdminRequest: Sendable {
     public var path: String
     /// What followed the `?`; nil without one.
     public var query: String?
+    /// Lower case, without the port; an IPv6 address in its brackets.
+    public var host: String
     /// In the order of the message.
     public var fields: [(name: String, value: String)]
 
-    public init(method: String, path: String, query: String? = nil, fields: [(name: String, value: String)] = []) {
-        (self.method, self.path, self.query, self.fields) = (method, path, query, fields)
+    public init(
+        method: String, path: String, query: String? = nil, host: String, fields: [(name: String, value: String)] = []
+    ) {
+        (self.method, self.path, self.query, self.host, self.fields) = (method, path, query, host, fields)
     }
 
     /// All values under `name` (lower case), in order.

@@ -62,6 +62,18 @@ public enum Limits {
     public static let healthAnswerMax = 16 << 10
     /// A fetch of a key set, with the look-up of its name and all that follows. Tokens wait for less, and try again later.
     public static let keySetFetchNanoseconds: UInt64 = 10_000_000_000
+    /// Connections to the admin listener. Enough for every dashboard; more is somebody's mistake, and must not eat the
+    /// proxy's descriptors.
+    public static let adminConnectionsMax = 256
+    /// Connections to it that were answered for the last time and are being closed, those that were refused among them.
+    public static let adminFarewellsMax = 64
+    /// To it: for a whole request, from the end of the one before; and for an answer to be taken.
+    public static let adminNanoseconds: UInt64 = 30_000_000_000
+    /// A request head to it. Bodies have no meaning there: they are dropped as they come, up to so many bytes.
+    public static let adminHeadMax = 32 << 10
+    public static let adminBodyMax = 1 << 20
+    /// One write of an answer of it: metrics of many tenants must not keep others waiting.
+    public static let adminWriteSize = 256 << 10
     /// What a command asks of the running gateway. A scrape of a hundred thousand tenants takes a second or two.
     public static let commandNanoseconds: UInt64 = 10_000_000_000
     /// A reload that a command waits for: with a hundred thousand tenants on a busy machine it takes some seconds.

@@ -32,13 +32,15 @@ struct AdminHandlerTests {
     }
 
     private func answer(
-        _ target: String, method: String = "GET", authorized: Bool = true, fields: [(String, String)] = [],
+        _ target: String, method: String = "GET", host: String = "localhost", authorized: Bool = true,
+        fields: [(String, String)] = [],
         services: AdminServices? = nil
     ) -> AdminResponse {
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let credentials = authorized ? [("Authorization", "Bearer " + Self.token)] : []
         let request = AdminRequest(
-            method: method, path: parts[0], query: parts.count > 1 ? parts[1] : nil, fields: credentials + fields)
+            method: method, path: parts[0], query: parts.count > 1 ? parts[1] : nil, host: host,
+            fields: credentials + fields)
         var answers: [AdminResponse] = []
         AdminHandler(services ?? self.services()).respond(to: request) { answers.append($0) }
         #expect(answers.count == 1)
@@ -251,10 +253,10 @@ struct AdminHandlerTests {
         services.reload = { pending.append($0) }
         let handler = AdminHandler(services)
         var answers: [Int] = []
-        handler.respond(to: AdminRequest(method: "POST", path: "/v1/reload")) { answers.append($0.status) }
+        handler.respond(to: AdminRequest(method: "POST", path: "/v1/reload", host: "localhost")) { answers.append($0.status) }
         #expect(answers == [401] && pending.isEmpty)
         let fields = [(name: "Authorization", value: "Bearer " + Self.token)]
-        handler.respond(to: AdminRequest(method: "POST", path: "/v1/reload", fields: fields)) { answers.append($0.status) }
+        handler.respond(to: AdminRequest(method: "POST", path: "/v1/reload", host: "localhost", fields: fields)) { answers.append($0.status) }
         #expect(answers == [401] && pending.count == 1)
         // Taken out first: what waits holds the services, which hold what waits.
         pending.removeFirst()(.applied(ReloadChange()))

@@ -52,7 +52,7 @@ enum DemoCommand {
                 guard let address = SocketAddress(server.host, port: server.port),
                     let fd = try? Socket.listen(address, sharesPort: false)
                 else { continue }
-                sockets.append((fd, "\(server.host):\(server.port)"))
+                sockets.append((fd, Endpoint(host: server.host, port: server.port).label))
             }
         }
         if sockets.isEmpty { return [] }
@@ -60,7 +60,9 @@ enum DemoCommand {
         Thread("demo-upstream") {
             guard let loop = try? EventLoop() else { return Console.error("gateway: the demo's upstream can't begin") }
             let servers = listening.map { socket in
-                AdminServer(loop: loop, listening: socket.fd) { request, reply in reply(answer(request, socket.label)) }
+                let server = AdminServer(loop: loop) { request, reply in reply(answer(request, socket.label)) }
+                server.listen(on: socket.fd)
+                return server
             }
             withExtendedLifetime(servers) { loop.run() }
         }.detach()
@@ -83,7 +85,8 @@ enum DemoCommand {
         guard let listener = settings.hot.listeners.first(where: { $0.tls != nil }), let tls = listener.tls,
             let certificate = tls.certificates.first
         else { return }
-        let address = listener.endpoint.host ?? "127.0.0.1"
+        let host = listener.endpoint.host ?? "127.0.0.1"
+        let address = host.contains(":") ? "[\(host)]" : host
         let port = listener.endpoint.port
         Console.out("try:")
         for tenant in settings.hot.tenants {

@@ -63,7 +63,10 @@ public final class Gateway {
     private var mailboxes: [Mailbox<WorkerMessage>] = []
     private var threads: [Thread] = []
     private let scrapes: Scrapes
-    private var admin: (endpoint: Endpoint, server: AdminServer)?
+    /// Made with the first address, and there as long as the loop.
+    private var admin: AdminServer?
+    /// Where it listens.
+    private var adminEndpoint: Endpoint?
     private var isReady = false
     private var isDraining = false
     private var drained = 0
@@ -193,10 +196,9 @@ public final class Gateway {
     private func listenAdmin(_ endpoint: Endpoint) throws(SystemError) {
         guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }
         let fd = try Socket.listen(address, sharesPort: false, backlog: 128)
-        let handler = AdminHandler(adminServices())
-        let server = AdminServer(loop: loop, listening: fd) { request, reply in handler.respond(to: request, reply: reply) }
-        if let old = admin?.server { loop.close(old) }
-        admin = (endpoint, server)
+        let server = admin ?? AdminServer(loop: loop, handler: AdminHandler(adminServices()).respond)
+        server.listen(on: fd)
+        (admin, adminEndpoint) = (server, endpoint)
     }
 
     // MARK: Run
@@ -231,7 +233,7 @@ public final class Gateway {
     /// What the gateway before this one had, once it has ended.
     private func takeOver() {
         if hasToRetire, !meters.isShared { hasToRetire = !snapshot.quotas.retireOthers() }
-        guard admin == nil, let endpoint = settings.hot.admin, !isDraining else { return }
+        guard adminEndpoint == nil, let endpoint = settings.hot.admin, !isDraining else { return }
         do {
             try listenAdmin(endpoint)
             Console.log("admin: listens on \(endpoint.label)")
@@ -342,13 +344,13 @@ public final class Gateway {
         } catch {
             return reject([candidate.loaded.render(Diagnostic(.error, error.location, error.description))])
         }
-        if next.hot.admin != admin?.endpoint {
+        if next.hot.admin != adminEndpoint {
             do {
                 if let endpoint = next.hot.admin {
                     try listenAdmin(endpoint)
-                } else if let old = admin {
-                    loop.close(old.server)
-                    admin = nil
+                } else {
+                    admin?.stopListening()
+                    adminEndpoint = nil
                 }
             } catch {
                 for list in sockets { for fd in list.values { close(fd) } }
