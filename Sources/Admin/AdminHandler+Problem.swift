@@ -5,6 +5,7 @@ enum AdminProblem {
     case badRequest
     case credentialsRequired
     case credentialsInvalid
+    case misdirected
     case notFound
     case methodNotAllowed
     case reloadRejected
@@ -17,6 +18,7 @@ enum AdminProblem {
         case .badRequest: 400
         case .credentialsRequired, .credentialsInvalid: 401
         case .notFound: 404
+        case .misdirected: 421
         case .methodNotAllowed: 405
         case .reloadRejected: 422
         case .ledgerUnreadable: 500
@@ -30,6 +32,7 @@ enum AdminProblem {
         case .badRequest: "bad-request"
         case .credentialsRequired: "credentials-required"
         case .credentialsInvalid: "credentials-invalid"
+        case .misdirected: "misdirected"
         case .notFound: "not-found"
         case .methodNotAllowed: "method-not-allowed"
         case .reloadRejected: "reload-rejected"
@@ -44,6 +47,7 @@ enum AdminProblem {
         case .badRequest: "Bad request"
         case .credentialsRequired: "Credentials required"
         case .credentialsInvalid: "Credentials invalid"
+        case .misdirected: "Misdirected"
         case .notFound: "Not found"
         case .methodNotAllowed: "Method not allowed"
         case .reloadRejected: "Reload rejected"
@@ -58,6 +62,7 @@ enum AdminProblem {
         case .badRequest: "The request cannot be understood."
         case .credentialsRequired: "The token in the file admin.token is wanted as a bearer token."
         case .credentialsInvalid: "The bearer token is not the one in the file admin.token."
+        case .misdirected: "The admin listener has no such name. Names of its own are given by `admin ADDRESS host=NAME`."
         case .notFound: "There is nothing here."
         case .methodNotAllowed: "The field Allow names the methods that this resource has."
         case .reloadRejected: "The configuration has errors. The one before goes on."

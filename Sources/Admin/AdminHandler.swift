@@ -41,6 +41,7 @@ public struct AdminHandler {
     }
 
     private func route(_ request: AdminRequest) -> Route {
+        guard isOurs(request.host) else { return .now(problem(.misdirected)) }
         switch request.path {
         case "/healthz": return .now(get(request) { text(200, "ok\n") })
         case "/readyz": return .now(get(request) { ready() })

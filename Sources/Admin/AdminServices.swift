@@ -6,6 +6,8 @@ import Metering
 public struct AdminServices {
     /// Whether the gateway takes traffic: false while starting and while draining.
     public var isReady: () -> Bool
+    /// Names under which requests reach it, beside addresses and `localhost`: lower case, without a trailing dot.
+    public var hosts: () -> [String]
     /// Renders the metrics in the form that the field `Accept` asks for, and calls `done` once.
     public var metrics: (_ accept: String?, _ done: @escaping (_ contentType: String, _ body: [UInt8]) -> Void) -> Void
     /// The ids of all tenants, ascending. Asked for each page, so it should be at hand.
@@ -23,6 +25,7 @@ public struct AdminServices {
 
     public init(
         isReady: @escaping () -> Bool,
+        hosts: @escaping () -> [String] = { [] },
         metrics: @escaping (_ accept: String?, _ done: @escaping (_ contentType: String, _ body: [UInt8]) -> Void) -> Void,
         tenants: @escaping () -> [String],
         tenant: @escaping (_ id: String, _ json: inout JSONWriter) -> Bool,
@@ -31,7 +34,7 @@ public struct AdminServices {
         token: @escaping () -> [UInt8],
         problemBase: @escaping () -> String = { "https://gateway.invalid/problems/" }
     ) {
-        (self.isReady, self.metrics, self.tenants, self.tenant) = (isReady, metrics, tenants, tenant)
+        (self.isReady, self.hosts, self.metrics, self.tenants, self.tenant) = (isReady, hosts, metrics, tenants, tenant)
         (self.reload, self.usage, self.token, self.problemBase) = (reload, usage, token, problemBase)
     }
 }

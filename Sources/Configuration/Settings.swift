@@ -35,6 +35,8 @@ public struct HotSettings: Sendable {
     public var sharedHosts: [String] = []
     public var listeners: [ListenerSettings] = []
     public var admin: Endpoint?
+    /// Names that requests to it may have beside addresses: lower case, no trailing dot.
+    public var adminHosts: [String] = []
     public var accessLog = AccessLogSettings()
     public var limits = LimitSettings()
     public var problemBase = "https://gateway.invalid/problems/"

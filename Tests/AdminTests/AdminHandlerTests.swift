@@ -12,6 +12,7 @@ struct AdminHandlerTests {
         let ids = (0..<250).map { String(format: "tenant-%03d", $0) }
         return AdminServices(
             isReady: { true },
+            hosts: { ["gateway.internal"] },
             metrics: { accept, done in done("text/plain; for=\(accept ?? "nobody")", Array("metrics\n".utf8)) },
             tenants: { ids },
             tenant: { id, json in
@@ -74,6 +75,16 @@ struct AdminHandlerTests {
         #expect(metrics.body == Array("metrics\n".utf8))
         #expect(field(metrics, "Content-Type") == "text/plain; for=nobody")
         #expect(field(metrics, "Cache-Control") == "no-store")
+    }
+
+    @Test("a name that a page may have had pointed here is not ours", arguments: ["/healthz", "/metrics", "/v1/tenants", "/nothing"])
+    func hosts(_ path: String) throws {
+        for host in ["localhost", "127.0.0.1", "10.1.2.3", "[::1]", "gateway.internal", "gateway.internal.", "localhost."] {
+            #expect(answer(path, host: host).status != 421, "\(host)")
+        }
+        for host in ["evil.test", "127.0.0.1.evil.test", "localhost.evil.test", "a.gateway.internal", "127.1", "1", ""] {
+            try expectProblem(answer(path, host: host), 421, "misdirected")
+        }
     }
 
     @Test("several lines of Accept are one list")

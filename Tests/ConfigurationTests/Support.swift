@@ -47,7 +47,7 @@ func describe(_ settings: Settings) -> String {
         for certificate in tls.certificates { add("  certificate", "\(certificate.chain) \(certificate.key)") }
         add("  tls", "\(tls.minVersion) \(tls.protocols.joined(separator: " "))")
     }
-    if let admin = hot.admin { add("admin", "\(admin.host ?? "*") \(admin.port)") }
+    if let admin = hot.admin { add("admin", ([admin.host ?? "*", "\(admin.port)"] + hot.adminHosts).joined(separator: " ")) }
     add("access_log", "\(hot.accessLog.target) query=\(hot.accessLog.query)")
     add("problem_base", hot.problemBase)
     add("metrics_tenants", hot.metricsTenants)

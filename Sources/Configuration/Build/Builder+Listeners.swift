@@ -43,6 +43,7 @@ extension Builder {
         }
         guard isFree(endpoint, item.words[0]) else { return }
         settings.hot.admin = endpoint
+        for case .text(let host) in item.allOptions("host") { settings.hot.adminHosts.append(host) }
     }
 
     /// Whether nobody listens there yet. `*:80` and `127.0.0.1:80` are two addresses.

@@ -8,6 +8,8 @@ struct Checked {
     var options: [(name: String, value: Value)]
 
     func option(_ name: String) -> Value? { options.first { $0.name == name }?.value }
+    /// Of an option that may be repeated.
+    func allOptions(_ name: String) -> [Value] { options.lazy.filter { $0.name == name }.map(\.value) }
 }
 
 /// The statements of one block.
@@ -198,7 +200,7 @@ struct Checker {
                 suggestion: suggester.suggestion(for: name, among: directive.options.map(\.name)))
             return false
         }
-        guard item.option(name) == nil else {
+        guard option.isRepeated || item.option(name) == nil else {
             diagnostics.error(at: word, "a second \(quoted(name + "="))")
             return false
         }

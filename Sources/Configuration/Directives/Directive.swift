@@ -46,7 +46,7 @@ public struct Directive: Sendable {
             let shown = argument.isRepeated ? "\(argument.name)..." : argument.name
             text += argument.isOptional ? " [\(shown)]" : " \(shown)"
         }
-        for option in options { text += " [\(option.name)=\(option.type.usage)]" }
+        for option in options { text += " [\(option.name)=\(option.type.usage)]\(option.isRepeated ? "..." : "")" }
         if block == nil { return text + ";" }
         return text + (isBlockOptional ? " [{ ... }]" : " { ... }")
     }
@@ -78,7 +78,11 @@ public struct Directive: Sendable {
     struct Option: Sendable {
         var name: String
         var type: ValueType
-        init(_ name: String, _ type: ValueType) { (self.name, self.type) = (name, type) }
+        /// It may stand any number of times.
+        var isRepeated: Bool
+        init(_ name: String, _ type: ValueType, repeats isRepeated: Bool = false) {
+            (self.name, self.type, self.isRepeated) = (name, type, isRepeated)
+        }
     }
 
     var minimumArguments: Int { arguments.count { !$0.isOptional } }

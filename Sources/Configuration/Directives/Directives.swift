@@ -24,8 +24,8 @@ extension Directive {
             .listen, "listen", in: [.top], [.one(.endpoint), .optional(.choice(["tls"]))],
             block: .listen, blockOptional: true, repeats: .many, "An address to take requests on."),
         Directive(
-            .admin, "admin", in: [.top], [.one(.endpoint)],
-            "An address for metrics, health and the admin API."),
+            .admin, "admin", in: [.top], [.one(.endpoint)], options: [.init("host", .host, repeats: true)],
+            "An address for metrics, health and the admin API; requests name it by an address, localhost or one of the hosts."),
         Directive(
             .accessLog, "access_log", in: [.top], [.one("PATH|stdout|off", .path)],
             options: [.init("query", .onOff)], default: "off",

@@ -442,6 +442,7 @@ public final class Gateway {
     private func adminServices() -> AdminServices {
         AdminServices(
             isReady: { [unowned self] in isReady && !isDraining },
+            hosts: { [unowned self] in settings.hot.adminHosts },
             metrics: { [scrapes] accept, done in
                 let format = TextFormat(accept: accept)
                 scrapes.render(format) { done(format.contentType, $0) }
