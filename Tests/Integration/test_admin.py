@@ -11,7 +11,7 @@ import urllib.request
 from Support import exposition
 from Support.case import Case
 from Support.client import RawClient
-from Support.gateway import end_with_parent
+from Support.gateway import BINARY, end_with_parent
 from Support.ports import free_port
 from Support.upstream import answer, text
 
@@ -118,6 +118,21 @@ class Admin(Case):
         self.assertEqual(tenant["id"], "acme")
         self.assertIn("acme.test", json.dumps(tenant))
         self.assertNotIn("globex", json.dumps(tenant))
+
+    def test_a_standard_error_that_nobody_reads_holds_nothing_up(self):
+        fifo = os.path.join(self.folder, "fifo")
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        gateway = self.two(start=False)
+        gateway.start(program="sh", arguments=["-c", 'exec "$0" run -c "$1" 2>"$2"', BINARY, gateway.file, fifo])
+        gateway.write("nonsense;\n" * 30)
+        for _ in range(100):
+            gateway.call("POST", "/v1/reload")
+        self.assertEqual(gateway.get("/healthz")[0], 200)
+        self.assertIn(b"serves 2 tenants", os.read(reader, 1 << 20))
+        gateway.call("POST", "/v1/reload")
+        self.assertIn(b"events were not taken", os.read(reader, 1 << 20))
 
     def test_garbage_at_the_admin_listener_harms_nobody(self):
         gateway = self.two()

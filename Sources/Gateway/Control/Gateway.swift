@@ -392,8 +392,7 @@ public final class Gateway {
     }
 
     private func reject(_ errors: [String]) {
-        Console.log("reload rejected, the old configuration goes on:")
-        for error in errors { Console.error(error) }
+        Console.log("reload rejected, the old configuration goes on:\n" + errors.joined(separator: "\n"))
         notifier.ready(summary)
         finishReload(.rejected(errors: errors))
     }
