@@ -307,7 +307,7 @@ public final class Gateway {
             return
         }
         refreshKeys()
-        servers.keep(only: snapshot.upstreams)
+        servers.keep(only: snapshot)
         health.adopt(snapshot)
         notifier.ready(summary)
         if let change = reload.change {

@@ -126,9 +126,8 @@ public final class ServerRegistry: Sendable {
     }
 
     /// Forgets servers that the configuration in force does not have.
-    public func keep(only used: [Upstream]) {
-        let wanted = Set(used.flatMap { $0.servers.map { "\($0.upstream)|\($0.host)|\($0.port)" } })
-        servers.withLock { all in all = all.filter { wanted.contains($0.key) } }
+    public func keep(only snapshot: Snapshot) {
+        servers.withLock { all in all = all.filter { snapshot.servers.contains(ObjectIdentifier($0.value)) } }
     }
 
     public var all: [Server] { servers.withLock { Array($0.values) } }
