@@ -72,6 +72,10 @@ public enum Limits {
     /// A request head to it. Bodies have no meaning there: they are dropped as they come, up to so many bytes.
     public static let adminHeadMax = 32 << 10
     public static let adminBodyMax = 1 << 20
+    /// Answers larger than this are not handed to the kernel whole: metrics of a thousand tenants.
+    public static let adminLargeAnswer = 1 << 20
+    /// So many of them wait to be taken: each holds its own memory, and whoever scrapes takes his at once.
+    public static let adminLargeAnswersMax = 8
     /// One write of an answer of it: metrics of many tenants must not keep others waiting.
     public static let adminWriteSize = 256 << 10
     /// What a command asks of the running gateway. A scrape of a hundred thousand tenants takes a second or two.

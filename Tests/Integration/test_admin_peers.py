@@ -109,6 +109,26 @@ class Flooded(Case):
         self.assertLess(self.timed(gateway), 1)
         self.assert_bar(gateway.resident - before, 24 << 20)
 
+    def test_large_metrics_that_nobody_takes_hold_little_memory(self):
+        gateway = self.gateway(
+            "metrics_tenants 10000; upstream app { server 127.0.0.1:$app; }\n"
+            + "".join(f"tenant t{n} {{ host t{n}.test; upstream app; }}\n" for n in range(6000)),
+            app=self.upstream(record=False),
+        )
+        with RawClient(gateway.plain) as client:
+            for n in range(6000):
+                client.send(f"GET / HTTP/1.1\r\nHost: t{n}.test\r\n\r\n")
+                client.read_response()
+        self.assertGreater(len(gateway.get("/metrics")[1]), 5 << 20)
+        before = gateway.resident
+        for _ in range(60):
+            client = self.connect(gateway.admin, receive_buffer=4096)
+            client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            # Not one rendering for several of them.
+            client.socket.recv(1)
+        self.assert_bar(gateway.resident - before, 160 << 20)
+        self.assertGreater(len(gateway.get("/metrics")[1]), 5 << 20)
+
 
 class Crowd(Case):
     def test_silent_connections_shut_nobody_out(self):

@@ -24,6 +24,8 @@ final class AdminConnection: Source {
     private var keepAlive = true
     /// When it last had an answer; nil while a request is under way.
     private(set) var silentSince: UInt64?
+    /// Since when it has had a large answer that is not taken yet.
+    private(set) var largeAnswerSince: UInt64?
     /// It had its last answer; what the client still sends is dropped.
     private(set) var isLeaving = false
 
@@ -115,6 +117,10 @@ final class AdminConnection: Source {
         for field in fields { text += "\(field.name): \(field.value)\r\n" }
         if !keepAlive { text += "Connection: close\r\n" }
         let head = Array((text + "\r\n").utf8)
+        if body.count > Limits.adminLargeAnswer {
+            server.makeRoomForLargeAnswer()
+            largeAnswerSince = loop.now
+        }
         output = body.count <= Self.joinedMax ? [head + body] : [head, body]
         phase = .answering
         silentSince = nil
@@ -135,13 +141,9 @@ final class AdminConnection: Source {
             output.removeFirst()
             sent = 0
         }
-        if !output.isEmpty {
-            loop.wake(self, .writable)
-        } else if keepAlive {
-            begin()
-        } else {
-            leave()
-        }
+        if !output.isEmpty { return loop.wake(self, .writable) }
+        largeAnswerSince = nil
+        if keepAlive { begin() } else { leave() }
     }
 
     /// Closed at once, with bytes of the client unread, the connection would be reset, and the answer lost on its way

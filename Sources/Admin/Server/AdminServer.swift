@@ -69,6 +69,12 @@ public final class AdminServer {
         return silent.min { $0.since < $1.since }?.0
     }
 
+    /// Large answers that nobody takes are memory: for a new one, the one goes that has waited for the longest.
+    func makeRoomForLargeAnswer() {
+        let large = connections.values.compactMap { one in one.largeAnswerSince.map { (one, since: $0) } }
+        if large.count >= Limits.adminLargeAnswersMax { large.min { $0.since < $1.since }?.0.end() }
+    }
+
     /// The connection has had its last answer and wants to see its client go. False where too many do.
     func mayTakeLeave() -> Bool {
         guard farewells < Limits.adminFarewellsMax else { return false }
