@@ -13,6 +13,16 @@ final class AdminListener: Source {
         super.init(loop: server.loop, fd: fd, flow: flow)
     }
 
+    /// Takes connections from now on.
+    func begin() {
+        isWatched = loop.add(self)
+        loop.wake(self, .readable)
+        if !isWatched { loop.schedule(self, at: loop.now + Self.pause) }
+    }
+
+    /// Without it the kernel says nothing of new connections: they are looked for.
+    private var isWatched = false
+
     override func ready(_ events: Readiness) {
         for _ in 0..<Limits.acceptsPerTurn {
             if let (client, _) = Socket.accept(fd) {
@@ -26,5 +36,5 @@ final class AdminListener: Source {
         loop.wake(self, .readable)
     }
 
-    override func expired() { loop.wake(self, .readable) }
+    override func expired() { if isWatched { loop.wake(self, .readable) } else { begin() } }
 }

@@ -38,8 +38,7 @@ public final class AdminServer {
         stopListening()
         let listener = AdminListener(server: self, fd: fd, flow: listenerFlow)
         self.listener = listener
-        loop.add(listener)
-        loop.wake(listener, .readable)
+        listener.begin()
     }
 
     /// Connections that are there stay.
@@ -59,7 +58,7 @@ public final class AdminServer {
         }
         let connection = AdminConnection(server: self, fd: fd, flow: flow)
         connections[ObjectIdentifier(connection)] = connection
-        loop.add(connection)
+        guard loop.add(connection) else { return connection.end() }
         if isFull { connection.refuse() } else { connection.begin() }
     }
 

@@ -51,7 +51,6 @@ public final class HealthChecker {
                 changed(server.upstream, server.label, healthy, why)
             }
             probes[id] = probe
-            loop.add(probe)
             registry.setHealthy(server.isHealthy.load(ordering: .relaxed), server: server.configured, of: server.upstream)
             loop.schedule(probe, at: loop.now + min(delay, settings.interval))
         }

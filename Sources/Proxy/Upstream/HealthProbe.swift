@@ -68,7 +68,10 @@ final class HealthProbe: Source {
             }
             phase = .asking(attempt)
             loop.schedule(self, at: .max)
-            loop.add(attempt)
+            guard loop.add(attempt) else {
+                attempt.end()
+                return finished(SystemError("epoll_ctl").description)
+            }
             loop.schedule(attempt, at: began + settings.timeout)
         } catch {
             finished(error.description)
