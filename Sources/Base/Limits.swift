@@ -30,6 +30,9 @@ public enum Limits {
     public static let hopsMax = 8
     /// New connections taken in one turn of a listener, so that a storm of them cannot starve the established ones.
     public static let acceptsPerTurn = 32
+    /// After an `accept` that failed for want of descriptors or memory: often enough for nobody to notice, and seldom enough
+    /// to cost nothing while it lasts.
+    public static let acceptPauseNanoseconds: UInt64 = 50_000_000
     /// Between an answer sent ahead of the end of a request and the close: what the client still sends is read and dropped
     /// for this long, or the kernel would answer it with a reset and destroy our answer on its way.
     public static let lingerNanoseconds: UInt64 = 1_000_000_000

@@ -3,13 +3,13 @@ public struct ConfigurationSource: Sendable {
     /// The whole of a file.
     public var read: @Sendable (_ path: String) -> Result<[UInt8], SourceError>
     /// The files that match a shell pattern (`*`, `?`, `[...]`, `\` escapes), sorted; no match is empty.
-    public var glob: @Sendable (_ pattern: String) -> [String]
+    public var glob: @Sendable (_ pattern: String) throws(SourceError) -> [String]
     /// A variable of the environment; nil where it is not set.
     public var environment: @Sendable (_ name: String) -> String?
 
     public init(
         read: @escaping @Sendable (_ path: String) -> Result<[UInt8], SourceError>,
-        glob: @escaping @Sendable (_ pattern: String) -> [String] = { _ in [] },
+        glob: @escaping @Sendable (_ pattern: String) throws(SourceError) -> [String] = { _ in [] },
         environment: @escaping @Sendable (_ name: String) -> String? = { _ in nil }
     ) {
         (self.read, self.glob, self.environment) = (read, glob, environment)

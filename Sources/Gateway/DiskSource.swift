@@ -33,10 +33,13 @@ extension ConfigurationSource {
         return .failure(.tooLarge(limit: fileMax))
     }
 
-    @Sendable private static func matches(_ pattern: String) -> [String] {
+    /// A folder that can't be read is an error: without what stands in it, tenants would be gone.
+    @Sendable private static func matches(_ pattern: String) throws(SourceError) -> [String] {
         var found = glob_t()
         defer { globfree(&found) }
-        guard Glibc.glob(pattern, 0, nil, &found) == 0 else { return [] }
+        let result = Glibc.glob(pattern, 0, { _, code in code == ENOENT || code == ENOTDIR ? 0 : 1 }, &found)
+        if result == GLOB_NOMATCH { return [] }
+        guard result == 0 else { throw SourceError(errno: result == GLOB_NOSPACE ? ENOMEM : errno) }
         return (0..<Int(found.gl_pathc)).compactMap { found.gl_pathv[$0].map { String(cString: $0) } }
     }
 }

@@ -90,7 +90,7 @@ public final class EventLoop {
 
     public init() throws(SystemError) {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard epoll >= 0 else { throw SystemError("epoll_create1") }
+        guard epoll >= 0 else { throw SystemError("can't make an event loop") }
         now = Clock.monotonic()
         timers = TimerWheel(now: now)
         slotCapacity = 1024

@@ -4,40 +4,48 @@ import Synchronization
 
 /// How other threads speak to a loop: messages in order, and an eventfd that wakes it.
 public final class Mailbox<Message: Sendable>: Sendable {
-    private let messages = Mutex<[Message]>([])
+    private struct State {
+        var messages: [Message] = []
+        /// The loop was woken for them.
+        var isAnnounced = false
+    }
+
+    private let state = Mutex(State())
     let fd: Int32
 
-    public init() {
+    public init() throws(SystemError) {
         fd = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-        precondition(fd >= 0, "eventfd failed")
+        guard fd >= 0 else { throw SystemError("can't make a mailbox") }
     }
 
     /// From any thread.
     public func post(_ message: Message) {
-        let first = messages.withLock { list in
-            list.append(message)
-            return list.count == 1
+        let isFirst = state.withLock { state in
+            state.messages.append(message)
+            defer { state.isAnnounced = true }
+            return !state.isAnnounced
         }
-        if first {
-            var one: UInt64 = 1
-            _ = write(fd, &one, 8)
-        }
+        var one: UInt64 = 1
+        if isFirst, write(fd, &one, 8) != 8 { state.withLock { $0.isAnnounced = false } }
     }
 
     func drain() -> [Message] {
         var count: UInt64 = 0
         _ = read(fd, &count, 8)
-        return messages.withLock { list in
-            let all = list
-            list = []
+        return state.withLock { state in
+            let all = state.messages
+            state = State()
             return all
         }
     }
 
-    /// Delivers on `loop` from now on, in the turns of `flow` or else in common ones. Call once, on the loop's thread. False
-    /// when the loop can't watch for mail.
-    public func deliver(on loop: EventLoop, in flow: Flow? = nil, to receive: @escaping (Message) -> Void) -> Bool {
-        loop.add(Recipient(loop: loop, flow: flow ?? loop.commonFlow, mailbox: self, receive: receive))
+    /// Delivers on `loop` from now on, in the turns of `flow` or else in common ones. Call once, on the loop's thread.
+    public func deliver(
+        on loop: EventLoop, in flow: Flow? = nil, to receive: @escaping (Message) -> Void
+    ) throws(SystemError) {
+        let recipient = Recipient(loop: loop, flow: flow ?? loop.commonFlow, mailbox: self, receive: receive)
+        guard loop.add(recipient) else { throw SystemError("can't watch a mailbox") }
+        recipient.expired()
     }
 }
 
@@ -53,4 +61,11 @@ private final class Recipient<Message: Sendable>: Source {
     override func ready(_ events: Readiness) {
         for message in mailbox.drain() { receive(message) }
     }
+
+    /// Looks by itself now and then: where the loop could not be woken, mail is late and never lost.
+    override func expired() {
+        loop.wake(self, [])
+        loop.schedule(self, at: loop.now + Self.patience)
+    }
+    private static var patience: UInt64 { 1_000_000_000 }
 }

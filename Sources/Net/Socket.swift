@@ -8,6 +8,9 @@ public struct SystemError: Error, CustomStringConvertible {
     public var code: Int32
     public var description: String { "\(call): \(String(cString: strerror(code)))" }
     public init(_ call: String, _ code: Int32 = errno) { (self.call, self.code) = (call, code) }
+
+    /// Something this machine has no more of: it says nothing about whoever was to be reached.
+    public var isLack: Bool { [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN, EADDRNOTAVAIL].contains(code) }
 }
 
 /// Socket calls, non-blocking and close-on-exec.
@@ -17,30 +20,27 @@ public enum Socket {
         let family = address.isIPv4 ? AF_INET : AF_INET6
         let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw SystemError("socket") }
-        set(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-        if sharesPort { set(fd, SOL_SOCKET, SO_REUSEPORT, 1) }
-        // `*` listens on IPv4 as well; a numeric IPv6 address is just that.
-        if family == AF_INET6 { set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, address.high == 0 && address.low == 0 ? 0 : 1) }
-        // Inherited by every accepted connection: one system call less on each.
-        set(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-        guard address.withSockaddr({ bind(fd, $0, $1) }) == 0 else {
-            let error = SystemError("bind")
+        do throws(SystemError) {
+            try set(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+            if sharesPort { try set(fd, SOL_SOCKET, SO_REUSEPORT, 1) }
+            // `*` listens on IPv4 as well; a numeric IPv6 address is just that.
+            let isAny = address.high == 0 && address.low == 0
+            if family == AF_INET6 { try set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, isAny ? 0 : 1) }
+            hurry(fd)
+            guard address.withSockaddr({ bind(fd, $0, $1) }) == 0 else { throw SystemError("bind") }
+            guard Glibc.listen(fd, backlog) == 0 else { throw SystemError("listen") }
+            return fd
+        } catch {
             close(fd)
             throw error
         }
-        guard Glibc.listen(fd, backlog) == 0 else {
-            let error = SystemError("listen")
-            close(fd)
-            throw error
-        }
-        return fd
     }
 
     /// Makes a listening socket of somebody else's making like one of `listen`.
     public static func adoptListener(_ fd: Int32) {
         _ = fcntl(fd, F_SETFD, FD_CLOEXEC)
         _ = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)
-        set(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        hurry(fd)
     }
 
     /// The next waiting connection; nil with `errno` set when there is none.
@@ -62,7 +62,7 @@ public enum Socket {
         let family = address.isIPv4 ? AF_INET : AF_INET6
         let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw SystemError("socket") }
-        set(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        hurry(fd)
         if address.withSockaddr({ Glibc.connect(fd, $0, $1) }) != 0 && errno != EINPROGRESS {
             let error = SystemError("connect")
             close(fd)
@@ -75,8 +75,7 @@ public enum Socket {
     public static func error(_ fd: Int32) -> Int32 {
         var value: Int32 = 0
         var length = socklen_t(4)
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length)
-        return value
+        return getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length) == 0 ? value : errno
     }
 
     /// Bytes sent that the peer's kernel has not acknowledged, those not sent yet among them (tcp(7), SIOCOUTQ).
@@ -104,8 +103,18 @@ public enum Socket {
 
     public static func finishSending(_ fd: Int32) { shutdown(fd, Int32(SHUT_WR)) }
 
-    private static func set(_ fd: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
+    private static func set<Value: BitwiseCopyable>(
+        _ fd: Int32, _ level: Int32, _ name: Int32, _ value: Value
+    ) throws(SystemError) {
         var value = value
-        setsockopt(fd, level, name, &value, 4)
+        let result = setsockopt(fd, level, name, &value, socklen_t(MemoryLayout<Value>.size))
+        if result != 0 { throw SystemError("setsockopt") }
+    }
+
+    /// What is sent leaves at once. Where it can't be had it leaves a little later. A listener's is inherited by every
+    /// accepted connection: one system call less on each.
+    private static func hurry(_ fd: Int32) {
+        var yes: Int32 = 1
+        setsockopt(fd, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, 4)
     }
 }

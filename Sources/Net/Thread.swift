@@ -21,7 +21,10 @@ public struct Thread: Sendable {
     /// - Parameters:
     ///   - name: cut at 15 bytes, as the kernel wants it.
     ///   - isBackground: whoever waits for an event loop goes first.
-    public init(_ name: String, isBackground: Bool = false, _ body: @escaping @Sendable () -> Void) {
+    /// - Throws: when the system has no thread to give. Whatever it was for does not happen, and nothing else is hurt.
+    public init(
+        _ name: String, isBackground: Bool = false, _ body: @escaping @Sendable () -> Void
+    ) throws(SystemError) {
         var id = pthread_t()
         let start = Unmanaged.passRetained(Start(String(name.prefix(15)), isBackground, body))
         let result = pthread_create(&id, nil, { argument in
@@ -32,7 +35,10 @@ public struct Thread: Sendable {
             start.body()
             return nil
         }, start.toOpaque())
-        precondition(result == 0, "pthread_create failed")
+        guard result == 0 else {
+            start.release()
+            throw SystemError("can't start a thread", result)
+        }
         self.id = id
     }
 

@@ -49,7 +49,8 @@ public struct QuotaCalendar: Sendable, BitwiseCopyable {
         switch period {
         case .hour: hourStart / 3600
         case .day: hourStart / 86400
-        case .month: dayOfMonth < min(resetDay, daysInMonth) ? month - 1 : month
+        // Before the first of them, in January 1970, there is no earlier one to count by.
+        case .month: dayOfMonth < min(resetDay, daysInMonth) ? max(month, 1) - 1 : month
         }
     }
 

@@ -9,9 +9,9 @@ public enum StorageFault: Error, Equatable, CustomStringConvertible {
     /// Two other processes use it already.
     case inUse(path: String)
 
-    /// No room is left: not on the disk, or not in the quota.
+    /// No room is left: not on the disk, not in the quota, or not in a file of the size that is allowed.
     public var isFull: Bool {
-        if case .system(_, _, let code) = self { return code == ENOSPC || code == EDQUOT }
+        if case .system(_, _, let code) = self { return code == ENOSPC || code == EDQUOT || code == EFBIG }
         return false
     }
 

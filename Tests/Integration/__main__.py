@@ -85,10 +85,11 @@ def main():
         metavar="NAME",
         help="only tests whose name contains NAME; may be given again",
     )
+    parser.add_argument("--patience", type=int, default=15 * 60, metavar="SECONDS", help="for all of them together")
     parser.add_argument("--list", action="store_true", help="name the tests and run none")
     options = parser.parse_args()
     faulthandler.enable()
-    faulthandler.dump_traceback_later(15 * 60, exit=True)
+    faulthandler.dump_traceback_later(options.patience, exit=True)
     suite = unittest.defaultTestLoader.discover(HERE, pattern="test_*.py", top_level_dir=HERE)
     tests = [test for test in flatten(suite) if not options.only or any(name in test.id() for name in options.only)]
     if options.list:

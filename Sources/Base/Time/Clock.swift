@@ -7,7 +7,7 @@ public enum Clock {
     /// Nanoseconds that only go forward; zero is some moment at boot.
     public static func monotonic() -> UInt64 { read(CLOCK_MONOTONIC) }
 
-    /// Nanoseconds since 1970, UTC.
+    /// Nanoseconds since 1970, UTC; a clock that is set to an earlier time stands at zero.
     public static func wall() -> UInt64 { read(CLOCK_REALTIME) }
 
     /// The present by both.
@@ -22,7 +22,7 @@ public enum Clock {
     private static func read(_ clock: clockid_t) -> UInt64 {
         var now = timespec()
         clock_gettime(clock, &now)
-        return UInt64(now.tv_sec) &* 1_000_000_000 &+ UInt64(now.tv_nsec)
+        return UInt64(max(0, now.tv_sec)) &* 1_000_000_000 &+ UInt64(now.tv_nsec)
     }
 }
 

@@ -11,8 +11,11 @@ extension Parser {
             include(Path.resolve(pattern.text, from: folder), at: pattern)
             return
         }
-        for path in source.glob(Path.resolve(pattern.text, from: Path.escapedForPattern(folder))) {
-            include(path, at: pattern)
+        do throws(SourceError) {
+            let found = try source.glob(Path.resolve(pattern.text, from: Path.escapedForPattern(folder)))
+            for path in found { include(path, at: pattern) }
+        } catch {
+            diagnostics.error(at: pattern, "can't look for \(quoted(pattern.text)): \(error)")
         }
     }
 

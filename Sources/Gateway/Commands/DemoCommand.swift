@@ -13,8 +13,8 @@ enum DemoCommand {
         let loaded = ConfigurationLoader.load(path, from: .disk)
         guard let settings = loaded.settings else { throw Command.Failure(text: loaded.renderAll()) }
         try makeCertificates(settings)
-        Signals.block()
-        let started = startUpstreams(settings)
+        try Signals.block()
+        let started = try startUpstreams(settings)
         if !started.isEmpty { Console.out("demo upstream on \(started.joined(separator: ", "))") }
         printExamples(settings)
         return try RunCommand.serve(path)
@@ -45,7 +45,7 @@ enum DemoCommand {
     // MARK: Upstream
 
     /// On every loopback server that the configuration names and nobody serves yet. The addresses.
-    private static func startUpstreams(_ settings: Settings) -> [String] {
+    private static func startUpstreams(_ settings: Settings) throws(SystemError) -> [String] {
         var sockets: [(fd: Int32, label: String)] = []
         for upstream in settings.hot.upstreams {
             for server in upstream.servers where server.host == "127.0.0.1" || server.host == "::1" {
@@ -57,16 +57,21 @@ enum DemoCommand {
         }
         if sockets.isEmpty { return [] }
         let listening = sockets
-        Thread("demo-upstream") {
-            guard let loop = try? EventLoop() else { return Console.error("gateway: the demo's upstream can't begin") }
-            let servers = listening.map { socket in
-                let server = AdminServer(loop: loop) { request, reply in reply(answer(request, socket.label)) }
-                server.listen(on: socket.fd)
-                return server
-            }
-            withExtendedLifetime(servers) { loop.run() }
+        try Thread("demo-upstream") {
+            do throws(SystemError) { try serve(listening) } catch { Console.error("gateway: demo upstream: \(error)") }
         }.detach()
         return sockets.map(\.label)
+    }
+
+    private static func serve(_ sockets: [(fd: Int32, label: String)]) throws(SystemError) {
+        let loop = try EventLoop()
+        var servers: [AdminServer] = []
+        for socket in sockets {
+            let server = AdminServer(loop: loop) { request, reply in reply(answer(request, socket.label)) }
+            server.listen(on: socket.fd)
+            servers.append(server)
+        }
+        withExtendedLifetime(servers) { loop.run() }
     }
 
     private static func answer(_ request: AdminRequest, _ server: String) -> AdminResponse {

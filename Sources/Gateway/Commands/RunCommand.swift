@@ -11,7 +11,7 @@ enum RunCommand {
     }
 
     static func serve(_ path: String, beside: Bool = false) throws -> Int32 {
-        Signals.block()
+        try Signals.block()
         do throws(StartFailure) {
             return try Gateway(configuration: path, beside: beside).run()
         } catch {

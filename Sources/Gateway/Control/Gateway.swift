@@ -24,7 +24,9 @@ public final class Gateway {
         /// A candidate was read, on a thread of its own, and compared with what is in force.
         case candidate(Candidate, ReloadChange?)
         /// All that goes by it was made, on that thread too.
-        case prepared(Result<Prepared, StorageFault>, sockets: [[Endpoint: Int32]], change: ReloadChange)
+        case prepared(Result<Prepared, StorageFault>, sockets: NewSockets, change: ReloadChange)
+        /// A worker can't begin: there is nothing to serve with.
+        case failed(worker: Int, SystemError)
         /// A worker goes by the new snapshot.
         case adopted
         /// A token names a key that its issuer's set does not have.
@@ -39,7 +41,7 @@ public final class Gateway {
     private let loop: EventLoop
     /// Signals, and the mail of reloads and of the end: before whatever anybody asks of this thread.
     private let urgent = Flow(weight: 1, isUrgent: true)
-    private let mailbox = Mailbox<Mail>()
+    private let mailbox: Mailbox<Mail>
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
     private let meters: MeterTable
@@ -47,7 +49,7 @@ public final class Gateway {
     private let usage: UsageReader
     private var quotaReports: QuotaReports
     private let resolver = Resolver()
-    private let logWriter = AccessLogWriter()
+    private let logWriter: AccessLogWriter
     private let certificates: CertificateCache
     private let keySets: KeySetStore
     private var refresher: KeySetRefresher?
@@ -70,6 +72,7 @@ public final class Gateway {
     private var isReady = false
     private var isDraining = false
     private var drained = 0
+    private var exitCode: Int32 = 0
     private let reload: Reload
     private var chores: Chores?
 
@@ -79,8 +82,10 @@ public final class Gateway {
     /// - Parameter beside: a gateway of the same state that is to end may still serve.
     public init(configuration path: String, beside: Bool = false) throws(StartFailure) {
         self.path = path
-        do { loop = try EventLoop() } catch { throw StartFailure(description: "gateway: \(error)") }
         let certificates = CertificateCache()
+        do {
+            (loop, mailbox, logWriter) = (try EventLoop(), try Mailbox(), try AccessLogWriter())
+        } catch { throw StartFailure(description: "gateway: \(error)") }
         let mail = mailbox
         keySets = KeySetStore { mail.post(.keysWanted($0)) }
         let candidate = Candidate.read(path, certificates: certificates, keySets: keySets)
@@ -96,6 +101,7 @@ public final class Gateway {
             token = try folder.token()
             meters = try MeterTable(path: folder.metersPath)
             prepared = try Prepared(candidate, settings, meters: meters, servers: servers)
+            usage = try UsageReader(folder: folder.ledgerPath)
         } catch {
             throw StartFailure(description: "gateway: \(error)")
         }
@@ -109,19 +115,25 @@ public final class Gateway {
         let ledgerPath = StateFolder(path: settings.cold.state).ledgerPath
         ledger = LedgerKeeper(
             meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
-        usage = UsageReader(folder: ledgerPath)
-        scrapes = Scrapes(registry)
         (snapshot, quotaReports, tenantIDs) = (prepared.snapshot, prepared.reports, prepared.tenantIDs)
-        health = HealthChecker(loop: loop, registry: registry, resolver: resolver)
+        do throws(SystemError) {
+            scrapes = try Scrapes(registry)
+            health = try HealthChecker(loop: loop, registry: registry, resolver: resolver)
+        } catch { throw StartFailure(description: "gateway: \(error)") }
         reload = Reload()
-        Self.raiseDescriptorLimit()
         logWriter.setTarget(settings.hot.accessLog.target)
-        mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
+        Self.raiseDescriptorLimit()
         let listeners = settings.hot.listeners.map { ($0.endpoint, $0.location) }
-        let sockets = try bind(listeners, candidate, beside: beside && meters.isShared)
+        let sockets = try bind(listeners, workers: count, candidate, beside: beside && meters.isShared)
         try openAdmin(settings.hot.admin)
-        ledger.start()
-        startWorkers(sockets)
+        do throws(SystemError) {
+            try ledger.start()
+            try startWorkers(sockets)
+        } catch {
+            // Those that have begun end in order.
+            stop()
+            throw StartFailure(description: "gateway: \(error)")
+        }
         showQuotas()
     }
 
@@ -141,12 +153,12 @@ public final class Gateway {
     }
 
     private func bind(
-        _ listeners: [(Endpoint, Location)], _ candidate: Candidate, beside: Bool
+        _ listeners: [(Endpoint, Location)], workers: Int, _ candidate: Candidate, beside: Bool
     ) throws(StartFailure) -> [[Endpoint: Int32]] {
         do {
             var inherited = InheritedSockets.take()
             defer { inherited.closeRest() }
-            return try ListenerSockets.bind(listeners, workers: mailboxes.count, inherited: &inherited, beside: beside)
+            return try ListenerSockets.bind(listeners, workers: workers, inherited: &inherited, beside: beside)
         } catch {
             var text = candidate.loaded.render(Diagnostic(.error, error.location, error.description))
             if meters.isShared, !beside {
@@ -157,24 +169,22 @@ public final class Gateway {
         }
     }
 
-    private func startWorkers(_ sockets: [[Endpoint: Int32]]) {
+    private func startWorkers(_ sockets: [[Endpoint: Int32]]) throws(SystemError) {
         let (snapshot, registry, resolver, logWriter) = (snapshot, registry, resolver, logWriter)
-        let count = mailboxes.count
-        let mail = mailbox
+        let (count, mail) = (sockets.count, mailbox)
         for index in 0..<count {
-            let mailbox = mailboxes[index]
+            let mailbox = try Mailbox<WorkerMessage>()
             let first = Handover(snapshot)
-            threads.append(
-                Thread("worker-\(index)") {
-                    do throws(SystemError) {
-                        let worker = try Worker(
-                            index: index, count: count, snapshot: first.take()!, mailbox: mailbox, registry: registry,
-                            resolver: resolver, logWriter: logWriter)
-                        worker.run()
-                    } catch {
-                        mail.post(.workerFailed(error))
-                    }
-                })
+            let thread = try Thread("worker-\(index)") {
+                do throws(SystemError) {
+                    try Worker(
+                        index: index, count: count, snapshot: first.take()!, mailbox: mailbox, registry: registry,
+                        resolver: resolver, logWriter: logWriter
+                    ).run()
+                } catch { mail.post(.failed(worker: index, error)) }
+            }
+            threads.append(thread)
+            mailboxes.append(mailbox)
             mailbox.post(.adopt(snapshot, sockets: sockets[index]) { mail.post(.adopted) })
         }
         reload.waitingForWorkers = count
@@ -194,8 +204,15 @@ public final class Gateway {
     }
 
     private func listenAdmin(_ endpoint: Endpoint) throws(SystemError) {
+        serveAdmin(endpoint, on: try openAdminSocket(endpoint))
+    }
+
+    private func openAdminSocket(_ endpoint: Endpoint) throws(SystemError) -> Int32 {
         guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }
-        let fd = try Socket.listen(address, sharesPort: false, backlog: 128)
+        return try Socket.listen(address, sharesPort: false, backlog: 128)
+    }
+
+    private func serveAdmin(_ endpoint: Endpoint, on fd: Int32) {
         let server = admin ?? AdminServer(loop: loop, handler: AdminHandler(adminServices()).respond)
         server.listen(on: fd)
         (admin, adminEndpoint) = (server, endpoint)
@@ -205,12 +222,14 @@ public final class Gateway {
 
     /// Serves until a signal ends it. The exit code.
     public func run() -> Int32 {
-        guard mailbox.deliver(on: loop, in: urgent, to: { [unowned self] mail in receive(mail) }), usage.deliver(on: loop),
-            scrapes.deliver(on: loop),
-            loop.add(Signals(loop: loop, flow: urgent) { [unowned self] signal in self.signal(signal) })
-        else {
-            Console.error("gateway: \(SystemError("epoll_ctl"))")
-            return 1
+        do throws(SystemError) {
+            try mailbox.deliver(on: loop, in: urgent) { [unowned self] mail in receive(mail) }
+            try usage.deliver(on: loop)
+            try scrapes.deliver(on: loop)
+            _ = try Signals(loop: loop, flow: urgent) { [unowned self] signal in self.signal(signal) }
+        } catch {
+            fail("\(error)")
+            return exitCode
         }
         health.changed = { upstream, server, healthy, why in
             Console.log("upstream \(upstream): server \(server) is \(healthy ? "healthy" : "out"): \(why)")
@@ -227,7 +246,15 @@ public final class Gateway {
             })
         startRefresher()
         loop.run()
-        return 0
+        return exitCode
+    }
+
+    /// Ends: without this there is no serving.
+    private func fail(_ why: String) {
+        if exitCode != 0 { return }
+        Console.error("gateway: \(why)")
+        exitCode = 1
+        stop()
     }
 
     /// What the gateway before this one had, once it has ended.
@@ -263,6 +290,7 @@ public final class Gateway {
         switch mail {
         case .candidate(let candidate, let change): prepare(candidate, change)
         case .prepared(let prepared, let sockets, let change): apply(prepared, sockets, change)
+        case .failed(let worker, let error): fail("worker-\(worker): \(error)")
         case .adopted:
             reload.waitingForWorkers -= 1
             if reload.waitingForWorkers == 0 { adopted() }
@@ -324,10 +352,12 @@ public final class Gateway {
         notifier.reloading()
         // Beside the running one, on a thread of its own: health checks, names and the admin listener go on.
         let (path, certificates, keySets, mailbox, settings) = (path, certificates, keySets, mailbox, settings)
-        Thread("reload", isBackground: true) {
-            let candidate = Candidate.read(path, certificates: certificates, keySets: keySets)
-            mailbox.post(.candidate(candidate, candidate.settings.map { ReloadChange(from: settings, to: $0) }))
-        }.detach()
+        do throws(SystemError) {
+            try Thread("reload", isBackground: true) {
+                let candidate = Candidate.read(path, certificates: certificates, keySets: keySets)
+                mailbox.post(.candidate(candidate, candidate.settings.map { ReloadChange(from: settings, to: $0) }))
+            }.detach()
+        } catch { reject(["gateway: \(error)"]) }
     }
 
     /// Opens what is new in it; what takes time is made off this thread.
@@ -337,45 +367,48 @@ public final class Gateway {
         next.cold = settings.cold
         let known = Set(settings.hot.listeners.map(\.endpoint))
         let fresh = next.hot.listeners.filter { !known.contains($0.endpoint) }.map { ($0.endpoint, $0.location) }
-        let sockets: [[Endpoint: Int32]]
+        var sockets: NewSockets
         do {
             var none = InheritedSockets()
-            sockets = try ListenerSockets.bind(fresh, workers: mailboxes.count, inherited: &none)
+            let listeners = try ListenerSockets.bind(fresh, workers: mailboxes.count, inherited: &none)
+            sockets = NewSockets(listeners: listeners)
         } catch {
             return reject([candidate.loaded.render(Diagnostic(.error, error.location, error.description))])
         }
-        if next.hot.admin != adminEndpoint {
-            do {
-                if let endpoint = next.hot.admin {
-                    try listenAdmin(endpoint)
-                } else {
-                    admin?.stopListening()
-                    adminEndpoint = nil
-                }
-            } catch {
-                for list in sockets { for fd in list.values { close(fd) } }
-                return reject(["can't listen on \(next.hot.admin?.label ?? "") (admin): \(error)"])
-            }
+        do throws(SystemError) {
+            if let endpoint = next.hot.admin, endpoint != adminEndpoint { sockets.admin = try openAdminSocket(endpoint) }
+        } catch {
+            sockets.close()
+            return reject(["can't listen on \(next.hot.admin?.label ?? "") (admin): \(error)"])
         }
         let (meters, servers, mailbox) = (meters, servers, mailbox)
-        Thread("reload", isBackground: true) { [next, change] in
-            let prepared = Result { () throws(StorageFault) in
-                try Prepared(candidate, next, meters: meters, servers: servers)
-            }
-            mailbox.post(.prepared(prepared, sockets: sockets, change: change))
-        }.detach()
+        do throws(SystemError) {
+            try Thread("reload", isBackground: true) { [next, change, sockets] in
+                let prepared = Result { () throws(StorageFault) in
+                    try Prepared(candidate, next, meters: meters, servers: servers)
+                }
+                mailbox.post(.prepared(prepared, sockets: sockets, change: change))
+            }.detach()
+        } catch {
+            sockets.close()
+            reject(["gateway: \(error)"])
+        }
     }
 
     /// From here on it is in force.
     private func apply(
-        _ prepared: Result<Prepared, StorageFault>, _ sockets: [[Endpoint: Int32]], _ change: ReloadChange
+        _ prepared: Result<Prepared, StorageFault>, _ sockets: NewSockets, _ change: ReloadChange
     ) {
         let next: Prepared
         do {
             next = try prepared.get()
         } catch {
-            for list in sockets { for fd in list.values { close(fd) } }
+            sockets.close()
             return reject(["\(error)"])
+        }
+        do throws(SystemError) { try moveAdmin(to: next.settings.hot.admin, sockets.admin) } catch {
+            ListenerSockets.close(sockets.listeners)
+            return reject(["can't listen on \(next.settings.hot.admin?.label ?? "") (admin): \(error)"])
         }
         oldSnapshots.add(snapshot)
         (settings, snapshot, quotaReports, tenantIDs) = (next.settings, next.snapshot, next.reports, next.tenantIDs)
@@ -387,8 +420,15 @@ public final class Gateway {
         reload.waitingForWorkers = mailboxes.count
         let mail = mailbox
         for (index, worker) in mailboxes.enumerated() {
-            worker.post(.adopt(snapshot, sockets: sockets[index]) { mail.post(.adopted) })
+            worker.post(.adopt(snapshot, sockets: sockets.listeners[index]) { mail.post(.adopted) })
         }
+    }
+
+    private func moveAdmin(to endpoint: Endpoint?, _ socket: Int32?) {
+        if let endpoint, let socket { return serveAdmin(endpoint, on: socket) }
+        guard endpoint == nil else { return }
+        admin?.stopListening()
+        adminEndpoint = nil
     }
 
     private func reject(_ errors: [String]) {

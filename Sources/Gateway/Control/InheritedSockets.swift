@@ -24,9 +24,14 @@ struct InheritedSockets {
     }
 
     /// The socket of this endpoint, for each worker a descriptor of it; nil when none was handed over.
-    mutating func remove(_ endpoint: Endpoint, workers: Int) -> [Int32]? {
+    mutating func remove(_ endpoint: Endpoint, workers: Int) throws(SystemError) -> [Int32]? {
         guard let address = endpoint.address, let fd = sockets.removeValue(forKey: address) else { return nil }
-        return [fd] + (1..<max(workers, 1)).map { _ in fcntl(fd, F_DUPFD_CLOEXEC, 3) }
+        var found = [fd]
+        for _ in 1..<max(workers, 1) {
+            found.append(fcntl(fd, F_DUPFD_CLOEXEC, 3))
+            if found.last == -1 { throw SystemError("can't share the socket that was handed over") }
+        }
+        return found
     }
 
     /// What no directive asks for is closed.

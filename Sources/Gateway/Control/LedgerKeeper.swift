@@ -25,33 +25,27 @@ final class LedgerKeeper: Sendable {
     private let metrics: LedgerMetrics
     private let state: Mutex<State>
     /// Wakes the thread.
-    private let wake = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-    /// Readable once the thread has opened the ledger, or tried to.
-    private let opened = eventfd(0, Int32(EFD_CLOEXEC))
+    private let wake = Bell()
+    /// Rings once the thread has opened the ledger, or tried to.
+    private let opened = Bell()
 
     init(meters: MeterTable, folder: String, settings: LedgerSettings, metrics: LedgerMetrics) {
         (self.meters, self.folder, self.metrics) = (meters, folder, metrics)
         state = Mutex(State(settings: settings))
     }
 
-    deinit {
-        Glibc.close(wake)
-        Glibc.close(opened)
-    }
-
     /// Returns when what an earlier process left half done is finished, so that no new request is counted before. With
     /// a disk that can't be written it returns too: then that is done when it can.
-    func start() {
-        let thread = Thread("ledger", isBackground: true) { [self] in run() }
+    func start() throws(SystemError) {
+        let thread = try Thread("ledger", isBackground: true) { [self] in run() }
         state.withLock { $0.thread = thread }
-        var count: UInt64 = 0
-        while read(opened, &count, 8) < 0, errno == EINTR {}
+        opened.wait()
     }
 
     /// A reload.
     func adopt(_ settings: LedgerSettings) {
         state.withLock { $0.settings = settings }
-        signal(wake)
+        wake.ring()
     }
 
     /// Closes a last interval. When it returns the ledger says all that was counted, or the log says why not.
@@ -61,13 +55,8 @@ final class LedgerKeeper: Sendable {
             defer { state.thread = nil }
             return state.thread
         }
-        signal(wake)
+        wake.ring()
         thread?.join()
-    }
-
-    private func signal(_ descriptor: Int32) {
-        var one: UInt64 = 1
-        _ = write(descriptor, &one, 8)
     }
 
     // MARK: The thread
@@ -78,7 +67,7 @@ final class LedgerKeeper: Sendable {
         var ledger: Ledger<MeterTable>?
         var trouble = Trouble()
         open(&ledger, &trouble)
-        signal(opened)
+        opened.ring()
         while true {
             let (settings, isEnding) = state.withLock { ($0.settings, $0.isEnding) }
             // Whoever waits for another to end does not wait long after that.
@@ -96,11 +85,7 @@ final class LedgerKeeper: Sendable {
         let now = Clock.wall()
         // At whole multiples of the interval, and at each hour: rows by hour are exact then.
         let end = min(now - now % interval + interval, now - now % Timestamp.hour + Timestamp.hour)
-        var asked = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
-        guard poll(&asked, 1, Int32(truncatingIfNeeded: (end - now) / 1_000_000 + 1)) > 0 else { return false }
-        var count: UInt64 = 0
-        _ = read(wake, &count, 8)
-        return true
+        return wake.wait(atMost: end - now + 1_000_000)
     }
 
     /// Once a day has ended, on a thread of its own: a day may be long to read. After a failure at the next hour.
@@ -114,26 +99,32 @@ final class LedgerKeeper: Sendable {
         guard begins else { return }
         let rollup = Rollup(
             LedgerFolder(folder), finest: finest, retention: settings.retention, compression: settings.compression)
-        Thread("rollup", isBackground: true) { [self] in
-            var next = Period.day.bounds(of: written).upperBound
-            do throws(StorageFault) {
-                let report = try rollup.run(closed: written)
-                let count = report.written.count + report.removed.count
-                if count > 0 {
-                    Console.log(
-                        "ledger: \(report.written.count) files of sums written, "
-                            + "\(report.removed.count) files of intervals removed")
-                }
-                if !report.compressed.isEmpty { Console.log("ledger: days compressed: \(report.compressed.count)") }
-                if let fault = report.notCompressed {
-                    Console.log("ledger: can't compress what is old, it is kept as it is: \(fault)")
-                }
-            } catch {
-                Console.log("ledger: can't add up what is over: \(error)")
-                next = written + Timestamp.hour
+        do throws(SystemError) {
+            try Thread("rollup", isBackground: true) { [self] in run(rollup, written: written) }.detach()
+        } catch { rolledUp(written, fault: error) }
+    }
+
+    private func run(_ rollup: Rollup, written: UInt64) {
+        do throws(StorageFault) {
+            let report = try rollup.run(closed: written)
+            let count = report.written.count + report.removed.count
+            if count > 0 {
+                Console.log(
+                    "ledger: \(report.written.count) files of sums written, "
+                        + "\(report.removed.count) files of intervals removed")
             }
-            state.withLock { state in (state.isRollingUp, state.nextRollup) = (false, next) }
-        }.detach()
+            if !report.compressed.isEmpty { Console.log("ledger: days compressed: \(report.compressed.count)") }
+            if let fault = report.notCompressed {
+                Console.log("ledger: can't compress what is old, it is kept as it is: \(fault)")
+            }
+            rolledUp(written)
+        } catch { rolledUp(written, fault: error) }
+    }
+
+    private func rolledUp(_ written: UInt64, fault: (any Error)? = nil) {
+        if let fault { Console.log("ledger: can't add up what is over: \(fault)") }
+        let next = fault == nil ? Period.day.bounds(of: written).upperBound : written + Timestamp.hour
+        state.withLock { state in (state.isRollingUp, state.nextRollup) = (false, next) }
     }
 
     private func open(_ ledger: inout Ledger<MeterTable>?, _ trouble: inout Trouble) {

@@ -17,26 +17,28 @@ enum ListenerSockets {
     ) throws(Failure) -> [[Endpoint: Int32]] {
         var sockets: [[Endpoint: Int32]] = Array(repeating: [:], count: workers)
         for (endpoint, location) in listeners {
-            if let given = inherited.remove(endpoint, workers: workers) {
-                for (worker, fd) in given.enumerated() { sockets[worker][endpoint] = fd }
-                continue
-            }
-            for worker in 0..<workers {
-                do {
-                    guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }
-                    if worker == 0, !beside { try probe(address) }
-                    sockets[worker][endpoint] = try Socket.listen(address, sharesPort: true)
-                } catch {
-                    for list in sockets { for fd in list.values { close(fd) } }
-                    throw Failure(location: location, description: "can't listen on \(endpoint.label): \(error)")
+            do throws(SystemError) {
+                if let given = try inherited.remove(endpoint, workers: workers) {
+                    for (worker, fd) in given.enumerated() { sockets[worker][endpoint] = fd }
+                    continue
                 }
+                guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }
+                if !beside { try probe(address) }
+                for worker in 0..<workers { sockets[worker][endpoint] = try Socket.listen(address, sharesPort: true) }
+            } catch {
+                close(sockets)
+                throw Failure(location: location, description: "can't listen on \(endpoint.label): \(error)")
             }
         }
         return sockets
     }
 
+    static func close(_ sockets: [[Endpoint: Int32]]) {
+        for list in sockets { for fd in list.values { Glibc.close(fd) } }
+    }
+
     /// Shared ports would let a second gateway of the same user take half of the first one's connections, unnoticed.
     private static func probe(_ address: SocketAddress) throws(SystemError) {
-        close(try Socket.listen(address, sharesPort: false))
+        Glibc.close(try Socket.listen(address, sharesPort: false))
     }
 }

@@ -17,6 +17,8 @@ struct OldSnapshots {
         if unused.isEmpty { return }
         let bin = Handover(unused)
         unused = []
-        Thread("release", isBackground: true) { _ = bin.take() }.detach()
+        do throws(SystemError) {
+            try Thread("release", isBackground: true) { _ = bin.take() }.detach()
+        } catch { held += bin.take() ?? [] }
     }
 }

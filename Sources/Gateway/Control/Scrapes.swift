@@ -7,15 +7,15 @@ final class Scrapes {
     private typealias Done = ([UInt8]) -> Void
 
     private let registry: MetricsRegistry
-    private let mailbox = Mailbox<[UInt8]>()
+    private let mailbox: Mailbox<[UInt8]>
     private var waiting: [(format: TextFormat, told: [Done])] = []
     /// Who gets the one that is under way; nil while none is.
     private var served: [Done]?
 
-    init(_ registry: MetricsRegistry) { self.registry = registry }
+    init(_ registry: MetricsRegistry) throws(SystemError) { (self.registry, mailbox) = (registry, try Mailbox()) }
 
-    func deliver(on loop: EventLoop) {
-        mailbox.deliver(on: loop) { [unowned self] text in
+    func deliver(on loop: EventLoop) throws(SystemError) {
+        try mailbox.deliver(on: loop) { [unowned self] text in
             let told = served ?? []
             served = nil
             for done in told { done(text) }
@@ -38,6 +38,11 @@ final class Scrapes {
         let (format, told) = waiting.removeFirst()
         served = told
         let (registry, mailbox) = (registry, mailbox)
-        Thread("metrics", isBackground: true) { mailbox.post(registry.render(format)) }.detach()
+        do throws(SystemError) {
+            try Thread("metrics", isBackground: true) { mailbox.post(registry.render(format)) }.detach()
+        } catch {
+            // Where no thread is to be had, whoever scrapes should see that: it is rendered here.
+            mailbox.post(registry.render(format))
+        }
     }
 }

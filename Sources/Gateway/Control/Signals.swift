@@ -8,9 +8,10 @@ final class Signals: Source {
     private let receive: (Int32) -> Void
 
     /// Blocks them for this thread and every later one. Call before the first thread is started.
-    static func block() {
+    static func block() throws(SystemError) {
         var set = Self.set
-        pthread_sigmask(SIG_BLOCK, &set, nil)
+        let result = pthread_sigmask(SIG_BLOCK, &set, nil)
+        if result != 0 { throw SystemError("can't block signals", result) }
     }
 
     private static var set: sigset_t {
@@ -20,10 +21,14 @@ final class Signals: Source {
         return set
     }
 
-    init(loop: EventLoop, flow: Flow, receive: @escaping (Int32) -> Void) {
+    init(loop: EventLoop, flow: Flow, receive: @escaping (Int32) -> Void) throws(SystemError) {
         self.receive = receive
         var set = Self.set
-        super.init(loop: loop, fd: signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK)), flow: flow)
+        let fd = signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
+        let failure = SystemError("can't receive signals")
+        super.init(loop: loop, fd: fd, flow: flow)
+        if fd < 0 { throw failure }
+        guard loop.add(self) else { throw SystemError("can't watch for signals") }
     }
 
     override func ready(_ events: Readiness) {
@@ -31,5 +36,10 @@ final class Signals: Source {
         while read(fd, &info, MemoryLayout<signalfd_siginfo>.size) == MemoryLayout<signalfd_siginfo>.size {
             receive(Int32(bitPattern: info.ssi_signo))
         }
+        // One that stays unread makes every further one of its kind unheard.
+        if errno != EAGAIN { loop.schedule(self, at: loop.now + Self.patience) }
     }
+
+    override func expired() { loop.wake(self, .readable) }
+    private static let patience: UInt64 = 100_000_000
 }

@@ -19,7 +19,8 @@ struct StateFolder: Sendable {
 
     /// The admin API's token, made at the first start.
     func token() throws(SystemError) -> [UInt8] {
-        if let known = Self.readToken(tokenPath), !known.isEmpty { return known }
+        // Whatever keeps it from being read: only one that is not there is made.
+        if let known = try Self.findToken(tokenPath), !known.isEmpty { return known }
         let token = Random.bytes(32).flatMap { byte in
             let digits = Array("0123456789abcdef".utf8)
             return [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
@@ -30,17 +31,33 @@ struct StateFolder: Sendable {
         // An empty file that was there already may be open to others.
         guard fchmod(fd, 0o600) == 0 else { throw SystemError("can't keep \(tokenPath) to its owner") }
         let line = token + [0x0A]
-        guard write(fd, line, line.count) == line.count else { throw SystemError("can't write \(tokenPath)") }
+        let written = write(fd, line, line.count)
+        guard written == line.count else {
+            let error = SystemError("can't write \(tokenPath)", written < 0 ? errno : ENOSPC)
+            // A part of a token would be taken for one at the next start.
+            unlink(tokenPath)
+            throw error
+        }
         return token
     }
 
-    static func readToken(_ path: String) -> [UInt8]? {
+    static func readToken(_ path: String) -> [UInt8]? { (try? findToken(path)) ?? nil }
+
+    /// nil where there is none.
+    private static func findToken(_ path: String) throws(SystemError) -> [UInt8]? {
         let fd = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        guard fd >= 0 else { return nil }
+        if fd < 0, errno == ENOENT { return nil }
+        guard fd >= 0 else { throw SystemError("can't read \(path)") }
         defer { close(fd) }
         var room = [UInt8](repeating: 0, count: 256)
-        let count = read(fd, &room, room.count)
-        guard count > 0 else { return nil }
+        var count = 0
+        while true {
+            let got = room.withUnsafeMutableBytes { read(fd, $0.baseAddress! + count, $0.count - count) }
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw SystemError("can't read \(path)") }
+            if got == 0 { break }
+            count += got
+        }
         return Array(room[..<count].prefix { $0 > 0x20 })
     }
 }

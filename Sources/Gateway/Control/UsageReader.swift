@@ -11,16 +11,16 @@ final class UsageReader {
     }
 
     private let folder: String
-    private let mailbox = Mailbox<Mail>()
+    private let mailbox: Mailbox<Mail>
     private var waiting: [Int: (UsageAnswer) -> Void] = [:]
     private var last = 0
     /// Ledgers that are read at once.
     private static let readersMax = 4
 
-    init(folder: String) { self.folder = folder }
+    init(folder: String) throws(SystemError) { (self.folder, mailbox) = (folder, try Mailbox()) }
 
-    func deliver(on loop: EventLoop) -> Bool {
-        mailbox.deliver(on: loop) { [unowned self] mail in waiting.removeValue(forKey: mail.number)?(mail.answer) }
+    func deliver(on loop: EventLoop) throws(SystemError) {
+        try mailbox.deliver(on: loop) { [unowned self] mail in waiting.removeValue(forKey: mail.number)?(mail.answer) }
     }
 
     /// Calls `done` once, on the loop's thread.
@@ -29,13 +29,22 @@ final class UsageReader {
         last += 1
         waiting[last] = done
         let (number, folder, mailbox) = (last, folder, mailbox)
-        Thread("usage", isBackground: true) {
-            do throws(StorageFault) {
-                let statement = try Statement(LedgerFolder(folder), query: query)
-                mailbox.post(Mail(number: number, answer: .rows(json: statement.json, isEmpty: statement.rows.isEmpty)))
-            } catch {
-                mailbox.post(Mail(number: number, answer: .failed("The ledger can't be read: \(error).")))
-            }
-        }.detach()
+        do throws(SystemError) {
+            try Thread("usage", isBackground: true) {
+                mailbox.post(Mail(number: number, answer: Self.answer(query, from: folder)))
+            }.detach()
+        } catch {
+            waiting[number] = nil
+            done(.failed("The ledger can't be read: \(error)."))
+        }
+    }
+
+    private static func answer(_ query: UsageQuery, from folder: String) -> UsageAnswer {
+        do throws(StorageFault) {
+            let statement = try Statement(LedgerFolder(folder), query: query)
+            return .rows(json: statement.json, isEmpty: statement.rows.isEmpty)
+        } catch {
+            return .failed("The ledger can't be read: \(error).")
+        }
     }
 }

@@ -115,17 +115,24 @@ final class KeySetRefresher: Source {
         guard let state = states[id], let url = state.source.url else { return }
         states[id]?.schedule.begin()
         let (source, algorithms, resolver, done) = (state.source, state.algorithms, resolver, done)
-        Thread("key-set") {
-            var result = Result(source: source, began: Clock.moment(), error: "")
-            do throws(KeySetFetch.Failure) {
-                let answer = try KeySetFetch.get(url, with: resolver)
-                result.maxAge = answer.maxAge
-                do throws(KeySet.Fault) {
-                    result.keys = try KeySet(json: answer.json, algorithms: algorithms)
-                } catch { result.error = error.description }
+        let began = Clock.moment()
+        do throws(SystemError) {
+            try Thread("key-set") { done(Self.fetch(url, algorithms, for: source, with: resolver)) }.detach()
+        } catch { done(Result(source: source, began: began, error: error.description)) }
+    }
+
+    private static func fetch(
+        _ url: String, _ algorithms: [SignatureAlgorithm], for source: KeySource, with resolver: Resolver
+    ) -> Result {
+        var result = Result(source: source, began: Clock.moment(), error: "")
+        do throws(KeySetFetch.Failure) {
+            let answer = try KeySetFetch.get(url, with: resolver)
+            result.maxAge = answer.maxAge
+            do throws(KeySet.Fault) {
+                result.keys = try KeySet(json: answer.json, algorithms: algorithms)
             } catch { result.error = error.description }
-            done(result)
-        }.detach()
+        } catch { result.error = error.description }
+        return result
     }
 
     func finish(_ result: Result) {

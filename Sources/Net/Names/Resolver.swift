@@ -20,7 +20,7 @@ public final class Resolver: Sendable {
     private let state: Mutex<State>
     private let lookUp: @Sendable (String) -> Outcome
     /// Wakes the watch.
-    private let wake = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+    private let bell = Bell()
 
     public convenience init() { self.init(lookUp: Self.lookUp) }
 
@@ -28,8 +28,6 @@ public final class Resolver: Sendable {
         state = Mutex(State(lookUps: LookUps(bounds)))
         self.lookUp = lookUp
     }
-
-    deinit { close(wake) }
 
     /// Calls `done` once, within `Limits.resolveNanoseconds`: at once where the answer is remembered, otherwise on a
     /// thread of the resolver.
@@ -47,13 +45,20 @@ public final class Resolver: Sendable {
             return (remembered, state.isWatched)
         }
         if let remembered { return told(remembered) }
-        if isWatched { return wakeWatch() }
-        Thread("resolver") { self.watch() }.detach()
+        if isWatched { return bell.ring() }
+        do throws(SystemError) { try Thread("resolver") { self.watch() }.detach() } catch { lackWatch(error) }
     }
 
-    private func wakeWatch() {
-        var one: UInt64 = 1
-        _ = write(wake, &one, 8)
+    /// Nobody will start what waits: it has failed.
+    private func lackWatch(_ error: SystemError) {
+        state.withLock { $0.isWatched = false }
+        while let name = state.withLock({ $0.lookUps.begin(now: Clock.monotonic()) }) { lackThread(for: name, error) }
+    }
+
+    private func lackThread(for name: String, _ error: SystemError) {
+        let outcome = Outcome.failed(error.description)
+        let told = state.withLock { $0.lookUps.finish(name, outcome, now: Clock.monotonic()) }
+        for done in told { done(outcome) }
     }
 
     /// Starts look-ups and gives them up, for as long as somebody waits for one.
@@ -69,13 +74,13 @@ public final class Resolver: Sendable {
                 return (late, names, next)
             }
             for done in late { done(.failed("no answer in time")) }
-            for name in names { Thread("look-up") { self.work(name) }.detach() }
-            guard let next else { return }
-            var asked = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
-            if poll(&asked, 1, Clock.milliseconds(until: next)) > 0 {
-                var count: UInt64 = 0
-                _ = read(wake, &count, 8)
+            for name in names {
+                do throws(SystemError) {
+                    try Thread("look-up") { self.work(name) }.detach()
+                } catch { lackThread(for: name, error) }
             }
+            guard let next else { return }
+            bell.wait(atMost: next - min(next, Clock.monotonic()))
         }
     }
 

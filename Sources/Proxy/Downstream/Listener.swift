@@ -15,17 +15,12 @@ final class Listener: Source {
         super.init(loop: worker.loop, fd: fd, flow: worker.loop.commonFlow)
     }
 
-    /// Serves from now on.
-    func begin() {
+    /// Begins to accept; where the kernel does not watch the socket yet, a little later.
+    func open() {
         isWatched = loop.add(self)
-        loop.wake(self, .readable)
-        if !isWatched { lookAgainSoon() }
+        if isWatched { loop.wake(self, .readable) } else { pause() }
     }
-
-    /// Without it the kernel says nothing of new connections: they are looked for.
     private var isWatched = false
-
-    private func lookAgainSoon() { loop.schedule(self, at: loop.now + 50_000_000) }
 
     override func ready(_ events: Readiness) {
         for _ in 0..<Limits.acceptsPerTurn {
@@ -49,14 +44,16 @@ final class Listener: Source {
         // The client was faster than we: the next one may be there.
         case ECONNABORTED, EINTR, EPROTO: return true
         default:
-            // Out of descriptors or memory. Nothing says when there are some again, so look again soon.
             worker.metrics.acceptErrors.add()
-            lookAgainSoon()
+            pause()
             return false
         }
     }
 
+    /// Out of descriptors or memory. Nothing says when there are some again, so look again soon.
+    private func pause() { loop.schedule(self, at: loop.now + Limits.acceptPauseNanoseconds) }
+
     override func expired() {
-        if !isWatched { begin() } else { loop.wake(self, .readable) }
+        if isWatched { loop.wake(self, .readable) } else { open() }
     }
 }

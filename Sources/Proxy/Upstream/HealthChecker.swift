@@ -10,16 +10,16 @@ public final class HealthChecker {
     private let registry: MetricsRegistry
     private let resolver: Resolver
     /// Servers whose names were looked up for a check.
-    private let resolved = Mailbox<Server>()
+    private let resolved: Mailbox<Server>
     /// Its turns are its own: checks of ten thousand servers keep no signal and no reload waiting.
     private let flow = Flow(weight: 1)
     private var probes: [ObjectIdentifier: HealthProbe] = [:]
     /// Called on each change, for the log.
     public var changed: (_ upstream: String, _ server: String, _ healthy: Bool, _ why: String) -> Void = { _, _, _, _ in }
 
-    public init(loop: EventLoop, registry: MetricsRegistry, resolver: Resolver) {
-        (self.loop, self.registry, self.resolver) = (loop, registry, resolver)
-        resolved.deliver(on: loop, in: flow) { [unowned self] server in probes[ObjectIdentifier(server)]?.resolved() }
+    public init(loop: EventLoop, registry: MetricsRegistry, resolver: Resolver) throws(SystemError) {
+        (self.loop, self.registry, self.resolver, resolved) = (loop, registry, resolver, try Mailbox())
+        try resolved.deliver(on: loop, in: flow) { [unowned self] server in probes[ObjectIdentifier(server)]?.resolved() }
     }
 
     /// Checks what this configuration asks for from now on. Servers whose check has not changed keep their state.

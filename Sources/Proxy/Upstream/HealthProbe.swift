@@ -70,19 +70,19 @@ final class HealthProbe: Source {
             loop.schedule(self, at: .max)
             guard loop.add(attempt) else {
                 attempt.end()
-                return finished(SystemError("epoll_ctl").description)
+                return again()
             }
             loop.schedule(attempt, at: began + settings.timeout)
         } catch {
-            finished(error.description)
+            // What this machine lacks says nothing about the server.
+            error.isLack ? again() : finished(error.description)
         }
     }
 
     /// nil for success.
     private func finished(_ failure: String?) {
-        phase = .waiting
+        again()
         if isClosed { return }
-        loop.schedule(self, at: max(began + settings.interval, loop.now + 1_000_000))
         let healthy = server.isHealthy.load(ordering: .relaxed)
         if let failure {
             (failures, successes) = (failures + 1, 0)
@@ -91,6 +91,11 @@ final class HealthProbe: Source {
             (failures, successes) = (0, successes + 1)
             if !healthy, successes >= settings.rise { set(true, "it answers again") }
         }
+    }
+
+    private func again() {
+        phase = .waiting
+        loop.schedule(self, at: max(began + settings.interval, loop.now + 1_000_000))
     }
 
     private func set(_ healthy: Bool, _ why: String) {

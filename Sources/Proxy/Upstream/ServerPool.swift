@@ -88,7 +88,7 @@ final class ServerPool {
             worker.loop.schedule(connection, at: worker.loop.now + timeout)
             return connection
         } catch {
-            failed()
+            if !error.isLack { failed() }
             return nil
         }
     }

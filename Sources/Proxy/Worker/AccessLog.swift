@@ -26,9 +26,10 @@ public final class AccessLogWriter: Sendable {
     /// Lines that the disk did not take.
     private let lost = Atomic<UInt64>(0)
 
-    public init() {
+    public init() throws(SystemError) {
         wake = eventfd(0, Int32(EFD_CLOEXEC))
-        Thread("access-log") { [self] in work() }.detach()
+        guard wake >= 0 else { throw SystemError("can't make an event") }
+        try Thread("access-log") { [self] in work() }.detach()
     }
 
     public func setTarget(_ target: AccessLogSettings.Target) {

@@ -112,7 +112,7 @@ public final class Worker {
         strangers = (0..<64).map { _ in Flow(weight: 1) }
         accessLog = AccessLogBuffer(snapshot.settings.accessLog, writer: logWriter, metrics: metrics)
         refreshTime()
-        guard mailbox.deliver(on: loop, to: { [unowned self] message in receive(message) }) else { throw SystemError("epoll_ctl") }
+        try mailbox.deliver(on: loop) { [unowned self] message in receive(message) }
         Ticker(worker: self).begin()
         loop.beforeWait = { [unowned self] in accessLog?.flush(now: loop.now) }
     }
@@ -188,7 +188,7 @@ public final class Worker {
             }
             let listener = Listener(worker: self, fd: fd, state: state, metrics: registry.listener(state.label, worker: index))
             listeners[endpoint] = listener
-            listener.begin()
+            listener.open()
         }
     }
 
@@ -225,13 +225,7 @@ public final class Worker {
     // MARK: Clients
 
     func accept(_ fd: Int32, _ peer: SocketAddress, _ listener: Listener) {
-        guard connections < max(1, limits.maxConnections / count) else {
-            // A clear end now is better than a wait without one.
-            metrics.acceptErrors.add()
-            Socket.resetOnClose(fd)
-            close(fd)
-            return
-        }
+        guard connections < max(1, limits.maxConnections / count) else { return turnAway(fd) }
         let client = ClientConnection(worker: self, fd: fd, peer: peer, listener: listener)
         guard client.canBegin, loop.add(client) else {
             metrics.acceptErrors.add()
@@ -240,6 +234,13 @@ public final class Worker {
         }
         connections += 1
         client.begin()
+    }
+
+    /// A clear end now is better than a wait without one.
+    func turnAway(_ fd: Int32) {
+        metrics.acceptErrors.add()
+        Socket.resetOnClose(fd)
+        close(fd)
     }
 
     /// A client's connection was shut.

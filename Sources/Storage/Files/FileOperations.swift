@@ -140,12 +140,16 @@ public struct DiskFiles: FileOperations {
         guard let stream = opendir(folder) else { throw .system("can't read", path: folder, code: errno) }
         defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
+        while true {
+            // An error and the end look alike but for this.
+            errno = 0
+            guard let entry = readdir(stream) else { break }
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { room in
                 String(decoding: room.prefix { $0 != 0 }, as: UTF8.self)
             }
             if name != ".", name != ".." { names.append(name) }
         }
+        guard errno == 0 else { throw .system("can't read", path: folder, code: errno) }
         return names.sorted()
     }
 

@@ -22,13 +22,13 @@ public struct GzipTool: Compressor {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        // The gateway blocks signals and ignores SIGPIPE; its child is to end as others do.
+        // The gateway blocks signals and ignores two; its child is to end as others do.
         var none = sigset_t()
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
         var ordinary = sigset_t()
         sigemptyset(&ordinary)
-        sigaddset(&ordinary, SIGPIPE)
+        for one in [SIGPIPE, SIGXFSZ] { sigaddset(&ordinary, one) }
         posix_spawnattr_setsigdefault(&attributes, &ordinary)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         // Nothing of the gateway's environment but where programs are.
