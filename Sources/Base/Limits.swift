@@ -33,6 +33,12 @@ public enum Limits {
     /// After an `accept` that failed for want of descriptors or memory: often enough for nobody to notice, and seldom enough
     /// to cost nothing while it lasts.
     public static let acceptPauseNanoseconds: UInt64 = 50_000_000
+    /// Descriptors that clients and what is opened for them leave to all else: the admin listener with its connections,
+    /// ledger, log, certificates and key sets, a reload. And for each worker its loop, its mail and what they grow by.
+    public static let descriptorsKept = 64
+    public static let descriptorsKeptPerWorker = 8
+    /// But no more than this part of a very small limit: traffic comes first where there is hardly room for any.
+    public static let descriptorsKeptShare = 4
     /// Between an answer sent ahead of the end of a request and the close: what the client still sends is read and dropped
     /// for this long, or the kernel would answer it with a reset and destroy our answer on its way.
     public static let lingerNanoseconds: UInt64 = 1_000_000_000

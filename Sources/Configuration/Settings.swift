@@ -127,6 +127,8 @@ public struct LimitSettings: Sendable {
     public var maxHeaderSize = 32 << 10
     public var maxHeaders = 100
     public var maxConnections = 20000
+    /// Where it stands; nil for the default.
+    public var maxConnectionsLocation: Location?
     public init() {}
 }
 

@@ -58,10 +58,15 @@ public enum Socket {
     }
 
     /// Starts to connect. The result is seen when the socket becomes writable.
-    public static func connect(_ address: SocketAddress) throws(SystemError) -> Int32 {
+    /// - Parameter fromReserve: it may be one of the descriptors that are kept from clients.
+    public static func connect(_ address: SocketAddress, fromReserve: Bool = false) throws(SystemError) -> Int32 {
         let family = address.isIPv4 ? AF_INET : AF_INET6
         let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw SystemError("socket") }
+        guard fromReserve || Descriptors.areLeft(behind: fd) else {
+            close(fd)
+            throw SystemError("socket", EMFILE)
+        }
         hurry(fd)
         if address.withSockaddr({ Glibc.connect(fd, $0, $1) }) != 0 && errno != EINPROGRESS {
             let error = SystemError("connect")

@@ -130,7 +130,9 @@ struct Builder {
             case .idleTimeout: settings.hot.limits.idleTimeout = value
             case .maxHeaderSize: settings.hot.limits.maxHeaderSize = Int(value)
             case .maxHeaders: settings.hot.limits.maxHeaders = Int(value)
-            case .maxConnections: settings.hot.limits.maxConnections = Int(value)
+            case .maxConnections:
+                settings.hot.limits.maxConnections = Int(value)
+                settings.hot.limits.maxConnectionsLocation = limit.words[0].location
             default: break
             }
         }

@@ -28,8 +28,9 @@ struct Candidate: Sendable {
     ) -> Candidate {
         let loaded = ConfigurationLoader.load(path, from: .disk)
         // Certificates of a configuration with other errors are looked at as well: all mistakes in one go.
-        let settings = loaded.settings ?? loaded.partial
+        var settings = loaded.settings ?? loaded.partial
         var diagnostics = loaded.diagnostics
+        if loaded.settings != nil { ConnectionBudget.clamp(&settings, into: &diagnostics) }
         var tls: [TLSListener?] = []
         var authorities: [AuthorityCertificate] = []
         var lacksAuthorities = false
@@ -74,7 +75,7 @@ struct Candidate: Sendable {
         }
         let failed = diagnostics.contains { $0.severity == .error }
         return Candidate(
-            loaded: loaded, settings: failed ? nil : loaded.settings, tls: tls, issuers: issuers, authorities: subjects?.ids ?? [:],
+            loaded: loaded, settings: failed ? nil : settings, tls: tls, issuers: issuers, authorities: subjects?.ids ?? [:],
             diagnostics: diagnostics)
     }
 

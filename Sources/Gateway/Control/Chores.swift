@@ -37,6 +37,7 @@ final class Chores: Source {
     override func expired() {
         let period = min(Self.period, notifier.watchdogInterval ?? .max)
         loop.schedule(self, at: loop.now + period)
+        Descriptors.keepSome(workers: mailboxes.count)
         meters.reclaim()
         meters.noteTime(monotonic: loop.now)
         tidy()

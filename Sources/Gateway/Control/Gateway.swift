@@ -105,7 +105,8 @@ public final class Gateway {
         } catch {
             throw StartFailure(description: "gateway: \(error)")
         }
-        let count = settings.cold.workers ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let count = ConnectionBudget.workers(settings.cold)
+        Descriptors.keepSome(workers: count)
         let process = ProcessStatistics.Source(
             file: ProcessFiles.read, openDescriptors: ProcessFiles.openDescriptors,
             ticksPerSecond: ProcessFiles.ticksPerSecond, pageSize: ProcessFiles.pageSize)
@@ -122,7 +123,6 @@ public final class Gateway {
         } catch { throw StartFailure(description: "gateway: \(error)") }
         reload = Reload()
         logWriter.setTarget(settings.hot.accessLog.target)
-        Self.raiseDescriptorLimit()
         let listeners = settings.hot.listeners.map { ($0.endpoint, $0.location) }
         let sockets = try bind(listeners, workers: count, candidate, beside: beside && meters.isShared)
         try openAdmin(settings.hot.admin)
@@ -142,14 +142,6 @@ public final class Gateway {
         registry.setQuotas { id in
             reports.limits(of: id).map { QuotaReading(policy: $0.policy, limit: $0.limit, used: $0.used) }
         }
-    }
-
-    /// Each connection is two descriptors; the soft limit of most systems is for interactive programs.
-    private static func raiseDescriptorLimit() {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     private func bind(
@@ -406,10 +398,7 @@ public final class Gateway {
             sockets.close()
             return reject(["\(error)"])
         }
-        do throws(SystemError) { try moveAdmin(to: next.settings.hot.admin, sockets.admin) } catch {
-            ListenerSockets.close(sockets.listeners)
-            return reject(["can't listen on \(next.settings.hot.admin?.label ?? "") (admin): \(error)"])
-        }
+        moveAdmin(to: next.settings.hot.admin, sockets.admin)
         oldSnapshots.add(snapshot)
         (settings, snapshot, quotaReports, tenantIDs) = (next.settings, next.snapshot, next.reports, next.tenantIDs)
         showQuotas()

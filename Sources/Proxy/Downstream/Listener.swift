@@ -36,6 +36,11 @@ final class Listener: Source {
 
     private func acceptOne() -> Bool {
         if let (fd, peer) = Socket.accept(fd) {
+            guard Descriptors.areLeft(behind: fd) else {
+                worker.turnAway(fd)
+                pause()
+                return false
+            }
             worker.accept(fd, peer, self)
             return true
         }

@@ -62,7 +62,7 @@ final class HealthProbe: Source {
             return finished("its name does not resolve: \(server.failure ?? "no address")")
         }
         do throws(SystemError) {
-            let fd = try Socket.connect(address)
+            let fd = try Socket.connect(address, fromReserve: true)
             let attempt = HealthAttempt(loop: loop, flow: flow, fd: fd, host: server.label, path: settings.path) {
                 [unowned self] in finished($0)
             }
