@@ -39,6 +39,8 @@ public enum Limits {
     public static let descriptorsKeptPerWorker = 8
     /// But no more than this part of a very small limit: traffic comes first where there is hardly room for any.
     public static let descriptorsKeptShare = 4
+    /// An access log that can't be opened is tried again so often.
+    public static let logRetryNanoseconds: UInt64 = 2_000_000_000
     /// Between an answer sent ahead of the end of a request and the close: what the client still sends is read and dropped
     /// for this long, or the kernel would answer it with a reset and destroy our answer on its way.
     public static let lingerNanoseconds: UInt64 = 1_000_000_000

@@ -174,6 +174,17 @@ class Faulty(Case):
         done = edge.command("reload", "-c", edge.file)
         self.assertEqual(done.returncode, 0, f"reload after {what}: {done.stdout}{done.stderr}\n{edge.stderr[-2000:]}")
         edge.reload_by_signal()
+        self.assert_log_goes_on(edge)
+
+    def assert_log_goes_on(self, edge):
+        """What is served now is logged; and no line is glued to one that was torn."""
+        self.served += 1
+        target = f"/logged/{self.served}"
+        with RawClient(edge.plain) as client:
+            client.request("GET", target, "acme.test")
+        until(lambda: target in edge._read("access.log"), "a line in the access log")
+        for line in edge._read("access.log").splitlines():
+            self.assertEqual(line.count('{"time":'), 1, f"lines are glued together: {line}")
 
     def assert_books_agree(self, edge, what):
         """Admitted is counted, settled and in the ledger."""

@@ -1,5 +1,6 @@
 """What is left when something runs out: descriptors, room in a file, the file itself, time."""
 
+import json
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ from Support import books
 from Support.case import Case
 from Support.client import RawClient, Truncated, until
 from Support.gateway import BINARY
+from Support.upstream import answer, text
 
 FAST = "ledger_interval 100ms;\n"
 
@@ -80,3 +82,101 @@ class Descriptors(Case):
                 return False
 
         until(works, "service again")
+
+
+class Log(Case):
+    """Every line is somewhere, alone, or counted as lost."""
+
+    def path(self, gateway, name="access.log"):
+        return os.path.join(gateway.folder, name)
+
+    def ask(self, gateway, target):
+        self.assertEqual(self.get(gateway, target).status, 200)
+
+    def targets(self, gateway, *names):
+        """What the lines say; each is one of ours, or the beginning of one."""
+        found = []
+        for name in names:
+            for line in gateway._read(name).splitlines():
+                try:
+                    found.append(json.loads(line)["path"])
+                except ValueError:
+                    self.assertTrue(line.startswith('{"time":'), line)
+                    self.assertEqual(line.count('"time":'), 1, f"glued together: {line}")
+        return found
+
+    def wait_for(self, gateway, target, *names, within=6):
+        until(lambda: target in self.targets(gateway, *(names or ["access.log"])), f"{target} in the log", within)
+
+    def test_a_file_that_cannot_be_opened_anew_is_tried_again_by_itself(self):
+        gateway = self.simple(self.upstream())
+        self.ask(gateway, "/before")
+        self.wait_for(gateway, "/before")
+        os.rename(self.path(gateway), self.path(gateway, "access.log.1"))
+        os.mkdir(self.path(gateway))
+        gateway.signal(signal.SIGUSR1)
+        until(lambda: "can't open the access log" in gateway.stderr, "it is said")
+        for number in range(50):
+            self.ask(gateway, f"/{number}")
+        os.rmdir(self.path(gateway))
+        until(lambda: os.path.isfile(self.path(gateway)), "the file", 6)
+        until(lambda: len(self.targets(gateway, "access.log")) == 50, "50 lines")
+        self.assertEqual(set(self.targets(gateway, "access.log")), {f"/{number}" for number in range(50)})
+        until(lambda: "the access log is written again" in gateway.stderr, "it is said")
+        self.assertEqual(gateway.metrics().sum("gateway_log_dropped_total"), 0)
+        self.assertEqual(gateway.stderr.count("can't open the access log"), 1)
+
+    def test_what_waits_for_a_file_at_the_end_goes_to_the_one_before(self):
+        gateway = self.simple(self.upstream())
+        self.ask(gateway, "/first")
+        self.wait_for(gateway, "/first")
+        os.rename(self.path(gateway), self.path(gateway, "access.log.1"))
+        os.mkdir(self.path(gateway))
+        gateway.signal(signal.SIGUSR1)
+        until(lambda: "can't open the access log" in gateway.stderr, "it is said")
+        self.ask(gateway, "/last")
+        gateway.stop()
+        self.assertEqual(self.targets(gateway, "access.log.1"), ["/first", "/last"])
+
+    def test_a_file_that_was_never_there_is_tried_again_by_itself(self):
+        folder = os.path.join(self.folder, "later")
+        gateway = self.gateway(
+            "workers 1; state ./state; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin; access_log $folder/later/access.log;\n"
+            "upstream app { server 127.0.0.1:$app; } tenant acme { host acme.test; authenticate none; upstream app; }",
+            preamble=False, app=self.upstream(),
+        )  # fmt: skip
+        self.ask(gateway, "/early")
+        os.mkdir(self.path(gateway, "later"))
+        self.wait_for(gateway, "/early", "later/access.log")
+
+    def test_a_line_that_a_full_disk_tore_stands_alone(self):
+        """A file that may grow no more is as full as a disk; and its signal (SIGXFSZ) ends nothing."""
+        gateway = self.simple(self.upstream(answer(text("ok"))), top=FAST)
+        for number in range(20):
+            self.ask(gateway, f"/a{number}")
+        self.wait_for(gateway, "/a19")
+        room = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE)
+        size = os.path.getsize(self.path(gateway))
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (size + 700, room[1]))
+        for number in range(200):
+            self.ask(gateway, f"/b{number}")
+        until(lambda: gateway.metrics().sum("gateway_log_dropped_total") > 0, "lost lines counted")
+        self.assertNotEqual(gateway._read("access.log")[-1], "\n", "nothing was torn: this shows nothing")
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, room)
+        for number in range(20):
+            self.ask(gateway, f"/c{number}")
+        until(lambda: len([p for p in self.targets(gateway, "access.log") if p[1] == "c"]) == 20, "20 lines more")
+        found = self.targets(gateway, "access.log")
+        lost = gateway.metrics().sum("gateway_log_dropped_total")
+        self.assertEqual(len(found) + lost, 240)
+        # What the ledger could not write it has written by now.
+        until(lambda: books.usage(gateway)["admitted"] == 240, "all of it in the ledger")
+
+    def test_a_line_that_the_end_of_a_process_tore_stands_alone(self):
+        gateway = self.simple(self.upstream(), start=False)
+        with open(self.path(gateway), "w") as out:
+            out.write('{"time":"2026-')
+        gateway.start()
+        self.ask(gateway, "/after")
+        self.wait_for(gateway, "/after")
+        self.assertEqual(gateway._read("access.log").splitlines()[0], '{"time":"2026-')

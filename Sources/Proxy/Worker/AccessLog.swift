@@ -1,5 +1,4 @@
 import Base
-import CLinux
 import Configuration
 import Glibc
 import Metrics
@@ -8,27 +7,33 @@ import Synchronization
 
 /// Writes the access log on a thread of its own. A slow disk never slows a request: what does not fit into the queue is
 /// dropped, and the worker that dropped it counts it.
+///
+/// A file that is to be opened anew and can't be is tried again by itself. Meanwhile its lines wait in the queue, and the
+/// file before it stays open: it gets them rather than nobody, should room run out or the process end.
 public final class AccessLogWriter: Sendable {
     /// Bytes that may wait for the disk.
     private static let queueMax = 16 << 20
 
     private struct State {
         var target = AccessLogSettings.Target.off
-        var reopens = false
+        var opensAnew = false
         var queue: [[UInt8]] = []
         var size = 0
         var isStopping = false
+
+        mutating func takeQueue() -> [[UInt8]] {
+            defer { (queue, size) = ([], 0) }
+            return queue
+        }
     }
 
     private let state = Mutex(State())
-    private let wake: Int32
-    private let finished = Atomic<Bool>(false)
+    private let wake = Bell()
+    private let finished = Bell()
     /// Lines that the disk did not take.
     private let lost = Atomic<UInt64>(0)
 
     public init() throws(SystemError) {
-        wake = eventfd(0, Int32(EFD_CLOEXEC))
-        guard wake >= 0 else { throw SystemError("can't make an event") }
         try Thread("access-log") { [self] in work() }.detach()
     }
 
@@ -36,16 +41,16 @@ public final class AccessLogWriter: Sendable {
         state.withLock { state in
             if state.target != target {
                 state.target = target
-                state.reopens = true
+                state.opensAnew = true
             }
         }
-        signal()
+        wake.ring()
     }
 
     /// Opens the file anew: it was rotated.
     public func reopen() {
-        state.withLock { $0.reopens = true }
-        signal()
+        state.withLock { $0.opensAnew = true }
+        wake.ring()
     }
 
     /// Takes whole lines. False when there is no room for them.
@@ -56,74 +61,71 @@ public final class AccessLogWriter: Sendable {
             state.size += lines.count
             return (true, state.queue.count == 1)
         }
-        if first { signal() }
+        if first { wake.ring() }
         return taken
     }
 
     /// Waits, for a second at the most, until everything is written.
     public func finish() {
         state.withLock { $0.isStopping = true }
-        signal()
-        for _ in 0..<100 where !finished.load(ordering: .acquiring) { usleep(10_000) }
+        wake.ring()
+        finished.wait(atMost: 1_000_000_000)
     }
 
     /// Lines that the disk did not take since the last call.
     func takeLost() -> UInt64 { lost.exchange(0, ordering: .relaxed) }
 
-    private func signal() {
-        var one: UInt64 = 1
-        _ = Glibc.write(wake, &one, 8)
-    }
-
     private func work() {
-        var fd: Int32 = -1
+        var file: AccessLogFile?
+        var opening = Opening()
         while true {
-            var count: UInt64 = 0
-            _ = read(wake, &count, 8)
-            let (target, reopens, queue, stops) = state.withLock { state in
-                defer { (state.queue, state.size, state.reopens) = ([], 0, false) }
-                return (state.target, state.reopens, state.queue, state.isStopping)
+            wake.wait(atMost: opening.isDue ? Limits.logRetryNanoseconds : .max)
+            let (target, opensAnew, queue, stops) = state.withLock { state in
+                defer { state.opensAnew = false }
+                // What was queued before belongs to the file that is open now.
+                return (state.target, state.opensAnew, opening.isDue ? [] : state.takeQueue(), state.isStopping)
             }
-            // What was queued belongs to the file that was open then.
-            write(queue, to: fd)
-            if reopens {
-                if fd > 2 { close(fd) }
-                fd = Self.open(target)
-                if fd < 0, case .file(let path) = target {
-                    let text = "gateway: can't open the access log \(path): \(String(cString: strerror(errno)))\n"
-                    _ = Glibc.write(2, text, text.utf8.count)
-                }
-            }
-            if stops {
-                finished.store(true, ordering: .releasing)
-                return
-            }
+            write(queue, to: file)
+            if opensAnew { opening.isDue = true }
+            // The old one is let go once the new one is there.
+            if opening.isDue, opening.tryIt(target, &file) { write(state.withLock { $0.takeQueue() }, to: file) }
+            if opening.isDue, stops || file != nil && isCrowded { write(state.withLock { $0.takeQueue() }, to: file) }
+            if stops { return finished.ring() }
         }
     }
 
-    private static func open(_ target: AccessLogSettings.Target) -> Int32 {
-        switch target {
-        case .off: return -1
-        case .stdout: return 1
-        case .file(let path): return Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
-        }
-    }
+    private var isCrowded: Bool { state.withLock { $0.size > Self.queueMax / 2 } }
 
-    private func write(_ queue: [[UInt8]], to fd: Int32) {
+    private func write(_ queue: [[UInt8]], to file: AccessLogFile?) {
         for lines in queue {
-            var written = 0
-            while written < lines.count {
-                let count = lines.withUnsafeBytes { Glibc.write(fd, $0.baseAddress! + written, lines.count - written) }
-                if count < 0, errno == EINTR { continue }
-                if count <= 0 { break }
-                written += count
-            }
-            if written < lines.count {
-                // A line that was cut is lost as well.
-                let missing = lines[written...].reduce(into: UInt64(0)) { $0 += $1 == ASCII.lf ? 1 : 0 }
-                lost.add(missing, ordering: .relaxed)
-            }
+            let missing = file.map { $0.append(lines) } ?? AccessLogFile.count(lines[...])
+            if missing > 0 { lost.add(missing, ordering: .relaxed) }
         }
+    }
+}
+
+/// A file to be opened, and what was said about it: once when it fails, and once when it is over.
+private struct Opening {
+    var isDue = false
+    private var failure: String?
+
+    /// Whether `file` is the new one now.
+    mutating func tryIt(_ target: AccessLogSettings.Target, _ file: inout AccessLogFile?) -> Bool {
+        do throws(SystemError) {
+            file = try AccessLogFile.open(target)
+            if failure != nil { Self.say("the access log is written again") }
+            (isDue, failure) = (false, nil)
+            return true
+        } catch {
+            if failure != error.description { Self.say("\(error); tried again every few seconds") }
+            failure = error.description
+            return false
+        }
+    }
+
+    private static func say(_ text: String) {
+        let line = Array("gateway: \(text)\n".utf8)
+        _ = Glibc.write(2, line, line.count)
     }
 }
 
