@@ -183,7 +183,7 @@ async def leave_unread(rng):
     request = any_request(rng, line.tenants, fates, method="GET", size=rng.choice((200_000, 3_000_000)))
     line.send(request.bytes)
     await asyncio.sleep(rng.uniform(0.05, 0.6) if rng.random() < 0.9 else 3)
-    await line.leave(rng, "with an answer unread")
+    await line.leave(rng, "with an answer unread", ("closed", "reset"))
 
 
 async def tunneller(rng):

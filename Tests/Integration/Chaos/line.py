@@ -4,19 +4,19 @@ import asyncio
 import itertools
 import json
 import mmap
-import os
 import socket
 import ssl
+import struct
 import time
 
 from . import cast, reading, story
-from .player import counts, plan, reset, wrong
+from .player import BROKEN_OFF, UNANSWERED, counts, plan, reset, wrong
 
 PLAN = plan()
 CLIENT_TLS = ssl.create_default_context(cafile=PLAN["authority"])
 CLIENT_TLS.set_alpn_protocols(["http/1.1"])
 with open(PLAN["clock"], "rb") as file:
-    _later = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
+    _clock = mmap.mmap(file.fileno(), 16, access=mmap.ACCESS_READ)
 _tokens = itertools.count()
 
 KINDS = {
@@ -31,13 +31,9 @@ KINDS = {
 }
 
 
-def clock():
-    return bytes(_later)
-
-
-def is_settled():
-    """No hour was lost of late: a loop's own time is that of its present turn, so what it has just taken may look old."""
-    return time.time() - os.stat(PLAN["clock"]).st_mtime > 2
+def is_undisturbed(since):
+    """Whether no hour was lost since then, or shortly before: whatever was under way may have been too late at once."""
+    return struct.unpack("q", _clock[8:])[0] < since - 1_000_000_000
 
 
 class Request:
@@ -108,7 +104,7 @@ class Line:
 
     def __init__(self, reader, writer, tenants):
         self.reader, self.writer, self.tenants = reader, writer, tenants
-        self.is_fresh, self.opened = True, clock()
+        self.is_fresh, self.opened = True, time.monotonic_ns()
 
     @classmethod
     async def open(cls, rng, tls=None, tenants=cast.TENANTS, room=None):
@@ -138,7 +134,14 @@ class Line:
 
     async def answer(self, request):
         """Waits for the answer and checks it. True when the connection may go on; raises `Gone` when it has ended."""
-        began, fresh, self.is_fresh = clock(), self.is_fresh, False
+        try:
+            return await self._answer(request)
+        except (reading.Malformed, ValueError) as error:
+            wrong(f"{request}: not an answer in HTTP: {error!r}")
+            raise Gone from error
+
+    async def _answer(self, request):
+        fresh, self.is_fresh = self.is_fresh, False
         try:
             async with asyncio.timeout(PLAN["patience"]):
                 status, fields = await self._head()
@@ -146,9 +149,9 @@ class Line:
             wrong(f"{request}: no answer after {PLAN['patience']} s")
             raise Gone from None
         except (asyncio.IncompleteReadError, OSError) as end:
-            counts["ended without an answer"] += 1
-            if fresh and request.is_plain and self.opened == began == clock() and is_settled():
-                wrong(f"{request}: the first of its connection, which ended without an answer: {end!r}")
+            counts[UNANSWERED] += 1
+            if fresh and request.is_plain and is_undisturbed(self.opened):
+                wrong(f"{request}: the first of its connection, {UNANSWERED}: {end!r}")
             raise Gone from end
         try:
             async with asyncio.timeout(2 * PLAN["patience"]):
@@ -160,8 +163,8 @@ class Line:
             raise Gone from None
         except (asyncio.IncompleteReadError, OSError) as end:
             counts["answers broken off"] += 1
-            if request.must_be_whole and began == clock():
-                wrong(f"{request}: a good answer broke off: {end!r}")
+            if request.must_be_whole and is_undisturbed(self.opened):
+                wrong(f"{request}: a good answer {BROKEN_OFF}: {end!r}")
             raise Gone from end
         counts[status] += 1
         self._check(request, status, fields, data)
@@ -219,9 +222,9 @@ class Line:
     def close(self):
         self.writer.close()
 
-    async def leave(self, rng, phase):
+    async def leave(self, rng, phase, ways=("closed", "reset", "half-closed")):
         """As clients do: politely, with a reset, or saying only that nothing more will be sent."""
-        how = rng.choice(("closed", "reset", "half-closed"))
+        how = rng.choice(ways)
         if how == "half-closed" and not self.writer.can_write_eof():
             how = "closed"
         counts[f"left {phase}, {how}"] += 1

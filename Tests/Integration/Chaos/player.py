@@ -9,6 +9,10 @@ import sys
 
 counts = collections.Counter()
 
+# What is no wonder when the gateway itself has ended.
+UNANSWERED = "ended without an answer"
+BROKEN_OFF = "broke off"
+
 
 def plan():
     return json.loads(sys.argv[1])

@@ -1,10 +1,11 @@
-"""One run: the gateway amid upstreams and clients, its configuration, names and clock changing; the books at the end."""
+"""One run: the gateway amid upstreams and clients, its configuration, names and clock changing; books at the end."""
 
 import collections
 import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from Support.gateway import Gateway, end_with_parent
 from Support.ports import free_port
 
 from . import cast, story
+from .player import BROKEN_OFF, UNANSWERED
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLIENTS = 2
@@ -30,7 +32,7 @@ class Player:
     """A process of the run: its counts, and what it found wrong."""
 
     def __init__(self, module, **plan):
-        self.counts, self.wrong = {}, []
+        self.counts, self.wrong = None, []
         self.process = subprocess.Popen(
             [sys.executable, "-B", "-m", f"Chaos.{module}", json.dumps(plan)],
             cwd=FOLDER,
@@ -94,7 +96,7 @@ class Run:
         self.upstreams = Player("upstreams", **self.plan)
         self.clients = []
         try:
-            until(lambda: self.upstreams.counts is not None, "the upstreams")
+            until(lambda: self.upstreams.counts is not None, "the upstreams", 20)
             self.gateway.start(within=60, environment=preload.environment(self.names, self.clock))
             self.descriptors = self.gateway.descriptors
             self.clients = [Player("clients", player=number, **self.plan) for number in range(CLIENTS)]
@@ -105,11 +107,15 @@ class Run:
         except (AssertionError, OSError) as error:
             self.wrong.append(f"{type(error).__name__}: {error}")
         finally:
-            for player in (*self.clients, self.upstreams):
+            for player in self.players:
                 player.end()
             self._stop()
         self._tell_all()
         return self.wrong
+
+    @property
+    def players(self):
+        return (*self.clients, self.upstreams)
 
     # --- while it lasts
 
@@ -146,22 +152,23 @@ class Run:
         log = os.path.join(self.gateway.folder, "access.log")
         if os.path.exists(log):
             os.truncate(log, 0)
-        self.gateway.signal(1)
+        self.gateway.signal(signal.SIGHUP)
         self.reloads += 1
 
     def _is_broken(self):
-        if self.gateway.process.poll() is not None:
-            self.wrong.append(f"the gateway ended with {self.gateway.process.returncode} amid the run")
-            return True
-        return any(player.wrong for player in (*self.clients, self.upstreams))
+        return self.gateway.process.poll() is not None or any(player.wrong for player in self.players)
 
     def _collect(self):
-        for player in (*self.clients, self.upstreams):
-            self.wrong += [what + self._logged(what) for what in player.wrong]
+        found = [what for player in self.players for what in player.wrong]
+        if found:
+            time.sleep(0.3)  # what was found may be the first that is seen of the gateway's end
+        if self.gateway.process.poll() is not None:
+            self.wrong.append(f"the gateway ended with {self.gateway.process.returncode} amid the run")
+            found = [what for what in found if UNANSWERED not in what and BROKEN_OFF not in what]
+        self.wrong += [what + self._logged(what) for what in found]
 
     def _logged(self, what):
         """What the access log says of the request that this is about."""
-        time.sleep(0.3)  # a line waits that long for others at the most
         tokens = [part for part in what.split("/") if re.fullmatch(r"\d+-\d+-[0-9a-f]+", part)]
         lines = self.gateway.log_lines()
         return "".join(f"\n  logged: {line}" for line in lines if any(token in line.get("path", "") for token in tokens))
@@ -206,8 +213,8 @@ class Run:
     @property
     def counts(self):
         together = collections.Counter()
-        for player in (*self.clients, self.upstreams):
-            together.update(player.counts)
+        for player in self.players:
+            together.update(player.counts or {})
         return together
 
     def _tell(self, seconds):

@@ -1,4 +1,4 @@
-/* A monotonic clock that a test moves on: LATER names a file of eight bytes, shared with the test, which hold the
+/* A monotonic clock that a test moves on: LATER names a file, shared with the test, whose first eight bytes hold the
  * seconds to add. What takes an hour to be late is late at once. */
 
 #define _GNU_SOURCE

@@ -3,6 +3,7 @@
 import os
 import struct
 import subprocess
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -40,7 +41,7 @@ class Names:
 
 
 class Clock:
-    """Moves the monotonic clock on."""
+    """Moves the monotonic clock on. Its file tells how far, and when that was last: nanoseconds, by the true clock."""
 
     def __init__(self, folder):
         self.library = compiled("later_clock", folder)
@@ -48,9 +49,9 @@ class Clock:
         self.variables = {"LATER": self.file}
         self.later = 0
         with open(self.file, "wb") as out:
-            out.write(bytes(8))
+            out.write(bytes(16))
 
     def move(self, seconds):
         self.later += seconds
         with open(self.file, "r+b") as out:
-            out.write(struct.pack("q", self.later))
+            out.write(struct.pack("qq", self.later, time.monotonic_ns()))
