@@ -28,6 +28,8 @@ public enum Limits {
     public static let interimResponsesMax = 8
     /// Passages through gateways of this name. One more is a circle, which would otherwise eat every connection there is.
     public static let hopsMax = 8
+    /// New connections that the kernel takes for us and keeps, for each listening socket.
+    public static let acceptBacklog = 4096
     /// New connections taken in one turn of a listener, so that a storm of them cannot starve the established ones.
     public static let acceptsPerTurn = 32
     /// After an `accept` that failed for want of descriptors or memory: often enough for nobody to notice, and seldom enough
@@ -97,6 +99,9 @@ public enum Limits {
     public static let commandAnswerMax = 512 << 20
     /// Requests that wait for a connection, for each connection there may be. More would only wait until they time out.
     public static let waitersPerConnection = 16
+    /// Of those who wait for a name or a connection, how many are called in one turn: each may end in a refusal, which is
+    /// work, and others have turns to take.
+    public static let callsPerTurn = 32
     /// A tunnel in which nothing moves is closed after this time.
     public static let tunnelIdleNanoseconds: UInt64 = 3_600_000_000_000
 }

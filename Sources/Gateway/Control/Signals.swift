@@ -36,10 +36,10 @@ final class Signals: Source {
         while read(fd, &info, MemoryLayout<signalfd_siginfo>.size) == MemoryLayout<signalfd_siginfo>.size {
             receive(Int32(bitPattern: info.ssi_signo))
         }
-        // One that stays unread makes every further one of its kind unheard.
-        if errno != EAGAIN { loop.schedule(self, at: loop.now + Self.patience) }
+        // One that stays unread makes every further one of its kind unheard: it is looked for again, whatever was said.
+        loop.schedule(self, at: loop.now + Self.patience)
     }
 
     override func expired() { loop.wake(self, .readable) }
-    private static let patience: UInt64 = 100_000_000
+    private static let patience: UInt64 = 500_000_000
 }

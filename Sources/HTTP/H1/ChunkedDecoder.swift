@@ -51,6 +51,9 @@ public struct ChunkedDecoder: Sendable {
 
     public var isComplete: Bool { phase == .complete }
 
+    /// Bytes of data that are known to come next.
+    public var dataAhead: UInt64 { phase == .data ? remaining : 0 }
+
     /// Decodes `region`, moving the data in it to its front.
     public mutating func decode(_ region: UnsafeMutableRawBufferPointer) -> Step {
         var read = 0

@@ -92,6 +92,7 @@ final class ClientConnection: Transport {
         if isCongested {
             guard flush() else { return isBroken ? shut() : () }
             if closesWhenSent { return finishSending() }
+            if phase == .head, worker.isDraining { return close() }
             if phase == .head { loop.schedule(self, at: loop.now + worker.limits.idleTimeout) }
             exchange?.clientDrained()
         }
@@ -106,7 +107,7 @@ final class ClientConnection: Transport {
     }
 
     override func expired() {
-        if isCongested, phase != .tunnel, takesWhatItIsSent() {
+        if isCongested, phase != .tunnel, exchange?.waiting.isWaiting != true, takesWhatItIsSent() {
             return loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
         }
         switch phase {
@@ -136,6 +137,8 @@ final class ClientConnection: Transport {
         inbound = nil
         super.shut(abort: abort)
         last?.clientGone()
+        // An exchange that is kept for the next request may keep this one as well: nothing secret stays with it.
+        (tls, presented) = (nil, nil)
         worker.forget(self)
     }
 
@@ -191,6 +194,7 @@ final class ClientConnection: Transport {
             received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             if isClosed { return }
             if phase == .exchange, tls.isVersion13 { holdEncrypted() } else { flushEncrypted() }
+            if canRead { loop.wake(self, []) }
         case .wantsMore:
             guard flushEncrypted() else { return shut() }
             if canRead { readHead() }
@@ -269,7 +273,7 @@ final class ClientConnection: Transport {
             if let reason = exchange.setAside { return pause(reason, region, kept: kept) }
             paused = nil
             // Refused; the answer is on its way. What else has come is the next request, if there is to be one.
-            if !isClosed { keepRest(of: region, from: length, kept: kept) }
+            if !isClosed, phase != .linger { keepRest(of: region, from: length, kept: kept) }
             return endOfRefusal()
         }
         paused = nil
@@ -330,7 +334,9 @@ final class ClientConnection: Transport {
         guard let exchange else { return }
         if !exchange.requestIsDone {
             while canRead, !isClosed, self.exchange === exchange, phase == .exchange, exchange.wantsBody {
-                let room = worker.inbox(limit: Limits.readSize)
+                let most = UInt64(tls == nil ? Limits.headReadSize : Limits.headCipherSize)
+                // What comes behind the body is kept: no more of that than a head's worth.
+                let room = worker.inbox(limit: Int(min(UInt64(Limits.readSize), min(exchange.bodyAhead, UInt64(Limits.readSize)) + most)))
                 switch receive(into: room) {
                 case .bytes(let count):
                     let region = UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count)
@@ -356,6 +362,8 @@ final class ClientConnection: Transport {
     func becomeTunnel() {
         phase = .tunnel
         loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)
+        // What came before the answer was left in the kernel, and no event tells of it again.
+        if canRead { loop.wake(self, []) }
         guard inbound != nil else { return }
         exchange?.tunnelFromClient(inbound.readable)
         inbound = nil

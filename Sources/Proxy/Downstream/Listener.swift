@@ -31,7 +31,7 @@ final class Listener: Source {
 
     /// Takes what the kernel has taken already.
     func acceptAll() {
-        while !isClosed, acceptOne() {}
+        for _ in 0..<Limits.acceptBacklog where !isClosed { if !acceptOne() { return } }
     }
 
     private func acceptOne() -> Bool {

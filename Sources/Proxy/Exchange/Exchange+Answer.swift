@@ -16,9 +16,9 @@ extension Exchange {
 
     /// The client has taken what was kept for it.
     func clientDrained() {
-        let patience = isTunnel ? Limits.tunnelIdleNanoseconds : worker.limits.bodyTimeout
-        worker.loop.schedule(client, at: isTunnel || !requestIsDone ? worker.loop.now + patience : .max)
-        if let upstream { worker.loop.wake(upstream, []) }
+        setClientDeadline()
+        // What the upstream owes is owed again, whether or not something of it is there already.
+        upstream?.resume()
     }
 
     // MARK: Head
@@ -93,8 +93,14 @@ extension Exchange {
         if code != 100, !isHTTP10 {
             _ = writeAnswerHead(head)
             client.send(worker.headWritten)
+            watchClient()
         }
         return false
+    }
+
+    /// A client that takes nothing has as long as one that sends nothing.
+    private func watchClient() {
+        if client.isCongested, !waiting.isWaiting { worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout) }
     }
 
     /// Writes the head for the client into the worker's room for heads.
@@ -219,8 +225,7 @@ extension Exchange {
     private func afterSending() {
         if client.isBroken { return client.answerUndeliverable() }
         if answerIsDone { return finish() }
-        // A client that takes nothing has as long as one that sends nothing.
-        if client.isCongested { worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout) }
+        watchClient()
     }
 
     /// The upstream has closed its side.

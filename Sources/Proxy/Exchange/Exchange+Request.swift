@@ -120,6 +120,9 @@ extension Exchange {
 
     // MARK: Body
 
+    /// Bytes of the body that are known to come next; what follows them may be another request.
+    var bodyAhead: UInt64 { requestDecoder?.dataAhead ?? requestRemaining }
+
     /// Whether the client's next bytes can be taken: there is somewhere to put them.
     var wantsBody: Bool {
         guard let upstream, !answerIsDone else { return false }
@@ -180,7 +183,7 @@ extension Exchange {
             if !isTunnel { worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout) }
             worker.loop.wake(client, [])
         }
-        if !requestIsDone, !isTunnel { upstream?.pause() }
+        if !requestIsDone, !isTunnel, !answerHasBegun { upstream?.pause() }
     }
 
     // MARK: Tunnel

@@ -236,10 +236,20 @@ final class Exchange {
     /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
     private func askForBody(after first: UnsafeRawBufferPointer) {
         guard !requestIsDone else { return }
-        if !waiting.isWaiting { worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout) }
+        setClientDeadline()
         guard expectsContinue, first.isEmpty, !isHTTP10 else { return }
         let line: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
         client.send(UnsafeRawBufferPointer(start: line.utf8Start, count: line.utf8CodeUnitCount))
+    }
+
+    /// The client's one deadline, by what it is there for: waiting has its own, which nothing moves.
+    func setClientDeadline() {
+        let now = worker.loop.now
+        let deadline =
+            if waiting.isWaiting { waitsUntil } else if isTunnel { now + Limits.tunnelIdleNanoseconds } else if !requestIsDone {
+                now + worker.limits.bodyTimeout
+            } else { UInt64.max }
+        worker.loop.schedule(client, at: deadline)
     }
 
     // MARK: Waiting
@@ -278,9 +288,7 @@ final class Exchange {
 
     /// What it got for its waiting: a connection, an attempt to connect, another line, or nothing.
     func acquired(_ result: Balancer.Acquired) {
-        if !waiting.isWaiting {
-            worker.loop.schedule(client, at: requestIsDone ? .max : worker.loop.now + worker.limits.bodyTimeout)
-        }
+        setClientDeadline()
         switch result {
         case .connection: connected()
         case .later: break
@@ -321,6 +329,7 @@ final class Exchange {
 
     private func sent(on connection: UpstreamConnection) {
         sentAt = worker.loop.now
+        waitsUntil = .max
         // A broken one reports itself through its events, and then it is known whether an answer had come.
         if requestIsDone || connection.isCongested { expectAnswer(on: connection) }
     }
@@ -395,8 +404,8 @@ final class Exchange {
     func clientTimedOut() {
         if waiting.isWaiting {
             refuseWaiting()
-        } else if answerHasBegun {
-            // It does not take its answer.
+        } else if answerHasBegun || client.isCongested {
+            // It does not take its answer, or what came before it.
             breakAnswer()
         } else if !requestIsDone {
             dropUpstream()

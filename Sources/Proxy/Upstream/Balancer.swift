@@ -100,7 +100,7 @@ final class Balancer {
     // MARK: Waiting
 
     private func wait(_ exchange: Exchange) -> Acquired {
-        guard waiting.count < upstream.maxConnections * Limits.waitersPerConnection else { return .refused(.overloaded) }
+        guard waiting.count < connectionsMax * Limits.waitersPerConnection else { return .refused(.overloaded) }
         if waiting.isEmpty { watchPlaces() }
         exchange.waits(.place(self, waiting.join(exchange)), atMost: upstream.connectTimeout)
         return .later
@@ -108,12 +108,12 @@ final class Balancer {
 
     /// A connection has become free, or a place for one.
     fileprivate func serveWaiting() {
-        while !waiting.isEmpty {
+        for _ in 0..<Limits.callsPerTurn where !waiting.isEmpty {
             guard let choice = choose(avoiding: nil), choice.hasIdle || choice.open < connectionsMax else { return }
             guard let (next, ticket) = waiting.next() else { break }
             if next.isCalled(ticket) { next.acquired(open(choice, for: next)) }
         }
-        if waiting.isEmpty { ignorePlaces() }
+        if waiting.isEmpty { ignorePlaces() } else if let placesTurn { worker.loop.wake(placesTurn, []) }
     }
 
     func stopWaiting(_ ticket: WaitingLine<Exchange>.Ticket) {

@@ -31,6 +31,8 @@ final class ServerPool {
         (self.server, self.worker, self.metrics) = (server, worker, metrics)
     }
 
+    private(set) var isRetired = false
+
     var hasIdle: Bool { !idle.isEmpty }
 
     func takeIdle() -> UpstreamConnection? {
@@ -102,8 +104,9 @@ final class ServerPool {
         if failures > 0 { (failures, restsUntil) = (0, 0) }
     }
 
-    /// The server is no longer in the configuration.
-    func closeIdle() {
+    /// The server is no longer in the configuration: none of its connections is kept any more.
+    func retire() {
+        isRetired = true
         for connection in idle { connection.shut() }
     }
 }

@@ -72,6 +72,8 @@ final class UpstreamConnection: Transport {
         pool.succeeded()
         loop.schedule(self, at: .max)
         exchange?.connected()
+        // What it said before it was asked came with the event that brought us here.
+        if canRead, state == .busy { loop.wake(self, []) }
     }
 
     override func expired() {
@@ -110,11 +112,18 @@ final class UpstreamConnection: Transport {
         loop.schedule(self, at: isHeldByPace ? exchange!.pacedUntil : .max)
     }
 
+    /// The client takes more: the next part of the answer is due from now on, and may be there already.
+    func resume() {
+        if responseTimeout > 0, exchange?.isTunnel == false { loop.schedule(self, at: loop.now + responseTimeout) }
+        loop.wake(self, [])
+    }
+
     func readAnswer() {
         guard let exchange else { return }
         if canRead, !exchange.answerHasBegun { exchange.prefetch() }
         while canRead, state == .busy, exchange.upstream === self {
             if !exchange.wantsAnswer { return pause() }
+            isHeldByPace = false
             let room = worker.inbox(limit: exchange.client.isSlow ? Worker.smallRead : exchange.answerReadSize)
             switch receive(into: room) {
             case .bytes(let count):
@@ -186,8 +195,9 @@ final class UpstreamConnection: Transport {
         inbound = nil
         scanned = 0
         isSlow = false
+        (responseTimeout, isHeldByPace) = (0, false)
         // A read that filled its room may have left bytes behind, which would be taken for the next answer.
-        guard keep, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
+        guard keep, !pool.isRetired, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
         state = .idle
         isReused = true
         flow = loop.commonFlow

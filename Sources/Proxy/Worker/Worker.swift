@@ -163,7 +163,7 @@ public final class Worker {
 
     private func adoptUpstreams(_ next: Snapshot) {
         for (id, pool) in pools where !next.servers.contains(id) {
-            pool.closeIdle()
+            pool.retire()
             pools[id] = nil
         }
     }
@@ -210,7 +210,7 @@ public final class Worker {
             loop.close(listener)
         }
         listeners = [:]
-        for pool in pools.values { pool.closeIdle() }
+        for pool in pools.values { pool.retire() }
         forEachClient { $0.retire() }
         checkDrained()
     }
@@ -342,10 +342,8 @@ public final class Worker {
     }
 
     private func resolved(_ server: Server) {
-        guard var line = waitingForName.removeValue(forKey: ObjectIdentifier(server)) else { return }
-        while let (exchange, ticket) = line.next() {
-            if exchange.isCalled(ticket) { exchange.balancer?.takeUnretainedValue().resolved(exchange, server) }
-        }
+        guard let line = waitingForName.removeValue(forKey: ObjectIdentifier(server)) else { return }
+        loop.wake(NameTurn(worker: self, server, line), [])
     }
 
     func stopWaiting(for server: Server, _ ticket: WaitingLine<Exchange>.Ticket) {
@@ -420,6 +418,25 @@ public final class Worker {
             writer.append(httpDate: Int(second))
             count = writer.count
         }
+    }
+}
+
+/// Calls those who waited for a server's name, some a turn. Who leaves meanwhile is not found here; its ticket is stale then.
+private final class NameTurn: Source {
+    private let server: Server
+    private var line: WaitingLine<Exchange>
+
+    init(worker: Worker, _ server: Server, _ line: WaitingLine<Exchange>) {
+        (self.server, self.line) = (server, line)
+        super.init(loop: worker.loop, fd: -1, flow: worker.loop.commonFlow)
+    }
+
+    override func ready(_ events: Readiness) {
+        for _ in 0..<Limits.callsPerTurn {
+            guard let (exchange, ticket) = line.next() else { return loop.close(self) }
+            if exchange.isCalled(ticket) { exchange.balancer?.takeUnretainedValue().resolved(exchange, server) }
+        }
+        loop.wake(self, [])
     }
 }
 
