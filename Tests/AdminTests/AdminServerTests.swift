@@ -15,8 +15,8 @@ private final class Scene {
     init() throws {
         let fd = try Socket.listen(address, sharesPort: false)
         address = try #require(Socket.localAddress(fd))
-        Thread("admin-server") {
-            let loop = EventLoop()
+        try Thread("admin-server") {
+            let loop = try! EventLoop()
             var kept: [(AdminResponse) -> Void] = []
             let server = AdminServer(loop: loop, connectionsMax: 3) { request, reply in
                 switch request.path {

@@ -42,7 +42,7 @@ private let millisecond: UInt64 = 1_000_000
         for pause: UInt32 in [5_000, 0] {
             let socket = try TimedSocket(address, connected: .max, deadline: Clock.monotonic() + 100 * millisecond)
             let peer = try #require(Socket.accept(fd)?.fd)
-            let thread = Thread("dribble") {
+            let thread = try Thread("dribble") {
                 for _ in 0..<(pause == 0 ? 1_000_000 : 200) {
                     if send(peer, "x", 1, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) < 0, errno != EAGAIN { break }
                     if pause > 0 { usleep(pause) }
