@@ -4,11 +4,15 @@ import Synchronization
 public final class LedgerMetrics: Sendable {
     let flush = Histogram<RequestScale>()
     let unflushed = Atomic<UInt64>(0)
+    let metersMended = Atomic<UInt64>(0)
 
     public init() {}
 
     /// An interval was written to the disk in so many nanoseconds. Only from the ledger's thread.
     public func flushed(nanoseconds: UInt64) { flush.record(nanoseconds) }
+
+    /// The meter table's file was cut short, and was mended. From any thread.
+    public func mendedMeters() { metersMended.add(1, ordering: .relaxed) }
 
     /// Requests that were admitted and are not in the ledger, although they should be.
     public func setUnflushed(_ count: UInt64) { unflushed.store(count, ordering: .relaxed) }

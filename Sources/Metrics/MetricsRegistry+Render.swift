@@ -166,6 +166,9 @@ extension MetricsRegistry {
             "gateway_ledger_unflushed", .gauge, "Requests admitted that the ledger failed to write so far; they are not lost.")
         text.sample()
         text.value(ledger.unflushed.load(ordering: .relaxed))
+        text.family("gateway_meters_mended", .counter, "Times that the file of the meters was cut short and was mended.")
+        text.sample()
+        text.value(ledger.metersMended.load(ordering: .relaxed))
     }
 
     private func writeState(_ state: ProcessState, _ text: inout TextWriter) {

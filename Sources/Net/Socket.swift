@@ -16,7 +16,9 @@ public struct SystemError: Error, CustomStringConvertible {
 /// Socket calls, non-blocking and close-on-exec.
 public enum Socket {
     /// A listening TCP socket. With `sharesPort` several sockets share the address, and the kernel spreads connections.
-    public static func listen(_ address: SocketAddress, sharesPort: Bool, backlog: Int32 = Int32(Limits.acceptBacklog)) throws(SystemError) -> Int32 {
+    public static func listen(
+        _ address: SocketAddress, sharesPort: Bool, backlog: Int32 = Int32(Limits.acceptBacklog)
+    ) throws(SystemError) -> Int32 {
         let family = address.isIPv4 ? AF_INET : AF_INET6
         let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw SystemError("socket") }

@@ -167,7 +167,7 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
         }
         var word = meter.value(.inFlight)
         while true {
-            if (word & 0xFFFF_FFFF) + word >> 32 >= most { return false }
+            if Meter.inFlight(word) >= most { return false }
             if meter.replace(&word, with: word &+ one, in: .inFlight) { return true }
         }
     }

@@ -130,6 +130,8 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
         /// The ledger's word 0...23. Nobody else reads or writes them, but for clearing a slot that is given to another.
         public static func ledger(_ word: Int) -> Cell { Cell(40 + word) }
         public static let ledgerWords = 24
+        /// From this one of its words on the ledger keeps what it has written of each of `counters`.
+        public static let ledgerCounters = 3
     }
 
     /// Asks for the words that nearly every request writes.
@@ -254,9 +256,14 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
     }
 
     /// Requests that were admitted and are not settled yet, in both processes.
-    public var inFlight: UInt64 {
-        let word = value(.inFlight)
-        return (word & 0xFFFF_FFFF) + word >> 32
+    public var inFlight: UInt64 { Self.inFlight(value(.inFlight)) }
+
+    /// The same, of the word itself. A half is below zero for a moment after the file was cut short, when what was in
+    /// flight before is settled (`MeterTable.mend`): that is nothing, not four billions.
+    @inline(__always)
+    public static func inFlight(_ word: UInt64) -> UInt64 {
+        let halves = (Int32(truncatingIfNeeded: word), Int32(truncatingIfNeeded: word >> 32))
+        return UInt64(max(halves.0, 0)) + UInt64(max(halves.1, 0))
     }
 
     /// Requests that were settled.

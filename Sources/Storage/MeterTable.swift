@@ -19,7 +19,7 @@ public final class MeterTable: Sendable {
     static let slotsMax = 4 << 20
 
     /// Words of the header page.
-    private enum Word {
+    enum Word {
         static let magic = 0
         static let slotSize = 1
         static let capacity = 2
@@ -45,13 +45,16 @@ public final class MeterTable: Sendable {
     /// This process's half of the in-flight words, 0 or 1.
     public let lane: Int
     private let descriptor: Int32
-    private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
+    nonisolated(unsafe) let memory: UnsafeMutableRawPointer
+    /// As large, and this process's own: what the slots held when it was last kept.
+    private nonisolated(unsafe) let copy: UnsafeMutableRawPointer
+    let pages: LostPages
     public let time: MeterTime
-    private let names: Mutex<Names>
+    let names: Mutex<Names>
     private let isGivingMany = Atomic<Bool>(false)
 
     /// What the control thread and the ledger's thread know of the slots.
-    private struct Names {
+    struct Names {
         var capacity = 0
         /// Slots by the hash of their identity.
         var places: [UInt64: UInt32] = [:]
@@ -64,6 +67,12 @@ public final class MeterTable: Sendable {
         var otherLives = false
         /// `Word.given` when the slots were last read.
         var given: UInt64 = 0
+        /// The header when it was last kept.
+        var header: [UInt64] = []
+        /// Not told yet.
+        var loss: Loss?
+        /// The file was cut short, ever.
+        var wasCut = false
     }
 
     // MARK: Opening
@@ -79,8 +88,13 @@ public final class MeterTable: Sendable {
         let mapped = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0)
         guard let mapped, mapped != MAP_FAILED else { throw .system("can't map", path: path, code: errno) }
         defer { if !keep { munmap(mapped, length) } }
+        let spare = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let spare, spare != MAP_FAILED else { throw .system("can't have memory for a copy of", path: path, code: errno) }
+        defer { if !keep { munmap(spare, length) } }
+        pages = try LostPages(mapped, length: length, of: fd, path: path)
         let header = mapped.assumingMemoryBound(to: Atomic<UInt64>.self)
         let capacity = try Self.check(header, fd, path)
+        pages.expect(size: Self.headerSize + capacity * Meter.size)
         let otherLives = !Self.isFree(lane: 1 - lane, fd)
         self.lane = lane
         epoch = header[Word.epoch].wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
@@ -88,6 +102,7 @@ public final class MeterTable: Sendable {
         time = MeterTime(offset: Self.agreeOnTime(header, otherLives: otherLives))
         descriptor = fd
         memory = mapped
+        copy = spare
         names = Mutex(Names())
         keep = true
         names.withLock { names in
@@ -96,6 +111,7 @@ public final class MeterTable: Sendable {
             clear(lane: lane, capacity)
             if !otherLives { clear(lane: 1 - lane, capacity) }
         }
+        keepCopy()
     }
 
     deinit {
@@ -103,6 +119,7 @@ public final class MeterTable: Sendable {
         // Another process that has it open may yet end otherwise.
         if Self.isFree(lane: 1 - lane, descriptor) { header[Word.isClean].store(1, ordering: .releasing) }
         munmap(memory, Self.headerSize + Self.slotsMax * Meter.size)
+        munmap(copy, Self.headerSize + Self.slotsMax * Meter.size)
         close(descriptor)
     }
 
@@ -184,7 +201,9 @@ public final class MeterTable: Sendable {
 
     /// Holds the lock of giving for as long as `body` runs, instead of taking it for each slot. One thread at a time.
     public func givingMany<R>(_ body: () throws(StorageFault) -> R) throws(StorageFault) -> R {
-        try whileGiving { () throws(StorageFault) in
+        // Nobody is looked for in what was lost.
+        try names.withLock { names throws(StorageFault) in try mend(&names) }
+        return try whileGiving { () throws(StorageFault) in
             isGivingMany.store(true, ordering: .relaxed)
             defer { isGivingMany.store(false, ordering: .relaxed) }
             return try body()
@@ -261,7 +280,7 @@ public final class MeterTable: Sendable {
 
     // MARK: Slots
 
-    private var header: UnsafeMutablePointer<Atomic<UInt64>> { memory.assumingMemoryBound(to: Atomic<UInt64>.self) }
+    var header: UnsafeMutablePointer<Atomic<UInt64>> { memory.assumingMemoryBound(to: Atomic<UInt64>.self) }
 
     /// Word 0...63 of the header page that is the ledger's, zero in a new table.
     public func ledgerHeader(_ word: Int) -> UInt64 { header[Word.ledger + word].load(ordering: .acquiring) }
@@ -280,9 +299,10 @@ public final class MeterTable: Sendable {
     /// Identifies the kernel's boot since which the table has been in memory; a power cut ends it.
     public var boot: UInt64 { header[Word.boot].load(ordering: .acquiring) }
 
-    private func meter(_ index: Int) -> Meter {
-        Meter(index: index, in: memory + Self.headerSize)
-    }
+    func meter(_ index: Int) -> Meter { Meter(index: index, in: memory + Self.headerSize) }
+
+    /// What is remembered of it.
+    func copy(of meter: Meter) -> Meter { Meter(index: meter.index, in: copy + Self.headerSize) }
 
     /// Slots that the file has room for.
     public var capacity: Int { names.withLock { $0.capacity } }
@@ -308,7 +328,8 @@ public final class MeterTable: Sendable {
     /// What the other process has given out since we last looked. Under the lock.
     private func catchUp(_ names: inout Names) {
         guard header[Word.given].load(ordering: .acquiring) != names.given else { return }
-        names = Names(otherLives: names.otherLives)
+        names = Names(
+            otherLives: names.otherLives, header: names.header, loss: names.loss, wasCut: names.wasCut)
         read(capacity: Int(header[Word.capacity].load(ordering: .acquiring)), into: &names)
     }
 
@@ -377,6 +398,7 @@ public final class MeterTable: Sendable {
     private func find(
         _ kind: MeterKind, _ tenant: String, _ name: String, _ parent: Meter?, _ names: inout Names
     ) throws(StorageFault) -> Meter {
+        if !pages.isIntact { try mend(&names) }
         let wanted = Identity(kind, tenant: tenant, name: name, parent: parent)
         if let known = known(wanted, names).meter { return revive(known, &names) }
         return try whileGiving { () throws(StorageFault) in
@@ -440,6 +462,7 @@ public final class MeterTable: Sendable {
         names.places[hash] = UInt32(meter.index)
         if wanted.kind != .tenant { names.children[head.parent, default: 0] += 1 }
         names.given = header[Word.given].wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
+        keep(meter.index..<meter.index + 1)
         return meter
     }
 
@@ -474,6 +497,7 @@ public final class MeterTable: Sendable {
         let code = posix_fallocate(descriptor, 0, Self.headerSize + wanted * Meter.size)
         guard code == 0 else { throw .system("can't make room in", path: path, code: code) }
         header[Word.capacity].store(UInt64(wanted), ordering: .releasing)
+        pages.expect(size: Self.headerSize + wanted * Meter.size)
         for index in (names.capacity..<wanted).reversed() { names.free.append(UInt32(index)) }
         names.capacity = wanted
     }

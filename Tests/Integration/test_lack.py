@@ -5,11 +5,13 @@ import os
 import resource
 import signal
 import subprocess
+import time
 
 from Support import books
 from Support.case import Case
 from Support.client import RawClient, Truncated, until
 from Support.gateway import BINARY
+from Support.load import Load
 from Support.upstream import answer, text
 
 FAST = "ledger_interval 100ms;\n"
@@ -180,3 +182,100 @@ class Log(Case):
         self.ask(gateway, "/after")
         self.wait_for(gateway, "/after")
         self.assertEqual(gateway._read("access.log").splitlines()[0], '{"time":"2026-')
+
+
+class Meters(Case):
+    """The file that all counters are in, cut short under a gateway that serves (SIGBUS)."""
+
+    seconds = 60
+
+    CONFIGURATION = (
+        FAST + "limits { header_timeout 5s; }\n", "quota 1000000/month; concurrency 50; key sha256:" + "0" * 64 + " name=k;"
+    )  # fmt: skip
+
+    def start(self):
+        top, tenant = self.CONFIGURATION
+        return self.simple(self.upstream(answer(text("ok"))), top=top, tenant=tenant)
+
+    def cut(self, gateway, size):
+        os.truncate(os.path.join(gateway.folder, "state", "meters"), size)
+
+    def mended(self, gateway):
+        return gateway.metrics().sum("gateway_meters_mended_total")
+
+    def billed(self, gateway):
+        return (books.usage(gateway) or {"admitted": 0})["admitted"]
+
+    def used(self, gateway):
+        return gateway.metrics().sum("gateway_quota_used", tenant="acme")
+
+    def test_whatever_is_cut_off_it_goes_on_and_the_books_agree(self):
+        gateway = self.start()
+        sizes = [0, 1, 100, 4095, 4096, 4096 + 64, 69632 + 448 + 100, 131072]
+        path = os.path.join(gateway.folder, "state", "meters")
+        whole = os.path.getsize(path)
+        for number, size in enumerate(sizes):
+            with self.subTest(size=size), Load(gateway.plain, connections=4) as load:
+                # A few intervals: what is from before them is remembered.
+                before = self.billed(gateway)
+                flushes = gateway.metrics().sum("gateway_ledger_flush_seconds_count")
+                until(lambda: gateway.metrics().sum("gateway_ledger_flush_seconds_count") > flushes + 2, "intervals", 10)
+                self.cut(gateway, size)
+                until(lambda: self.mended(gateway) == number + 1, f"mended; it says {gateway.stderr[-500:]}", 6)
+                time.sleep(0.2)
+                load.stop()
+                self.assertEqual(load.failures, [])
+                self.assertEqual(os.path.getsize(path), whole)
+                figures = books.settle(gateway)
+                # What is billed was served, and what was not billed is what an interval holds.
+                until(lambda: books.usage(gateway)["admitted"] == books.live(gateway)["admitted"], "the ledger agrees")
+                self.assertGreater(figures["admitted"], before)
+                self.assertLessEqual(self.used(gateway), figures["admitted"])
+                self.assertGreaterEqual(self.used(gateway), before)
+        self.assertEqual(gateway.stderr.count("was cut short at byte"), len(sizes))
+        gateway.reload()
+        self.assertEqual(self.get(gateway).status, 200)
+        gateway.stop()
+        total = books.usage(gateway)["admitted"]
+        gateway.start()
+        self.assertEqual(self.get(gateway).status, 200)
+        until(lambda: books.usage(gateway)["admitted"] == total + 1, "the table is one for the next start as well")
+        books.assert_ids_are_unique(self, os.path.join(gateway.folder, "state", "ledger"))
+
+    def test_no_request_is_billed_twice(self):
+        gateway = self.start()
+        sent = 0
+        for size in (0, 4096 + 64, 0, 69632 + 448 + 200):
+            for _ in range(20):
+                self.assertEqual(self.get(gateway).status, 200)
+                sent += 1
+            until(lambda: self.billed(gateway) == sent, "all of them in the ledger")
+            mended = self.mended(gateway)
+            self.cut(gateway, size)
+            until(lambda: self.mended(gateway) == mended + 1, "mended")
+        self.assertEqual(self.get(gateway).status, 200)
+        until(lambda: self.billed(gateway) == sent + 1, "one more in the ledger")
+        time.sleep(0.3)
+        self.assertEqual(self.billed(gateway), sent + 1)
+
+    def test_where_there_is_no_room_to_mend_it_counting_goes_on(self):
+        gateway = self.start()
+        self.assertEqual(self.get(gateway).status, 200)
+        # As if the disk had filled up: no file may be longer than this one is then.
+        room = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (8192, room[1]))
+        self.cut(gateway, 8192)
+        for _ in range(20):
+            self.assertEqual(self.get(gateway).status, 200)
+        until(lambda: "can't put back the end of" in gateway.stderr, "it is said")
+        done = gateway.command("reload", "-c", gateway.file)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("meters", done.stderr)
+        self.assertEqual(gateway.get("/healthz")[0], 200)
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, room)
+        until(lambda: self.mended(gateway) == 1, "mended")
+        until(lambda: "start anew once the disk is well" in gateway.stderr, "it is said")
+        self.assertEqual(self.get(gateway).status, 200)
+        gateway.stop()
+        gateway.start()
+        self.assertEqual(self.get(gateway).status, 200)

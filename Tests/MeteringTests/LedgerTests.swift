@@ -37,6 +37,22 @@ let second: UInt64 = 1_000_000_000
 
     @Test("noon is noon") func time() { #expect(Timestamp.text(noon) == "2026-11-23T12:00:00Z") }
 
+    @Test("counters that came back older than what is written of them are nobody's bill")
+    func countersBehind() throws {
+        try withFolder { folder in
+            let table = SimulatedTable()
+            table.add(Account(tenant: "acme"))
+            let (ledger, _) = try Self.open(table, folder)
+            table.counted[0][.admitted] = 20
+            try ledger.close(at: noon + 5 * second)
+            table.counted[0][.admitted] = 15
+            #expect(try ledger.close(at: noon + 10 * second).lines == 0)
+            table.counted[0][.admitted] += 2
+            try ledger.close(at: noon + 15 * second)
+            #expect(try Books(folder).sums[Account(tenant: "acme")]?.admitted == 22)
+        }
+    }
+
     @Test("an interval becomes a line for each account that used anything, and none for the others")
     func lines() throws {
         try withFolder { folder in

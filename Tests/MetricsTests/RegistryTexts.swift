@@ -146,6 +146,9 @@ extension RegistryTests {
         # HELP gateway_ledger_unflushed Requests admitted that the ledger failed to write so far; they are not lost.
         # TYPE gateway_ledger_unflushed gauge
         gateway_ledger_unflushed 0
+        # HELP gateway_meters_mended_total Times that the file of the meters was cut short and was mended.
+        # TYPE gateway_meters_mended_total counter
+        gateway_meters_mended_total 0
         # HELP gateway_config_reloads_total Reloads of the configuration, by result.
         # TYPE gateway_config_reloads_total counter
         gateway_config_reloads_total{result="success"} 0
@@ -338,6 +341,9 @@ extension RegistryTests {
         # HELP gateway_ledger_unflushed Requests admitted that the ledger failed to write so far; they are not lost.
         # TYPE gateway_ledger_unflushed gauge
         gateway_ledger_unflushed 0
+        # HELP gateway_meters_mended Times that the file of the meters was cut short and was mended.
+        # TYPE gateway_meters_mended counter
+        gateway_meters_mended_total 0
         # HELP gateway_config_reloads Reloads of the configuration, by result.
         # TYPE gateway_config_reloads counter
         gateway_config_reloads_total{result="success"} 0

@@ -9,13 +9,16 @@ import Synchronization
 final class Chores: Source {
     private let mailboxes: [Mailbox<WorkerMessage>]
     private let notifier: SystemdNotifier
-    private let meters: MeterTable
+    private let meters: MeterKeeper
     private let refreshNames: () -> Void
     private let tidy: () -> Void
     private var sinceNames: UInt64 = 0
+    private var sinceCopy: UInt64 = 0
     /// Workers that have answered the last question. Shared with them.
     private let answered = Answered()
     private static let period: UInt64 = 1_000_000_000
+    /// What is counted within it may be lost with the file. Reading a hundred thousand slots takes some 20 ms.
+    private static let copyPeriod: UInt64 = 5_000_000_000
     /// `getaddrinfo` tells no time to live; this is what most resolvers' caches take for short.
     private static let namesPeriod: UInt64 = 10_000_000_000
 
@@ -24,7 +27,7 @@ final class Chores: Source {
     }
 
     init(
-        loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, meters: MeterTable,
+        loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, meters: MeterKeeper,
         refreshNames: @escaping () -> Void, tidy: @escaping () -> Void
     ) {
         (self.meters, self.tidy) = (meters, tidy)
@@ -38,9 +41,15 @@ final class Chores: Source {
         let period = min(Self.period, notifier.watchdogInterval ?? .max)
         loop.schedule(self, at: loop.now + period)
         Descriptors.keepSome(workers: mailboxes.count)
-        meters.reclaim()
-        meters.noteTime(monotonic: loop.now)
+        meters.mend()
+        meters.table.reclaim()
+        meters.table.noteTime(monotonic: loop.now)
         tidy()
+        sinceCopy += period
+        if sinceCopy >= Self.copyPeriod {
+            sinceCopy = 0
+            meters.remember()
+        }
         sinceNames += period
         if sinceNames >= Self.namesPeriod {
             sinceNames = 0

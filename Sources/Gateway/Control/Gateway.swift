@@ -45,6 +45,7 @@ public final class Gateway {
     private let registry: MetricsRegistry
     private let servers: ServerRegistry
     private let meters: MeterTable
+    private let meterKeeper: MeterKeeper
     private let ledger: LedgerKeeper
     private let usage: UsageReader
     private var quotaReports: QuotaReports
@@ -114,8 +115,9 @@ public final class Gateway {
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
         let ledgerPath = StateFolder(path: settings.cold.state).ledgerPath
+        meterKeeper = MeterKeeper(meters, metrics: registry.ledger)
         ledger = LedgerKeeper(
-            meters: meters, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
+            meters: meterKeeper, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
         (snapshot, quotaReports, tenantIDs) = (prepared.snapshot, prepared.reports, prepared.tenantIDs)
         do throws(SystemError) {
             scrapes = try Scrapes(registry)
@@ -228,7 +230,7 @@ public final class Gateway {
         }
         health.adopt(snapshot)
         chores = Chores(
-            loop: loop, mailboxes: mailboxes, notifier: notifier, meters: meters,
+            loop: loop, mailboxes: mailboxes, notifier: notifier, meters: meterKeeper,
             refreshNames: { [unowned self] in
                 for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
             },

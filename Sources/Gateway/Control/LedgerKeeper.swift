@@ -20,7 +20,7 @@ final class LedgerKeeper: Sendable {
         var nextRollup: UInt64 = 0
     }
 
-    private let meters: MeterTable
+    private let meters: MeterKeeper
     private let folder: String
     private let metrics: LedgerMetrics
     private let state: Mutex<State>
@@ -29,7 +29,7 @@ final class LedgerKeeper: Sendable {
     /// Rings once the thread has opened the ledger, or tried to.
     private let opened = Bell()
 
-    init(meters: MeterTable, folder: String, settings: LedgerSettings, metrics: LedgerMetrics) {
+    init(meters: MeterKeeper, folder: String, settings: LedgerSettings, metrics: LedgerMetrics) {
         (self.meters, self.folder, self.metrics) = (meters, folder, metrics)
         state = Mutex(State(settings: settings))
     }
@@ -65,7 +65,7 @@ final class LedgerKeeper: Sendable {
 
     private func run() {
         var ledger: Ledger<MeterTable>?
-        var trouble = Trouble()
+        var trouble = Trouble("ledger")
         open(&ledger, &trouble)
         opened.ring()
         while true {
@@ -131,19 +131,20 @@ final class LedgerKeeper: Sendable {
         let interval = state.withLock { $0.settings.interval }
         do throws(StorageFault) {
             let journal = try Journal(folder: folder)
-            guard let found = try Ledger.open(table: meters, journal: journal, now: Clock.wall(), interval: interval)
+            guard let found = try Ledger.open(table: meters.table, journal: journal, now: Clock.wall(), interval: interval)
             else {
-                return trouble.say("ledger: another process writes it; this one will when that one has ended")
+                return trouble.say("another process writes it; this one will when that one has ended")
             }
             ledger = found.ledger
             for notice in found.recovery.notices { Console.log(notice) }
-            trouble.end("ledger: taken over")
+            trouble.end("taken over")
         } catch {
-            trouble.say("ledger: \(error); the meters go on counting")
+            trouble.say("\(error); the meters go on counting")
         }
     }
 
     private func close(_ ledger: Ledger<MeterTable>, _ trouble: inout Trouble) {
+        meters.mend()
         let start = Clock.monotonic()
         do throws(StorageFault) {
             let closing = try ledger.close(at: Clock.wall())
@@ -155,25 +156,11 @@ final class LedgerKeeper: Sendable {
                 Console.log("ledger: the clock went back by \(back / 1_000_000_000) s")
             }
             if let fault = closing.checkpointFault { Console.log("meters: \(fault)") }
-            trouble.end("ledger: has caught up")
+            trouble.end("has caught up")
         } catch {
-            trouble.say("ledger: \(error); the meters go on counting")
+            trouble.say("\(error); the meters go on counting")
         }
+        meters.remember()
         metrics.setUnflushed(ledger.unwritten)
-    }
-}
-
-/// What is wrong is said when it begins and when it is over, not at each try.
-private struct Trouble {
-    private var said: String?
-
-    mutating func say(_ text: String) {
-        if text != said { Console.log(text) }
-        said = text
-    }
-
-    mutating func end(_ text: String) {
-        if said != nil { Console.log(text) }
-        said = nil
     }
 }

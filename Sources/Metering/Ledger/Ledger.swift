@@ -163,10 +163,15 @@ public final class Ledger<Table: UsageTable> {
             if fault != nil { return }
             // Before its counters: what is not in flight now has been counted.
             let isOver = table.isRetired(slot) && table.inFlight(of: slot) == 0
-            let counters = table.counters(of: slot)
+            var counters = table.counters(of: slot)
             var shadow = Shadow(table, slot)
             let index = table.index(of: slot)
             if let ahead = ahead[index] { shadow = ahead }
+            if !counters.isAtLeast(shadow.counters) {
+                // The table's file was cut short, and the counters came back older than what is written of them.
+                table.raise(slot, from: counters, to: shadow.counters)
+                counters = table.counters(of: slot)
+            }
             if counters == shadow.counters {
                 if isOver, waiting.isEmpty { table.release(slot) }
                 return

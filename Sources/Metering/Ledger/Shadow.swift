@@ -1,9 +1,12 @@
+import Storage
+
 /// What the ledger has said about an account, as its slot remembers it.
 ///
 ///     word    0      1       2      3...17
 ///     what    last   first   check  the counters at the last line
 struct Shadow: Equatable {
-    static let size = 3 + UsageCounters.count
+    private static let counters = Meter.Cell.ledgerCounters
+    static let size = counters + UsageCounters.count
 
     /// Place (`RecordID.place`) of the account's last line; zero before the first.
     var last: UInt64 = 0
@@ -15,7 +18,7 @@ struct Shadow: Equatable {
 
     init<Table: UsageTable>(_ table: Table, _ slot: Table.Slot) {
         (last, first) = (table.word(0, of: slot), table.word(1, of: slot))
-        for index in counters.words.indices { counters.words[index] = table.word(3 + index, of: slot) }
+        for index in counters.words.indices { counters.words[index] = table.word(Self.counters + index, of: slot) }
     }
 
     /// False where the words do not belong together: a power cut between two of them.
@@ -24,7 +27,7 @@ struct Shadow: Equatable {
     }
 
     func store<Table: UsageTable>(in table: Table, _ slot: Table.Slot) {
-        for index in counters.words.indices { table.setWord(3 + index, of: slot, to: counters.words[index]) }
+        for index in counters.words.indices { table.setWord(Self.counters + index, of: slot, to: counters.words[index]) }
         table.setWord(1, of: slot, to: first)
         table.setWord(0, of: slot, to: last)
         table.setWord(2, of: slot, to: check)

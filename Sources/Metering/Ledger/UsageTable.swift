@@ -66,7 +66,7 @@ extension MeterTable: UsageTable {
 
     public func inFlight(of meter: Meter) -> UInt64 { meter.inFlight }
     public func word(_ word: Int, of meter: Meter) -> UInt64 { meter.value(.ledger(word)) }
-    public func setWord(_ word: Int, of meter: Meter, to value: UInt64) { meter.store(value, to: .ledger(word)) }
+    public func setWord(_ word: Int, of meter: Meter, to value: UInt64) { setLedgerWord(word, of: meter, to: value) }
     public func headerWord(_ word: Int) -> UInt64 { ledgerHeader(word) }
     public func setHeaderWord(_ word: Int, to value: UInt64) { setLedgerHeader(word, to: value) }
     public func isRetired(_ meter: Meter) -> Bool { meter.isRetired }
