@@ -314,3 +314,37 @@ class Starting(Faulty):
         finally:
             edge.kill()
         return None
+
+
+class TimeOfDay(Faulty):
+    """A clock that nobody has set, or set wrongly."""
+
+    # The beginning, before it, before the first day that a month's quota begins on, before February; far ahead.
+    TIMES = (0, -3000, 10 * DAY, 25 * DAY, 4_102_444_800, 16_000_000_000)
+
+    def test_it_serves_at_any_time_of_day(self):
+        edge = self.start(self.edge())
+        self.assert_serves(edge, "the start")
+        for number, at in enumerate(self.TIMES):
+            with self.subTest(at):
+                edge.faults.move_clock(at - int(time.time()))
+                end = time.monotonic() + 1.2
+                while time.monotonic() < end:
+                    self.traffic(edge, number)
+                self.assert_serves(edge, f"a clock at {at}")
+                self.assert_reloads(edge, f"a clock at {at}")
+                edge.faults.move_clock(0)
+                self.assert_serves(edge, f"a clock that was at {at}")
+        edge.stop()
+
+    def test_it_starts_at_any_time_of_day(self):
+        for at in self.TIMES:
+            with self.subTest(at):
+                edge = self.edge()
+                edge.faults.move_clock(at - int(time.time()))
+                self.start(edge)
+                self.traffic(edge, 0)
+                self.assert_serves(edge, f"a clock at {at}")
+                self.assert_reloads(edge, f"a clock at {at}")
+                self.assert_books_agree(edge, f"a clock at {at}")
+                edge.stop()
