@@ -39,7 +39,8 @@ _SET_SERVER_NAME = 55
 class Messages:
     """A connection whose handshake is done. The methods give bytes for the socket; `receive` reads from it."""
 
-    def __init__(self, port, name, timeout=10):
+    def __init__(self, port, name, timeout=10, first=()):
+        """`first` is data that leaves with the end of the handshake, each piece in a record of its own."""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._room = ctypes.create_string_buffer(1 << 16)
         self._context = _context_new(_client_method())
@@ -53,7 +54,7 @@ class Messages:
             if not got:
                 raise ConnectionError("the server ended the handshake")
             _bio_write(self._in, got, len(got))
-        self.socket.sendall(self._produced())
+        self.socket.sendall(self._produced() + self.data(*first))
 
     def close(self):
         self.socket.close()
