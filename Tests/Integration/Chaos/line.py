@@ -140,6 +140,11 @@ class Line:
             wrong(f"{request}: not an answer in HTTP: {error!r}")
             raise Gone from error
 
+    @property
+    def is_young(self):
+        """Nothing of it can have run into the time that a head has."""
+        return time.monotonic_ns() - self.opened < 1_500_000_000
+
     async def _answer(self, request):
         fresh, self.is_fresh = self.is_fresh, False
         try:
@@ -150,7 +155,7 @@ class Line:
             raise Gone from None
         except (asyncio.IncompleteReadError, OSError) as end:
             counts[UNANSWERED] += 1
-            if fresh and request.is_plain and is_undisturbed(self.opened):
+            if fresh and request.is_plain and self.is_young and is_undisturbed(self.opened):
                 wrong(f"{request}: the first of its connection, {UNANSWERED}: {end!r}")
             raise Gone from end
         try:
