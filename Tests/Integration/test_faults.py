@@ -184,7 +184,7 @@ class Faulty(Case):
             client.request("GET", target, "acme.test")
         until(lambda: target in edge._read("access.log"), "a line in the access log")
         for line in edge._read("access.log").splitlines():
-            self.assertEqual(line.count('{"time":'), 1, f"lines are glued together: {line}")
+            self.assertLessEqual(line.count('{"time":'), 1, f"lines are glued together: {line}")
 
     def assert_books_agree(self, edge, what):
         """Admitted is counted, settled and in the ledger."""

@@ -27,15 +27,17 @@ final class AccessLogFile {
 
     deinit { if fd > 2 { close(fd) } }
 
+    /// Where it can't be told it is taken to: an empty line hurts nobody, one glued to another loses both.
     private static func endsWithinLine(_ fd: Int32) -> Bool {
         var status = stat()
-        guard fstat(fd, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else { return false }
+        guard fstat(fd, &status) == 0 else { return true }
+        guard status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else { return false }
         // Ours is for writing alone.
         let reader = Glibc.open("/proc/self/fd/\(fd)", O_RDONLY | O_CLOEXEC)
-        guard reader >= 0 else { return false }
+        guard reader >= 0 else { return true }
         defer { close(reader) }
         var last: UInt8 = 0
-        return pread(reader, &last, 1, status.st_size - 1) == 1 && last != ASCII.lf
+        return pread(reader, &last, 1, status.st_size - 1) != 1 || last != ASCII.lf
     }
 
     /// Appends whole lines. How many were lost; one that was cut is lost as well.
