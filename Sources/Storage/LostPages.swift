@@ -27,7 +27,7 @@ final class LostPages: Sendable {
     }
 
     private static let last = Atomic<UInt>(0)
-    private static let pageSize = UInt(sysconf(Int32(_SC_PAGESIZE)))
+    private static let pageSize = UInt(max(4096, sysconf(Int32(_SC_PAGESIZE))))
     private nonisolated(unsafe) let region: UnsafeMutablePointer<Region>
     private let path: String
 
@@ -68,7 +68,9 @@ final class LostPages: Sendable {
     /// Makes the file as long as it should be. From which byte on it was lost since the last time; nil where nothing was.
     func makeWhole() throws(StorageFault) -> Int? {
         let code = Self.lengthen(region)
-        guard code == 0 else { throw .system("can't put back the end of", path: path, code: code) }
+        guard code == 0 else {
+            throw .system(isIntact ? "can't look at" : "can't put back the end of", path: path, code: code)
+        }
         let from = region.pointee.lostFrom.exchange(.max, ordering: .acquiringAndReleasing)
         return from == .max ? nil : from
     }
