@@ -123,7 +123,7 @@ class Bounds(Case):
                     pass
             most = max(most, gateway.resident - before)
             select.select([], [], [], 0.01)
-        self.assert_bar(most / many, 130 << 10, "bytes a connection")
+        self.assert_bar(most / many, 160 << 10, "bytes a connection")
 
     def test_requests_behind_a_body_stay_in_the_kernel(self):
         gateway = self.edge(self.upstream(silent, record=False))

@@ -171,7 +171,7 @@ class Run:
         """What the access log says of the request that this is about."""
         tokens = [part for part in what.split("/") if re.fullmatch(r"\d+-\d+-[0-9a-f]+", part)]
         lines = self.gateway.log_lines()
-        return "".join(f"\n  logged: {line}" for line in lines if any(token in line.get("path", "") for token in tokens))
+        return "".join(f"\n  logged: {line}" for line in lines if any(token in (line.get("path") or "") for token in tokens))
 
     # --- afterwards
 
