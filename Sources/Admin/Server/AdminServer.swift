@@ -38,7 +38,7 @@ public final class AdminServer {
         stopListening()
         let listener = AdminListener(server: self, fd: fd, flow: listenerFlow)
         self.listener = listener
-        listener.begin()
+        listener.open()
     }
 
     /// Connections that are there stay.
