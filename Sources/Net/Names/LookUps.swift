@@ -86,7 +86,7 @@ struct LookUps {
         var name = names.removeValue(forKey: text) ?? Name()
         defer { names[text] = name }
         if let (outcome, until) = name.remembered, now < until { return outcome }
-        if name.underWay?.isGivenUp == true { return .failed(Self.late) }
+        if name.underWay?.isGivenUp == true { return .late }
         name.waiting.append((done, now + bounds.patience))
         patience.append((text, now + bounds.patience))
         if name.underWay != nil { return nil }
@@ -95,8 +95,6 @@ struct LookUps {
         if name.places.insert(place).inserted { lines[place.line].add(text, under: key) }
         return nil
     }
-
-    private static let late = "no answer in time"
 
     // MARK: Looking up
 
@@ -162,7 +160,7 @@ struct LookUps {
                 current.isGivenUp = true
                 told += name.waiting.map(\.done)
                 name.waiting = []
-                name.fail(.failed(Self.late), now)
+                name.fail(.late, now)
             }
             name.underWay = current
             names[text] = name

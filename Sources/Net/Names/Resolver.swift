@@ -1,6 +1,4 @@
 import Base
-import CLinux
-import Glibc
 import Synchronization
 
 /// Names to addresses with `getaddrinfo`, on threads of its own: no loop ever waits for DNS. `LookUps` says which name is
@@ -10,6 +8,8 @@ public final class Resolver: Sendable {
         case addresses([SocketAddress])
         /// What `gai_strerror` says.
         case failed(String)
+
+        static let late = failed("no answer in time")
     }
 
     private struct State {
@@ -73,7 +73,7 @@ public final class Resolver: Sendable {
                 if next == nil { state.isWatched = false }
                 return (late, names, next)
             }
-            for done in late { done(.failed("no answer in time")) }
+            for done in late { done(.late) }
             for name in names {
                 do throws(SystemError) {
                     try Thread("look-up") { self.work(name) }.detach()
