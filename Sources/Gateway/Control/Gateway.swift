@@ -32,8 +32,6 @@ public final class Gateway {
         /// A token names a key that its issuer's set does not have.
         case keysWanted(KeySource)
         case keysFetched(KeySetRefresher.Result)
-        /// A worker can't even begin.
-        case workerFailed(SystemError)
         case drained
     }
 
@@ -290,9 +288,6 @@ public final class Gateway {
             if reload.waitingForWorkers == 0 { adopted() }
         case .keysWanted(let source): refresher?.want(source)
         case .keysFetched(let result): refresher?.finish(result)
-        case .workerFailed(let error):
-            Console.error("gateway: a worker can't begin: \(error)")
-            exit(1)
         case .drained:
             drained += 1
             if drained == mailboxes.count { stop() }

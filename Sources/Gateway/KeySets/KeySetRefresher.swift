@@ -115,10 +115,9 @@ final class KeySetRefresher: Source {
         guard let state = states[id], let url = state.source.url else { return }
         states[id]?.schedule.begin()
         let (source, algorithms, resolver, done) = (state.source, state.algorithms, resolver, done)
-        let began = Clock.moment()
         do throws(SystemError) {
             try Thread("key-set") { done(Self.fetch(url, algorithms, for: source, with: resolver)) }.detach()
-        } catch { done(Result(source: source, began: began, error: error.description)) }
+        } catch { done(Result(source: source, began: Clock.moment(), error: error.description)) }
     }
 
     private static func fetch(

@@ -17,6 +17,8 @@ final class ServerPool {
     private var failures = 0
     private var nextAddress = 0
     private var version = 0
+    /// No connection is kept for a next request any more.
+    private(set) var isRetired = false
     let metrics: ServerMetrics
     /// Who waits for a connection, or for a place for one.
     var whenFree: [PlacesTurn] = []
@@ -30,8 +32,6 @@ final class ServerPool {
     init(server: Server, worker: Worker, metrics: ServerMetrics) {
         (self.server, self.worker, self.metrics) = (server, worker, metrics)
     }
-
-    private(set) var isRetired = false
 
     var hasIdle: Bool { !idle.isEmpty }
 
@@ -82,8 +82,8 @@ final class ServerPool {
             let fd = try Socket.connect(address)
             let connection = UpstreamConnection(worker: worker, fd: fd, pool: self, address: address)
             guard worker.loop.add(connection) else {
+                // That is our lack, and nothing is known of the server.
                 worker.loop.close(connection)
-                failed()
                 return nil
             }
             open += 1

@@ -78,8 +78,9 @@ public final class Worker {
     private var formerTenants: [TenantState] = []
     private var pools: [ObjectIdentifier: ServerPool] = [:]
     private var exchanges: [Exchange] = []
-    /// By server. Its line is there while somebody stands in it, or the answer is on its way.
+    /// How many lines there were: each has a number of its own.
     private var lines: UInt64 = 0
+    /// By server. Its line is there while somebody stands in it, or the answer is on its way.
     private var waitingForName: [ObjectIdentifier: WaitingLine<Exchange>] = [:]
     /// Turns of clients whose tenant is not known yet, by address.
     private var strangers: [Flow]
@@ -228,9 +229,7 @@ public final class Worker {
         guard connections < max(1, limits.maxConnections / count) else { return turnAway(fd) }
         let client = ClientConnection(worker: self, fd: fd, peer: peer, listener: listener)
         guard client.canBegin, loop.add(client) else {
-            metrics.acceptErrors.add()
-            Socket.resetOnClose(fd)
-            return loop.close(client)
+            return turnAway(loop.detach(client))
         }
         connections += 1
         client.begin()
