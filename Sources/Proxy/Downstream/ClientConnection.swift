@@ -204,15 +204,17 @@ final class ClientConnection: Transport {
 
     // MARK: Request heads
 
+    /// Bytes that a read may take from the kernel before anybody wants them.
+    private var aheadMax: Int { tls == nil ? Limits.headReadSize : Limits.headCipherSize }
+
     /// Reads until one request has begun. The next one is looked at only when its answer is on its way.
     private func readHead() {
         if isCongested || hold.until > loop.now { return }
         if parseKept() { return }
         // What is kept and was not looked at yet comes first: a client that sends requests ahead fills no memory.
         while canRead, phase == .head, !hasNewInbound, !isClosed {
-            let most = tls == nil ? Limits.headReadSize : Limits.headCipherSize
             // What is kept already, and what comes with it, is one head's worth together.
-            let room = worker.inbox(limit: max(most - inbound.readable.count, Limits.headReadSizeMin))
+            let room = worker.inbox(limit: max(aheadMax - inbound.readable.count, Limits.headReadSizeMin))
             switch receive(into: room) {
             case .bytes(let count): received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             case .nothing: return
@@ -334,9 +336,9 @@ final class ClientConnection: Transport {
         guard let exchange else { return }
         if !exchange.requestIsDone {
             while canRead, !isClosed, self.exchange === exchange, phase == .exchange, exchange.wantsBody {
-                let most = UInt64(tls == nil ? Limits.headReadSize : Limits.headCipherSize)
                 // What comes behind the body is kept: no more of that than a head's worth.
-                let room = worker.inbox(limit: Int(min(UInt64(Limits.readSize), min(exchange.bodyAhead, UInt64(Limits.readSize)) + most)))
+                let body = Int(min(exchange.bodyAhead, UInt64(Limits.readSize)))
+                let room = worker.inbox(limit: min(body + aheadMax, Limits.readSize))
                 switch receive(into: room) {
                 case .bytes(let count):
                     let region = UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count)

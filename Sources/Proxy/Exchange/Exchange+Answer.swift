@@ -17,8 +17,9 @@ extension Exchange {
     /// The client has taken what was kept for it.
     func clientDrained() {
         setClientDeadline()
-        // What the upstream owes is owed again, whether or not something of it is there already.
-        upstream?.resume()
+        // What the upstream owes is owed again, whether or not something of it is there already. It owes nothing while the
+        // request is still on its way, nor in a tunnel.
+        upstream?.resume(isOwed: (requestIsDone || answerHasBegun) && !isTunnel)
     }
 
     // MARK: Head
@@ -257,7 +258,7 @@ extension Exchange {
 
     func tunnelFromUpstream(_ bytes: UnsafeRawBufferPointer) {
         responseBytes += UInt64(bytes.count)
-        worker.loop.schedule(client, at: worker.loop.now + Limits.tunnelIdleNanoseconds)
+        setClientDeadline()
         client.send(bytes)
         if client.isBroken { client.answerUndeliverable() }
     }

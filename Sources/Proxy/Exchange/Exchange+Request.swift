@@ -133,7 +133,7 @@ extension Exchange {
     /// The next part of the body, as it was read.
     func requestBody(_ region: UnsafeMutableRawBufferPointer, keepRest: (Int) -> Void) {
         guard let upstream, let encoded = encodeRequestBody(region, keepRest: keepRest) else { return }
-        worker.loop.schedule(client, at: requestIsDone ? .max : worker.loop.now + worker.limits.bodyTimeout)
+        setClientDeadline()
         if !encoded.isEmpty { upstream.send(encoded) }
         if requestIsDone || upstream.isCongested { expectAnswer(on: upstream) }
         // While the upstream takes nothing, it is not the client who is late.
@@ -180,7 +180,7 @@ extension Exchange {
     /// The upstream takes more.
     func upstreamDrained() {
         if isTunnel || !requestIsDone {
-            if !isTunnel { worker.loop.schedule(client, at: worker.loop.now + worker.limits.bodyTimeout) }
+            if !isTunnel { setClientDeadline() }
             worker.loop.wake(client, [])
         }
         if !requestIsDone, !isTunnel, !answerHasBegun { upstream?.pause() }

@@ -245,10 +245,14 @@ final class Exchange {
     /// The client's one deadline, by what it is there for: waiting has its own, which nothing moves.
     func setClientDeadline() {
         let now = worker.loop.now
-        let deadline =
-            if waiting.isWaiting { waitsUntil } else if isTunnel { now + Limits.tunnelIdleNanoseconds } else if !requestIsDone {
-                now + worker.limits.bodyTimeout
-            } else { UInt64.max }
+        let deadline: UInt64
+        if waiting.isWaiting {
+            deadline = waitsUntil
+        } else if isTunnel {
+            deadline = now + Limits.tunnelIdleNanoseconds
+        } else {
+            deadline = requestIsDone ? .max : now + worker.limits.bodyTimeout
+        }
         worker.loop.schedule(client, at: deadline)
     }
 
@@ -271,7 +275,7 @@ final class Exchange {
         assert(!waiting.isWaiting && upstream == nil, "it waits already, or need not")
         waiting = line
         waitsUntil = min(waitsUntil, worker.loop.now + patience)
-        worker.loop.schedule(client, at: waitsUntil)
+        setClientDeadline()
     }
 
     /// The line calls it, and has let go of it. False when it is not this ticket that it waits with: it has left meanwhile.

@@ -112,9 +112,10 @@ final class UpstreamConnection: Transport {
         loop.schedule(self, at: isHeldByPace ? exchange!.pacedUntil : .max)
     }
 
-    /// The client takes more: the next part of the answer is due from now on, and may be there already.
-    func resume() {
-        if responseTimeout > 0, exchange?.isTunnel == false { loop.schedule(self, at: loop.now + responseTimeout) }
+    /// The client takes more: the next part of the answer may be there already.
+    /// - Parameter isOwed: it is due, from now on.
+    func resume(isOwed: Bool) {
+        if isOwed, responseTimeout > 0 { loop.schedule(self, at: loop.now + responseTimeout) }
         loop.wake(self, [])
     }
 
