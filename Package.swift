@@ -49,11 +49,12 @@ let package = Package(
         module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin", "Storage", "Quotas", "Metering"]),
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
-        tests("Base"), tests("Net", ["Base"]), tests("HTTP", ["Base"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
+        tests("Base"), tests("Net", ["Base"]), tests("HTTP", ["Base", "TestSupport"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
-        tests("Storage", ["Base"]), tests("Proxy"), tests("Quotas", ["Base", "Storage", "Configuration"]),
-        tests("Metering", ["Base", "Configuration", "Storage"]), tests("Admin", ["Base", "Metering", "Net"]),
+        tests("Storage", ["Base"]), tests("Proxy", ["TestSupport"]), tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),
+        tests("Metering", ["Base", "Configuration", "Storage", "TestSupport"]), tests("Admin", ["Base", "Metering", "Net"]),
         tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
     ]
 )

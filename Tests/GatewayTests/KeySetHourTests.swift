@@ -164,14 +164,20 @@ private func keySet(_ keys: String...) throws -> KeySet {
         #expect(waited <= 6, "\(waited) s")
     }
 
-    @Test("keys that can't be refreshed are believed for their time, then no longer, and again when they are")
-    func tooOld() throws {
+    /// One whose key was fetched, and is good for an hour.
+    private func believed(by warm: TokenVerifier) throws -> Issuer {
         let issuer = try Issuer()
-        let warm = TokenVerifier()
         issuer.schedule.keysMaxAge = 3600 * Issuer.second
         issuer.published = try keySet(one)
         for _ in 0..<3 { issuer.tick() }
         #expect(issuer.isAccepted(tokenOfOne, by: warm))
+        return issuer
+    }
+
+    @Test("keys that can't be refreshed are believed for their time, then no longer, and again when they are")
+    func tooOld() throws {
+        let warm = TokenVerifier()
+        let issuer = try believed(by: warm)
         issuer.published = nil
         // It began a second before it ended.
         #expect(pass(3590, issuer, warm, tokenOfOne) == 0)
@@ -188,12 +194,8 @@ private func keySet(_ keys: String...) throws -> KeySet {
     @Test("no clock that is set, and no sleep, makes keys younger")
     func clocks() throws {
         for jump in [-86_400, 86_400] {
-            let issuer = try Issuer()
             let warm = TokenVerifier()
-            issuer.schedule.keysMaxAge = 3600 * Issuer.second
-            issuer.published = try keySet(one)
-            for _ in 0..<3 { issuer.tick() }
-            #expect(issuer.isAccepted(tokenOfOne, by: warm))
+            let issuer = try believed(by: warm)
             issuer.published = nil
             issuer.wallOffset &+= UInt64(bitPattern: Int64(jump)) &* Issuer.second
             // A machine that slept for a day has only its wall clock to know it by; one whose clock was set back has not.
@@ -216,11 +218,8 @@ private func keySet(_ keys: String...) throws -> KeySet {
     @Test("a set without a key that can be used takes the keys away that were known")
     func emptied() throws {
         for json in ["{\"keys\":[]}", "{\"keys\":[{\"kty\":\"unknown\"}]}"] {
-            let issuer = try Issuer()
             let warm = TokenVerifier()
-            issuer.published = try keySet(one)
-            for _ in 0..<3 { issuer.tick() }
-            #expect(issuer.isAccepted(tokenOfOne, by: warm))
+            let issuer = try believed(by: warm)
             issuer.published = try KeySet(json: Array(json.utf8), algorithms: [.edDSA])
             for _ in 0..<300 { issuer.tick() }
             #expect(!issuer.isAccepted(tokenOfOne, by: warm))

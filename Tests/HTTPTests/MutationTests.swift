@@ -1,18 +1,7 @@
+import TestSupport
 import Testing
 
 @testable import HTTP
-
-/// SplitMix64: the same numbers on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z &>> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z &>> 31)
-    }
-}
 
 /// Damages good messages at random: whatever comes out of it, the outcome may not depend on how the bytes arrive, and
 /// what is accepted must read the same after it was forwarded.

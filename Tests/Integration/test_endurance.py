@@ -309,13 +309,7 @@ class Slow(Case):
             client.close()
         resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, limit)
 
-        def works():
-            try:
-                return self.get(gateway).status == 200
-            except (OSError, Truncated):
-                return False
-
-        self.until(works, "service again")
+        self.until_served(gateway)
 
     def test_max_connections_holds(self):
         gateway = self.simple(self.upstream(), top="limits { max_connections 50; }")
@@ -337,13 +331,7 @@ class Slow(Case):
         for client in clients:
             client.close()
 
-        def works():
-            try:
-                return self.get(gateway).status == 200
-            except (OSError, Truncated):
-                return False
-
-        self.until(works, "room again after the connections were closed")
+        self.until_served(gateway)
 
     def test_connections_that_come_and_go_leave_nothing_behind(self):
         gateway = self.simple(self.upstream(record=False), top=self.tls_listener(self.leaf("acme.test")))

@@ -9,7 +9,7 @@ import time
 
 from Support import books
 from Support.case import Case
-from Support.client import RawClient, Truncated, until
+from Support.client import RawClient, until
 from Support.gateway import BINARY
 from Support.load import Load
 from Support.upstream import answer, text
@@ -77,13 +77,7 @@ class Descriptors(Case):
         for client in clients:
             client.close()
 
-        def works():
-            try:
-                return self.get(gateway).status == 200
-            except (OSError, Truncated):
-                return False
-
-        until(works, "service again")
+        self.until_served(gateway)
 
 
 class Log(Case):

@@ -1,6 +1,7 @@
 import Foundation
 import Metering
 import Storage
+import TestSupport
 import Testing
 
 @Suite("Compression of old days")

@@ -3,6 +3,7 @@ import Configuration
 import Foundation
 import Metering
 import Storage
+import TestSupport
 import Testing
 
 @Suite struct InvoiceTests {

@@ -1,6 +1,7 @@
 import Foundation
 import Metering
 import Storage
+import TestSupport
 import Testing
 
 /// 2026-11-23T12:00:00Z

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -38,7 +39,7 @@ import Testing
 
     @Test("any order of joining, leaving and calling agrees with a plain list", arguments: 1...20)
     func random(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(state: seed)
         var line = WaitingLine<Int>(id: seed)
         var model: [(ticket: WaitingLine<Int>.Ticket, value: Int)] = []
         for value in 0..<5_000 {
@@ -56,17 +57,5 @@ import Testing
             }
             #expect(line.count == model.count)
         }
-    }
-}
-
-/// Numbers from a seed.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
     }
 }

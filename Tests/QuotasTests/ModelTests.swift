@@ -1,6 +1,7 @@
 import Base
 import Configuration
 import Storage
+import TestSupport
 import Testing
 
 @testable import Quotas
@@ -76,7 +77,7 @@ struct ModelTests {
 
     @Test("random requests, ends, refunds and times: every verdict and every count is the reference's", arguments: 1...10 as ClosedRange<UInt64>)
     func agrees(seed: UInt64) throws {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(state: seed)
         // Intervals of whole ticks, so that both sides reckon exactly.
         func rate() -> RateSettings {
             let count = [1, 2, 5, 10, 100, 1000].randomElement(using: &random)! as UInt64

@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Storage
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Quotas
@@ -54,7 +55,7 @@ struct StressTests {
         let plain = Terms(usage, limits: nil)
         let tally = Tally()
         run(8) { thread in
-            var random = SplitMix(state: UInt64(thread))
+            var random = SeededGenerator(state: UInt64(thread))
             var enforcer = QuotaEnforcer(table: table, wall: clock.wall)
             for _ in 0..<8000 {
                 let terms = Bool.random(using: &random) ? routed : plain

@@ -46,16 +46,21 @@ def any_fate(rng):
     return rng.choices(groups, (8, 1, 6, 3, 3, 1))[0]
 
 
+async def goes_on(line, request):
+    """Waits for the answer. Whether there is to be another request."""
+    if await line.answer(request):
+        return not is_over()
+    await line.nothing_more()
+    return False
+
+
 async def patient(rng):
     """Asks well-behaved upstreams, one request after another, and waits for each answer."""
     line = await Line.open(rng)
     for _ in range(rng.randrange(1, 30)):
         request = any_request(rng, line.tenants, story.GOOD[:3] if rng.random() < 0.9 else story.GOOD + story.EMPTY)
         line.send(request.bytes)
-        if not await line.answer(request):
-            await line.nothing_more()
-            break
-        if is_over():
+        if not await goes_on(line, request):
             break
     line.close()
 
@@ -69,10 +74,7 @@ async def bold(rng):
         if request.body and rng.random() < 0.3:
             await asyncio.sleep(rng.uniform(0, 0.02))
         line.send(request.payload)
-        if not await line.answer(request):
-            await line.nothing_more()
-            break
-        if is_over():
+        if not await goes_on(line, request):
             break
     line.close()
 

@@ -11,6 +11,7 @@ from .certificates import Authority
 from .client import RawClient, until
 from .gateway import Gateway, command
 from .upstream import ScriptedUpstream
+from .wire import Truncated
 
 PROBLEMS = "https://gateway.invalid/problems/"
 MEMBERS = ("type", "title", "status", "detail", "instance")
@@ -98,6 +99,17 @@ class Case(unittest.TestCase):
         """One request over a connection of its own."""
         with RawClient(gateway.plain) as client:
             return client.request("GET", target, host, **options)
+
+    def until_served(self, gateway):
+        """Waits until acme is served again, after something was used up."""
+
+        def works():
+            try:
+                return self.get(gateway).status == 200
+            except (OSError, Truncated):
+                return False
+
+        self.until(works, "service again")
 
     def tls_listener(self, *leaves, more=""):
         """The `listen ... tls` block for these (certificate, key) pairs; the port is $tls."""
