@@ -636,6 +636,19 @@ class RemoteKeys(Case):
         self.assertEqual(done.returncode, 0, done)
         self.assertIn("all of its tokens are refused", done.stderr)
 
+    def test_an_end_while_keys_are_fetched_is_an_end_in_order(self):
+        provider = Provider(self, Key("ES256", "one"))
+        provider.server.handle_error = lambda *_: None
+        issuers = "".join(
+            f"jwt i{n} {{ issuer https://i{n}.test; audience api.test; keys https://localhost:{provider.port}/{n}; "
+            "algorithms ES256; tenant_claim tenant; }\n" for n in range(8)
+        )  # fmt: skip
+        self.start(f"https://localhost:{provider.port}/keys", issuers)
+        for number in range(30):
+            time.sleep(0.003 * (number % 10))
+            self.edge.stop()
+            self.edge.start(environment=self.environment)
+
 
 def pem(key):
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat

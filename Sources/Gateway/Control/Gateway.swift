@@ -302,7 +302,7 @@ public final class Gateway {
             if isDraining {
                 Console.log("stopped at once")
                 logWriter.finish()
-                exit(0)
+                exitWith(0)
             }
             drain()
         }
