@@ -7,6 +7,7 @@ Here a part of it, another one each time (the seed is told with a failure). All 
 import concurrent.futures
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import unittest
 from Support import books, faults
 from Support.case import SANITIZED, Case
 from Support.client import Malformed, RawClient, Truncated, until
-from Support.gateway import CRASH, Gateway
+from Support.gateway import BINARY, CRASH, REPOSITORY, Gateway
 from Support.ports import free_port
 from Support.tokens import Key, token
 from test_jwt import Provider
@@ -59,6 +60,29 @@ def behaviour(peer):
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + b"Connection: close\r\n" * closes + b"\r\nok")
         if closes:
             return
+
+
+# Called, and never failing for want of anything but memory; or only where a test of its own makes it.
+HARMLESS = set(
+    """calloc clock_gettime closedir exit free freeaddrinfo gai_strerror getenv getpid globfree inet_ntop inet_pton log
+    memchr memcmp memcpy memmem memmove posix_spawn_file_actions_adddup2 posix_spawn_file_actions_destroy
+    posix_spawn_file_actions_init posix_spawnattr_destroy posix_spawnattr_init posix_spawnattr_setflags
+    posix_spawnattr_setsigdefault posix_spawnattr_setsigmask pthread_cond_destroy pthread_cond_init pthread_cond_signal
+    pthread_cond_timedwait pthread_cond_wait pthread_condattr_destroy pthread_condattr_init pthread_condattr_setclock
+    pthread_detach pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock
+    sched_yield sigaddset sigemptyset signal strdup strerror strlen time timegm unsetenv""".split()
+)
+
+
+class Calls(unittest.TestCase):
+    def test_every_call_of_libc_can_be_failed(self):
+        """A new one in the sources has to be added to faults.c, or be known to fail for nothing."""
+        called = set()
+        for folder, _, names in os.walk(os.path.join(REPOSITORY, "Sources")):
+            for name in names:
+                with open(os.path.join(folder, name)) as file:
+                    called |= set(re.findall(r"\b([a-z][a-z_0-9]+)\(", file.read()))
+        self.assertEqual(called & faults.imported(BINARY) - set(faults.CALLS) - HARMLESS, set())
 
 
 @unittest.skipIf(SANITIZED, "a sanitizer's library wants to be the first")

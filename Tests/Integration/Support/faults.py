@@ -95,6 +95,23 @@ with open(SOURCE) as source:
 CALLS = [call for call in CALLS if call != "X"]
 
 
+def imported(binary):
+    """What an ELF file wants of others: the undefined names of its dynamic symbols."""
+    with open(binary, "rb") as file:
+        data = file.read()
+    (offset,), (size, count) = struct.unpack_from("<Q", data, 0x28), struct.unpack_from("<HH", data, 0x3A)
+    # Of each section: type, offset, size and the section of its names.
+    sections = [struct.unpack_from("<4xI16xQQI", data, offset + size * number) for number in range(count)]
+    kind, start, length, names = next(section for section in sections if section[0] == 11)
+    found = set()
+    for at in range(start, start + length, 24):
+        name, _, section = struct.unpack_from("<IHH", data, at)
+        if section == 0:
+            begin = sections[names][1] + name
+            found.add(data[begin : data.index(b"\0", begin)].decode())
+    return found
+
+
 def library(folder):
     """Compiles what stands in between. Every Swift toolchain brings a C compiler along."""
     made = os.path.join(folder, "faults.so")
