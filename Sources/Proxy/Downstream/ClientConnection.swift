@@ -285,10 +285,28 @@ final class ClientConnection: Transport {
         if kept, exchange.hasBody, !rest.isEmpty {
             body = worker.inbox(limit: rest.count)
             body.copyMemory(from: UnsafeRawBufferPointer(rest))
+        } else if !kept, tls == nil, canRead, exchange.bodyAhead > UInt64(rest.count) {
+            body = withItsPlace(of: length, behind: rest, most: exchange.bodyAhead)
         }
         exchange.start(body: body) { [self] used in keepRest(of: region, from: length + used, kept: kept) }
         // The read that brought the head may have left part of the body in the kernel, and no event will tell of it.
         if canRead, self.exchange === exchange, exchange.wantsBody { loop.wake(self, []) }
+    }
+
+    /// A head has taken some of the first read's room from its body: as much of that is read on, so that a body of a head's
+    /// worth goes on in one piece. All of it is this request's.
+    private func withItsPlace(
+        of length: Int, behind rest: UnsafeMutableRawBufferPointer, most: UInt64
+    ) -> UnsafeMutableRawBufferPointer {
+        let missing = Int(min(most - UInt64(rest.count), UInt64(length)))
+        guard let start = rest.baseAddress,
+            case .bytes(let count) = receive(into: UnsafeMutableRawBufferPointer(start: start + rest.count, count: missing))
+        else {
+            // An end is told again at the next read.
+            canRead = canRead || peerFinished
+            return rest
+        }
+        return UnsafeMutableRawBufferPointer(start: start, count: rest.count + count)
     }
 
     /// Puts the request back, to be taken anew when what it waits for has come, or its time is over.
