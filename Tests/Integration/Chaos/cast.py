@@ -27,8 +27,11 @@ PASSING = "passing"
 ROUTES = ("own", "shared", "several", "plain")
 LOOSE = "loose"
 
+# How many times slower than a quiet machine this one is: the gateway's patience is to cover its clients' and upstreams' own
+# delays, or what it ends in time looks like what it lost.
+PACE = int(os.environ.get("PACE", "1"))
 # What an upstream may take for its next bytes; its own processes share the machine with a slow gateway's.
-RESPONSE = "2s" if os.environ.get("SANITIZER") else "500ms"
+RESPONSE = f"{(2000 if os.environ.get('SANITIZER') else 500) * PACE}ms"
 
 HERE, REFUSES, STUCK = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 OWN = {tenant: f"127.0.1.{number}" for number, tenant in enumerate(TENANTS, 1)}
@@ -72,7 +75,7 @@ class Configuration:
         return "\n".join((self._top(), *self._upstreams(), *self._tenants())) + "\n"
 
     def _top(self):
-        limits = "" if self.plain_limits else "limits { header_timeout 2s; body_timeout 2s; idle_timeout 3s; }"
+        limits = "" if self.plain_limits else f"limits {{ header_timeout {2 * PACE}s; body_timeout {2 * PACE}s; idle_timeout {3 * PACE}s; }}"
         return f"""
             workers $workers;
             state ./state;

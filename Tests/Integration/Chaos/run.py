@@ -83,7 +83,7 @@ class Run:
         self.plan = {
             "seed": seed,
             "seconds": seconds,
-            "patience": PATIENCE * (3 if SANITIZED else 1),
+            "patience": PATIENCE * (3 if SANITIZED else 1) * cast.PACE,
             "upstreams": upstreams,
             "plain": self.gateway.plain,
             "tls": self.gateway.tls,
