@@ -27,6 +27,12 @@ public struct RequestHead: ~Copyable {
     /// Bytes of the head, with the empty line at its end and the one that may stand before it.
     public private(set) var length = 0
 
+    /// The head itself, which all ranges are of: as it stands where it was parsed, until that is used again.
+    public private(set) var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+
+    @inlinable
+    public subscript(range: ByteRange) -> UnsafeRawBufferPointer { bytes[range] }
+
     public init(maxFields: Int) { fields = FieldList(capacity: maxFields) }
 
     /// Reads a head from the front of `bytes`.
@@ -64,6 +70,7 @@ public struct RequestHead: ~Copyable {
             try scanner.fields(into: &fields, limit: maxFields)
         else { return false }
         length = scanner.at
+        bytes = UnsafeRawBufferPointer(start: scanner.base, count: length)
         scanner.at = 0  // a flaw from here on is one of the whole head
         method = line.method
         methodRange = line.methodRange

@@ -17,6 +17,12 @@ public struct ResponseHead: ~Copyable {
     /// Bytes of the head, with the empty line at its end.
     public private(set) var length = 0
 
+    /// The head itself, which all ranges are of: as it stands where it was parsed, until that is used again.
+    public private(set) var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+
+    @inlinable
+    public subscript(range: ByteRange) -> UnsafeRawBufferPointer { bytes[range] }
+
     public init(maxFields: Int) { fields = FieldList(capacity: maxFields) }
 
     /// Reads a head from the front of `bytes`, the answer to a request of `requestMethod`. `scanned` as in
@@ -53,6 +59,7 @@ public struct ResponseHead: ~Copyable {
             return false
         }
         length = scanner.at
+        bytes = UnsafeRawBufferPointer(start: scanner.base, count: length)
         scanner.at = 0  // a flaw from here on is one of the whole head
         status = line.status
         reason = line.reason

@@ -6,33 +6,32 @@ import Net
 /// Who asked, told to the upstream.
 extension Exchange {
     /// RFC 7239 and its older relatives. What an untrusted client says about itself is replaced, not appended to.
-    func writeForwarding(_ bytes: UnsafeRawBufferPointer, to out: inout ByteWriter, trusted: Bool) {
-        let peer = client.peerText
-        let secure = client.isSecure
+    func writeForwarding(_ head: borrowing RequestHead, to out: inout ByteWriter, trusted: Bool) {
+        let origin = client.origin
+        let peer = origin.peerText
+        let secure = origin.isSecure
         out.append("X-Forwarded-For: ")
-        var real: UnsafeRawBufferPointer?
-        if trusted, worker.requestHead.fields.first(.xForwardedFor) != nil {
-            for i in 0..<worker.requestHead.fields.count where worker.requestHead.fields[i].id == .xForwardedFor {
-                let value = bytes[worker.requestHead.fields[i].value]
+        if trusted, head.fields.first(.xForwardedFor) != nil {
+            for i in 0..<head.fields.count where head.fields[i].id == .xForwardedFor {
+                let value = head[head.fields[i].value]
                 if value.isEmpty { continue }
                 out.append(value)
                 out.append(", ")
             }
         }
-        if trusted { real = realClient(bytes) }
         peer.write(to: &out)
         out.append("\r\nX-Real-IP: ")
-        if let real { out.append(real) } else { peer.write(to: &out) }
-        if !trusted || worker.requestHead.fields.first(.xForwardedProto) == nil {
+        if let real = request.realClient { out.append(real) } else { peer.write(to: &out) }
+        if !trusted || head.fields.first(.xForwardedProto) == nil {
             if secure { out.append("\r\nX-Forwarded-Proto: https") } else { out.append("\r\nX-Forwarded-Proto: http") }
         }
-        let host = bytes[worker.requestHead.hostHeader]
-        if !trusted || worker.requestHead.fields.first(.xForwardedHost) == nil {
+        let host = head[head.hostHeader]
+        if !trusted || head.fields.first(.xForwardedHost) == nil {
             out.append("\r\nX-Forwarded-Host: ")
             out.append(host)
         }
         out.append("\r\nForwarded: for=")
-        if client.peer.isIPv4 {
+        if origin.peer.isIPv4 {
             peer.write(to: &out)
         } else {
             out.append("\"[")
@@ -41,7 +40,7 @@ extension Exchange {
         }
         if secure { out.append(";proto=https;host=") } else { out.append(";proto=http;host=") }
         // A port's colon and an IPv6 address's brackets are no token.
-        let plain = worker.requestHead.hostHeader.count == worker.requestHead.host.count
+        let plain = head.hostHeader.count == head.host.count
         if !plain { out.append(byte: 0x22) }
         out.append(host)
         if !plain { out.append(byte: 0x22) }
@@ -49,12 +48,12 @@ extension Exchange {
     }
 
     /// How often the request has been through this gateway, or one like it, by its `Via` (RFC 9110 section 7.6.3).
-    func passedHere(_ bytes: UnsafeRawBufferPointer) -> Int {
-        guard worker.requestHead.fields.present.contains(.via) else { return 0 }
+    func passedHere(_ head: borrowing RequestHead) -> Int {
+        guard head.fields.present.contains(.via) else { return 0 }
         var count = 0
         let name: StaticString = "1.1 gateway"
-        for i in 0..<worker.requestHead.fields.count where worker.requestHead.fields[i].id == .via {
-            var rest = bytes[worker.requestHead.fields[i].value]
+        for i in 0..<head.fields.count where head.fields[i].id == .via {
+            var rest = head[head.fields[i].value]
             while let found = memmem(rest.baseAddress, rest.count, name.utf8Start, name.utf8CodeUnitCount) {
                 count += 1
                 rest = UnsafeRawBufferPointer(rebasing: rest[(rest.baseAddress!.distance(to: found) + name.utf8CodeUnitCount)...])
@@ -65,15 +64,15 @@ extension Exchange {
 
     /// The client that trusted proxies speak for: the rightmost address that no trusted proxy has, of `X-Forwarded-For`, else
     /// of `Forwarded`; the leftmost when all are trusted; nil when nothing is said.
-    func realClient(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
-        let name: FieldName = worker.requestHead.fields.present.contains(.xForwardedFor) ? .xForwardedFor : .forwarded
-        guard worker.requestHead.fields.present.contains(name) else { return nil }
+    func realClient(_ head: borrowing RequestHead) -> UnsafeRawBufferPointer? {
+        let name: FieldName = head.fields.present.contains(.xForwardedFor) ? .xForwardedFor : .forwarded
+        guard head.fields.present.contains(name) else { return nil }
         var found: UnsafeRawBufferPointer?
-        var i = worker.requestHead.fields.count
+        var i = head.fields.count
         while i > 0 {
             i -= 1
-            guard worker.requestHead.fields[i].id == name else { continue }
-            let value = bytes[worker.requestHead.fields[i].value]
+            guard head.fields[i].id == name else { continue }
+            let value = head[head.fields[i].value]
             var end = value.count
             while end > 0 {
                 var start = end

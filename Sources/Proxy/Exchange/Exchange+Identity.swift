@@ -15,90 +15,100 @@ extension Exchange {
 
     /// The first look, so that memory that is needed next has time to come: with many tenants none of it is in the
     /// processor's caches.
-    func claim(_ bytes: UnsafeRawBufferPointer, in lease: Lease) -> Claim {
-        var claim = Claim(owner: lease.directory.owner(host: bytes[worker.requestHead.host]))
+    func claim(_ head: borrowing RequestHead, in lease: Lease) -> Claim {
+        var claim = Claim(owner: lease.directory.owner(host: head[head.host]))
         switch claim.owner {
         case .nobody: break
         case .tenant(let tenant): lease.prefetch(tenant.index)
         case .shared:
-            present(bytes, in: &claim.presented)
+            present(head, in: &claim.presented)
             worker.identities.lookUp(&claim.presented, in: lease.directory)
         }
         return claim
     }
 
-    private func present(_ bytes: UnsafeRawBufferPointer, in presented: inout PresentedCredentials) {
-        if let field = worker.requestHead.fields.first(.xAPIKey) { presented.key = bytes[field.value] }
-        if let field = worker.requestHead.fields.first(.authorization) { presented.bearer = Self.bearer(bytes[field.value]) }
+    private func present(_ head: borrowing RequestHead, in presented: inout PresentedCredentials) {
+        if let field = head.fields.first(.xAPIKey) { presented.key = head[field.value] }
+        if let field = head.fields.first(.authorization) { presented.bearer = Self.bearer(head[field.value]) }
     }
 
-    /// The tenant, or nil after a refusal, or when the request is set aside.
-    func identify(_ claim: Claim, _ bytes: UnsafeRawBufferPointer, in lease: Lease, trusted: Bool) -> Tenant? {
+    func identify(
+        _ claim: Claim, _ head: borrowing RequestHead, after pause: Pause?, in lease: Lease
+    ) throws(Halt) -> Tenant {
+        let origin = client.origin
         switch claim.owner {
-        case .nobody:
-            _ = refuse(.misdirected, "this host is not served on this connection")
-            return nil
+        case .nobody: throw refuse(.misdirected, "this host is not served on this connection")
         case .tenant(let tenant):
-            if let named = client.namedTenant, named != tenant.id {
-                _ = refuse(.misdirected, "this host is not served on this connection")
-                return nil
+            if let named = origin.namedTenant(in: lease), named != tenant.id {
+                throw refuse(.misdirected, "this host is not served on this connection")
             }
             // Where nobody asks for credentials, they are the application's.
             let examines = !tenant.examined.isEmpty
-            if !examines, !tenant.wantsCertificate, client.certificate == nil { return tenant }
-            if examines, standTwice() { return nil }
+            if !examines, !tenant.wantsCertificate, origin.certificate(in: lease, now: seconds) == nil { return tenant }
             var presented = PresentedCredentials()
-            if examines { present(bytes, in: &presented) }
-            return resolve(presented, bytes, host: tenant, server: nil, in: lease, trusted: trusted)
+            if examines {
+                try standOnce(head)
+                present(head, in: &presented)
+            }
+            return try resolve(presented, head, host: tenant, server: nil, after: pause, in: lease)
         case .shared:
-            if standTwice() { return nil }
-            let server = client.namedTenant.flatMap { lease.directory.tenant(id: $0) }
-            return resolve(claim.presented, bytes, host: nil, server: server, in: lease, trusted: trusted)
+            try standOnce(head)
+            let server = origin.namedTenant(in: lease).flatMap { lease.directory.tenant(id: $0) }
+            return try resolve(claim.presented, head, host: nil, server: server, after: pause, in: lease)
         }
     }
 
-    /// True after a refusal: which one counts would be a matter of taste.
-    private func standTwice() -> Bool {
-        guard worker.requestHead.fields.repeated.intersects(FieldSet(.authorization) | .xAPIKey) else { return false }
-        _ = refuse(.badRequest, "credentials stand twice")
-        return true
+    /// Wall time, seconds since 1970.
+    private var seconds: UInt64 { worker.wall(worker.loop.now) / 1_000_000_000 }
+
+    /// Which one counts would be a matter of taste.
+    private func standOnce(_ head: borrowing RequestHead) throws(Halt) {
+        if head.fields.repeated.intersects(FieldSet(.authorization) | .xAPIKey) {
+            throw refuse(.badRequest, "credentials stand twice")
+        }
     }
 
     private func resolve(
-        _ presented: PresentedCredentials, _ bytes: UnsafeRawBufferPointer, host: Tenant?, server: Tenant?, in lease: Lease,
-        trusted: Bool
-    ) -> Tenant? {
+        _ presented: PresentedCredentials, _ head: borrowing RequestHead, host: Tenant?, server: Tenant?, after pause: Pause?,
+        in lease: Lease
+    ) throws(Halt) -> Tenant {
         var presented = presented
-        presented.certificate = client.certificate
-        let now = Int64(worker.wall(worker.loop.now) / 1_000_000_000)
-        let verdict = worker.identities.resolve(host: host, server: server, &presented, in: lease.directory, now: now) {
-            lease.prefetch($0)
-        }
+        presented.certificate = client.origin.certificate(in: lease, now: seconds)
+        let verdict = worker.identities.resolve(
+            host: host, server: server, &presented, in: lease.directory, now: Int64(seconds)
+        ) { lease.prefetch($0) }
         switch verdict {
         case .identified(let identity):
-            self.identity = identity
+            resolution.identity = identity
             return identity.tenant
         case .refused(let fault):
             // The tenant of the host is known whatever the credentials say: what it refuses is counted as its own.
             if let host { attribute(to: host, in: lease) }
-            _ = refuse(fault, bytes, trusted: trusted)
+            throw refuse(fault, head, after: pause)
         case .unknownKey(let issuer):
-            let keys = lease.directory.issuers[issuer].keys
-            // It may have been woken by another issuer's fetch.
-            if client.paused == nil ? keys.want() : keys.isAwaited && client.mayWaitForKeys {
-                setAside = .keys
-            } else {
-                if let host { attribute(to: host, in: lease) }
-                _ = refuse(.invalidToken(.key), bytes, trusted: trusted)
+            if let until = keysComeUntil(lease.directory.issuers[issuer].keys, after: pause) {
+                throw .aside(.keys(until: until))
             }
+            if let host { attribute(to: host, in: lease) }
+            throw refuse(.invalidToken(.key), head, after: pause)
         }
-        return nil
     }
 
-    /// Whether the identity is enough for this route; false after a refusal, or when the request is set aside.
-    func isAdmitted(to route: Route, _ bytes: UnsafeRawBufferPointer, trusted: Bool) -> Bool {
-        guard let identity, let fault = IdentityResolver.fault(of: identity, for: route.methods) else { return true }
-        return refuse(fault, bytes, trusted: trusted)
+    /// How long to wait for an issuer's keys; nil where that is no use, or any more.
+    private func keysComeUntil(_ keys: KeySource, after pause: Pause?) -> UInt64? {
+        let now = worker.loop.now
+        switch pause {
+        case nil: return keys.want() ? now + Limits.keyWaitNanoseconds : nil
+        // It may have been woken by another issuer's fetch.
+        case .keys(let until): return keys.isAwaited && now < until ? until : nil
+        case .guess: return nil
+        }
+    }
+
+    /// Whether the identity is enough for this route.
+    func admit(to route: Route, _ head: borrowing RequestHead, after pause: Pause?) throws(Halt) {
+        guard let identity = resolution.identity, let fault = IdentityResolver.fault(of: identity, for: route.methods) else { return }
+        throw refuse(fault, head, after: pause)
     }
 
     /// What follows `Bearer` (RFC 6750 section 2.1); nil for another scheme.
@@ -113,54 +123,47 @@ extension Exchange {
 
     // MARK: Refusals
 
-    private func refuse(_ fault: IdentityFault, _ bytes: UnsafeRawBufferPointer, trusted: Bool) -> Bool {
-        realm = bytes[worker.requestHead.host]
-        defer { realm = nil }
+    private func refuse(_ fault: IdentityFault, _ head: borrowing RequestHead, after pause: Pause?) -> Halt {
+        let realm = head[head.host]
         switch fault {
         case .required, .certificateRequired:
-            if client.hasLapsedCertificate { keepAlive = false }
-            return refuse(.credentialsRequired, fault.detail)
-        case .mismatch: return refuse(.tenantMismatch, fault.detail)
+            if let lease = resolution.lease, client.origin.hasLapsedCertificate(in: lease, now: seconds) { client.retire() }
+            return refuse(.credentialsRequired, fault.detail, realm: realm)
+        case .mismatch: return refuse(.tenantMismatch, fault.detail, realm: realm)
         case .invalidKey, .invalidToken, .invalidCertificate:
-            guard client.paused == .guess || isGuess(bytes, trusted: trusted) else {
-                return refuse(.credentialsInvalid, fault.detail)
+            if case .guess = pause {
+                client.retire()
+                return refuse(.rateLimited, "too many credentials from here were not valid", realm: realm)
             }
-            if client.paused != .guess {
-                setAside = .guess
-                return false
-            }
-            keepAlive = false
-            return refuse(.rateLimited, "too many credentials from here were not valid")
+            return isGuess ? .aside(.guess) : refuse(.credentialsInvalid, fault.detail, realm: realm)
         }
     }
 
     /// Counts a failure by the client's own address, as far as it is known.
-    private func isGuess(_ bytes: UnsafeRawBufferPointer, trusted: Bool) -> Bool {
-        var address = client.peer
-        if trusted, worker.requestHead.fields.first(.xForwardedFor) != nil, let real = realClient(bytes),
-            let parsed = SocketAddress(String(decoding: real, as: UTF8.self), port: 0)
-        {
+    private var isGuess: Bool {
+        var address = client.origin.peer
+        if let real = request.realClient, let parsed = SocketAddress(String(decoding: real, as: UTF8.self), port: 0) {
             address = parsed
         }
         return worker.guesses.failed(high: address.high, low: address.low, now: worker.loop.now)
     }
 
     /// RFC 6750 section 3: no error where nothing was presented.
-    func writeChallenge(to out: inout ByteWriter) {
-        switch refusal {
+    func writeChallenge(_ realm: UnsafeRawBufferPointer, to out: inout ByteWriter) {
+        switch answer.refusal {
         case .credentialsRequired, .credentialsInvalid:
             out.append("\r\nWWW-Authenticate: Bearer realm=\"")
-            if let realm { out.append(realm) }
+            out.append(realm)
             out.append(byte: 0x22)
-            if refusal == .credentialsInvalid { out.append(", error=\"invalid_token\"") }
-        case .rateLimited where verdict.isAdmitted: out.append("\r\nRetry-After: 2")
+            if answer.refusal == .credentialsInvalid { out.append(", error=\"invalid_token\"") }
+        case .rateLimited where bill.verdict.isAdmitted: out.append("\r\nRetry-After: 2")
         default: break
         }
     }
 
     /// The name of the key that it came with, for the access log.
     var keyName: String? {
-        guard let identity, let key = identity.key else { return nil }
+        guard let identity = resolution.identity, let key = identity.key else { return nil }
         return identity.tenant.settings.keys[key].name
     }
 }

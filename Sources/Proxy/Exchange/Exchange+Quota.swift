@@ -7,54 +7,56 @@ import Tenancy
 /// Admission, settlement and pace: where a request meets its tenant's limits.
 extension Exchange {
     /// Takes what the request needs of every limit that applies, or refuses it: before anything else is done for it.
-    func admit(_ tenant: Tenant, _ route: Route) -> Bool {
-        guard let quota else { return true }
-        admission = quota.admission(key: identity?.key, route: route.number)
-        verdict = worker.enforcer.reserve(&admission!, monotonic: worker.loop.now, wall: worker.wall(worker.loop.now))
-        switch verdict.reason {
-        case nil: return true
-        case .rate: return refuse(.rateLimited, "the tenant's request rate is used up")
-        case .quota: return refuse(.quotaExceeded, "the tenant's quota is used up")
-        case .concurrency: return refuse(.concurrencyLimited, "too many requests of the tenant are under way")
+    func reserve(_ route: Route) throws(Halt) {
+        guard let quota = resolution.quota else { return }
+        bill.admission = quota.admission(key: resolution.identity?.key, route: route.number)
+        let now = worker.loop.now
+        bill.verdict = worker.enforcer.reserve(&bill.admission!, monotonic: now, wall: worker.wall(now))
+        switch bill.verdict.reason {
+        case nil: return
+        case .rate: throw refuse(.rateLimited, "the tenant's request rate is used up")
+        case .quota: throw refuse(.quotaExceeded, "the tenant's quota is used up")
+        case .concurrency: throw refuse(.concurrencyLimited, "too many requests of the tenant are under way")
         }
     }
 
     /// Of a refusal by a limit, the seconds after which it lets such a request in.
-    var quotaRetryAfter: UInt64? { verdict.isAdmitted ? nil : verdict.retryAfter }
+    var quotaRetryAfter: UInt64? { bill.verdict.isAdmitted ? nil : bill.verdict.retryAfter }
 
     func writeQuotaFields(to out: inout ByteWriter) {
-        guard let admission, admission.isOpen || !verdict.isAdmitted else { return }
-        worker.enforcer.writeFields(admission, verdict, monotonic: worker.loop.now, to: &out)
+        guard let admission = bill.admission, admission.isOpen || !bill.verdict.isAdmitted else { return }
+        worker.enforcer.writeFields(admission, bill.verdict, monotonic: worker.loop.now, to: &out)
     }
 
     func writeViolatedPolicies(to out: inout ByteWriter) {
-        guard let admission, !verdict.isAdmitted else { return }
-        worker.enforcer.writeViolated(admission, verdict, to: &out)
+        guard let admission = bill.admission, !bill.verdict.isAdmitted else { return }
+        worker.enforcer.writeViolated(admission, bill.verdict, to: &out)
     }
 
     /// Gives back what is not charged and counts how it ended. Exactly once, whoever calls how often.
     func settleQuota(upstreamTime: UInt64?) {
-        guard admission != nil else {
-            if refusal != nil, let quota { worker.enforcer.refusedOtherwise(quota.meter) }
+        guard bill.admission != nil else {
+            if answer.refusal != nil, let quota = resolution.quota { worker.enforcer.refusedOtherwise(quota.meter) }
             return
         }
-        guard admission!.isOpen else { return }
+        guard bill.admission!.isOpen else { return }
         let outcome = Outcome(
-            status: Int(status), wasForwarded: sentAt > 0, isOwnAnswer: refusal != nil, requestBytes: requestBytes,
-            responseBytes: responseBytes, upstreamMicroseconds: (upstreamTime ?? 0) / 1000, declaredCost: declaredCost)
-        worker.enforcer.settle(&admission!, outcome, monotonic: worker.loop.now)
+            status: Int(answer.status), wasForwarded: attempts.sentAt > 0, isOwnAnswer: answer.refusal != nil,
+            requestBytes: request.bytes, responseBytes: answer.bytes, upstreamMicroseconds: (upstreamTime ?? 0) / 1000,
+            declaredCost: bill.declaredCost)
+        worker.enforcer.settle(&bill.admission!, outcome, monotonic: worker.loop.now)
     }
 
     // MARK: Cost
 
     /// The field in which the upstream says what the request has cost: it is read, and not passed on. Its number among
-    /// the fields of `worker.responseHead`, or nil.
-    func readDeclaredCost(_ head: UnsafeRawBufferPointer) -> Int? {
-        guard let name = admission?.costHeader, !name.isEmpty else { return nil }
-        for i in 0..<worker.responseHead.fields.count {
-            let field = worker.responseHead.fields[i]
+    /// the fields of the head, or nil.
+    func readDeclaredCost(_ head: borrowing ResponseHead) -> Int? {
+        guard let name = bill.admission?.costHeader, !name.isEmpty else { return nil }
+        for i in 0..<head.fields.count {
+            let field = head.fields[i]
             guard Self.spells(head[field.name], name) else { continue }
-            declaredCost = Self.number(head[field.value])
+            bill.declaredCost = Self.number(head[field.value])
             return i
         }
         return nil
@@ -81,42 +83,18 @@ extension Exchange {
 
     /// Pays for bytes of the answer that were sent; the next ones are read when they are paid for.
     func pace(_ bytes: Int) {
-        guard bytes > 0, let admission, admission.isPaced else { return }
+        guard bytes > 0, let admission = bill.admission, admission.isPaced else { return }
         let wait = worker.enforcer.pace(admission, bytes: UInt64(bytes), monotonic: worker.loop.now)
-        pacedUntil = wait > 0 ? worker.loop.now &+ wait : 0
+        bill.pacedUntil = wait > 0 ? worker.loop.now &+ wait : 0
     }
 
-    var isPaced: Bool { pacedUntil > worker.loop.now }
+    var isPaced: Bool { bill.pacedUntil > worker.loop.now }
 
-    /// Bytes of the answer to read at once: of a slow tenant little, or its answers would come in fits.
-    var answerReadSize: Int {
-        guard let rate = admission?.bytesPerSecond else { return Limits.readSize }
-        return Int(min(UInt64(Limits.readSize), max(rate / 16, 2048)))
-    }
-}
-
-/// How long a connection whose requests are refused is not read: longer with each refusal in a row. A client that asks
-/// again at once costs then no more than one that waits.
-struct Hold {
-    /// Refusals since the last request that was let in.
-    private var refusals = 0
-    /// Monotonic nanoseconds; zero is no hold.
-    private(set) var until: UInt64 = 0
-
-    private static let first: UInt64 = 2_000_000
-    private static let longest: UInt64 = 1_000_000_000
-    /// Where only the end of another request makes room, that may be any moment.
-    private static let concurrency: UInt64 = 64_000_000
-
-    mutating func admitted() { (refusals, until) = (0, 0) }
-    mutating func end() { until = 0 }
-
-    /// Never beyond `Retry-After`, and never so long that a bucket would run over meanwhile.
-    mutating func refused(_ verdict: Verdict, now: UInt64) {
-        refusals = min(refusals + 1, 16)
-        let grown = Self.first << UInt64(refusals - 1)
-        let most = verdict.reason == .concurrency ? Self.concurrency : min(verdict.refill / 2, Self.longest)
-        let wait = min(grown, most, verdict.retryAfter &* 1_000_000_000)
-        until = wait > 0 ? now &+ wait : 0
+    /// Bytes of the answer that may be read now: what the client takes, and of a slow tenant little at once, or its answers
+    /// would come in fits. Zero while there is nowhere to put them.
+    var answerRoom: Int {
+        if isPaced { return 0 }
+        guard let rate = bill.admission?.bytesPerSecond else { return client.room }
+        return min(client.room, Int(min(UInt64(Limits.readSize), max(rate / 16, 2048))))
     }
 }

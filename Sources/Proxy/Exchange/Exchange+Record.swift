@@ -17,17 +17,17 @@ struct NotedHead {
         (method, host, path, client) = (0..<0, 0..<0, 0..<0, 0..<0)
     }
 
-    mutating func note(_ bytes: UnsafeRawBufferPointer, _ worker: Worker, client real: UnsafeRawBufferPointer?) {
+    mutating func note(_ head: borrowing RequestHead, _ worker: Worker, client real: UnsafeRawBufferPointer?) {
         text.removeAll(keepingCapacity: true)
         func add(_ part: UnsafeRawBufferPointer) -> Range<Int> {
             let start = text.count
             text.append(contentsOf: part)
             return start..<text.count
         }
-        method = add(bytes[worker.requestHead.methodRange])
-        host = add(bytes[worker.requestHead.host])
+        method = add(head[head.methodRange])
+        host = add(head[head.host])
         client = real.map(add) ?? 0..<0
-        path = add(bytes[worker.accessLog?.logsQuery == true ? worker.requestHead.target : worker.requestHead.path])
+        path = add(head[worker.accessLog?.logsQuery == true ? head.target : head.path])
     }
 }
 
@@ -35,40 +35,42 @@ extension Worker {
     /// The end of every exchange: counters and the access log.
     func record(_ exchange: Exchange) {
         let done = Clock.monotonic()
-        let duration = done &- exchange.started
-        let counters = exchange.tenantMetrics ?? .passUnretained(metrics.unattributed)
+        let duration = done &- exchange.request.started
+        let counters = exchange.resolution.tenant?._withUnsafeGuaranteedRef { $0.metrics } ?? .passUnretained(metrics.unattributed)
         counters._withUnsafeGuaranteedRef { tenant in
-            tenant.finished(code: Int(exchange.status), nanoseconds: duration)
-            if exchange.requestBytes > 0 { tenant.received(bytes: exchange.requestBytes) }
-            if exchange.responseBytes > 0 { tenant.sent(bytes: exchange.responseBytes) }
-            if let refusal = exchange.refusal { tenant.refused(refusal) }
+            tenant.finished(code: Int(exchange.answer.status), nanoseconds: duration)
+            if exchange.request.bytes > 0 { tenant.received(bytes: exchange.request.bytes) }
+            if exchange.answer.bytes > 0 { tenant.sent(bytes: exchange.answer.bytes) }
+            if let refusal = exchange.answer.refusal { tenant.refused(refusal) }
         }
         var upstreamTime: UInt64?
-        if exchange.sentAt > 0 {
-            let answered = exchange.answeredAt > 0 ? exchange.answeredAt : done
-            let time = answered &- exchange.sentAt
+        if exchange.attempts.sentAt > 0 {
+            let answered = exchange.attempts.answeredAt > 0 ? exchange.attempts.answeredAt : done
+            let time = answered &- exchange.attempts.sentAt
             upstreamTime = time
-            exchange.balancer?._withUnsafeGuaranteedRef { $0.metrics.finished(nanoseconds: time) }
+            exchange.resolution.balancer?._withUnsafeGuaranteedRef { $0.metrics.finished(nanoseconds: time) }
             // What is left when the wait for the upstream is taken out. Bodies run at the speed of both ends: only
             // exchanges without one say something about the gateway.
-            if !exchange.isTunnel, exchange.requestBytes == 0, duration > time { metrics.overhead(nanoseconds: duration - time) }
+            if exchange.answer.status != 101, exchange.request.bytes == 0, duration > time {
+                metrics.overhead(nanoseconds: duration - time)
+            }
         }
         exchange.settleQuota(upstreamTime: upstreamTime)
         if let log = accessLog { write(exchange, duration, upstreamTime, to: log) }
     }
 
     private func write(_ exchange: Exchange, _ duration: UInt64, _ upstreamTime: UInt64?, to log: AccessLogBuffer) {
-        var line = AccessLogLine(time: wall(exchange.started))
-        line.status = Int(exchange.status)
-        line.refused = exchange.refusal
-        line.requestBytes = exchange.requestBytes
-        line.responseBytes = exchange.responseBytes
+        var line = AccessLogLine(time: wall(exchange.request.started))
+        line.status = Int(exchange.answer.status)
+        line.refused = exchange.answer.refusal
+        line.requestBytes = exchange.request.bytes
+        line.responseBytes = exchange.answer.bytes
         line.duration = duration
         line.upstreamDuration = upstreamTime
-        line.attempts = exchange.attempts
-        var tenant = exchange.tenantState?._withUnsafeGuaranteedRef { $0.id } ?? ""
+        line.attempts = exchange.attempts.count
+        var tenant = exchange.resolution.tenant?._withUnsafeGuaranteedRef { $0.id } ?? ""
         var key = exchange.keyName ?? ""
-        var server = exchange.attempts > 0 ? exchange.serverLabel ?? "" : ""
+        var server = exchange.attempts.pool?.server.label ?? ""
         // The ids and the client's address, written out in front of the line's own room.
         withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { room in
             var writer = ByteWriter(room)
@@ -77,18 +79,18 @@ extension Worker {
                 write(&writer)
                 return UnsafeRawBufferPointer(rebasing: writer.written[start...])
             }
-            line.requestID = part { exchange.requestID.write(to: &$0) }
-            line.client = part { exchange.client.peerText.write(to: &$0) }
-            if exchange.trace.id != (0, 0) {
+            line.requestID = part { exchange.request.id.write(to: &$0) }
+            line.client = part { exchange.client.origin.peerText.write(to: &$0) }
+            if exchange.request.trace.id != (0, 0) {
                 line.traceID = part {
-                    $0.append(hex16: exchange.trace.id.0)
-                    $0.append(hex16: exchange.trace.id.1)
+                    $0.append(hex16: exchange.request.trace.id.0)
+                    $0.append(hex16: exchange.request.trace.id.1)
                 }
             }
-            if let version = exchange.client.tls?.version {
+            if let version = exchange.client.origin.tlsVersion {
                 line.tls = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
             }
-            let version: StaticString = exchange.isHTTP10 ? "HTTP/1.0" : "HTTP/1.1"
+            let version = exchange.client.protocolName
             line.protocol = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
             key.withUTF8 { key in
                 if !key.isEmpty { line.key = part { $0.append(UnsafeRawBufferPointer(key)) } }

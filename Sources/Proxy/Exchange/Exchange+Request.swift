@@ -9,17 +9,17 @@ extension Exchange {
     // MARK: Head
 
     /// The client's own id is kept only from a trusted proxy; a well-formed trace is continued from anybody.
-    func nameRequest(_ bytes: UnsafeRawBufferPointer, trusted: Bool) {
-        if trusted, let field = worker.requestHead.fields.first(.xRequestID), requestID.take(bytes[field.value]) {
+    func nameRequest(_ head: borrowing RequestHead, trusted: Bool) {
+        if trusted, let field = head.fields.first(.xRequestID), request.id.take(head[field.value]) {
         } else {
-            requestID.generate(&worker.random)
+            request.id.generate(&worker.random)
         }
-        if let field = worker.requestHead.fields.first(.traceparent), !worker.requestHead.fields.repeated.contains(.traceparent),
-            let id = TraceContext.traceID(bytes[field.value])
+        if let field = head.fields.first(.traceparent), !head.fields.repeated.contains(.traceparent),
+            let id = TraceContext.traceID(head[field.value])
         {
-            trace = TraceContext(id: id, isContinued: true)
+            request.trace = TraceContext(id: id, isContinued: true)
         } else {
-            trace = TraceContext(id: (worker.random.next() | 1, worker.random.next()), isContinued: false)
+            request.trace = TraceContext(id: (worker.random.next() | 1, worker.random.next()), isContinued: false)
         }
     }
 
@@ -30,7 +30,7 @@ extension Exchange {
             if tenant.hasOneRoute || !PathNormalizer.hasParameters(path) { return route }
             return isRead(path, of: tenant, as: route) ? route : nil
         }
-        let room = worker.headRoom
+        let room = worker.rooms.head
         guard let count = PathNormalizer.normalize(path, into: room) else { return nil }
         let normal = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])
         let route = tenant.route(for: normal)
@@ -39,51 +39,38 @@ extension Exchange {
 
     /// Whether an upstream that reads the path in another way finds it below the same route. May overwrite the path.
     private func isRead(_ path: UnsafeRawBufferPointer, of tenant: Tenant, as route: Route) -> Bool {
-        let room = worker.headRoom
+        let room = worker.rooms.head
         let count = PathNormalizer.readLeniently(path, into: room)
         return tenant.route(for: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])) == route
     }
 
-    /// Writes the head for the upstream into the worker's room for heads. False when it does not fit.
-    func writeRequestHead(_ bytes: UnsafeRawBufferPointer, _ tenant: Tenant, _ route: Route, trusted: Bool) -> Bool {
-        var out = ByteWriter(worker.headRoom)
-        out.append(bytes[worker.requestHead.methodRange])
+    /// Writes the head for the upstream into the room for heads. False when it does not fit.
+    func writeRequestHead(_ head: borrowing RequestHead, _ tenant: Tenant, _ route: Route, trusted: Bool) -> Bool {
+        var out = ByteWriter(worker.rooms.head)
+        out.append(head[head.methodRange])
         out.append(byte: ASCII.space)
-        out.append(bytes[worker.requestHead.target])
+        out.append(head[head.target])
         out.append(" HTTP/1.1\r\n")
-        copyRequestFields(bytes, to: &out, route, trusted: trusted)
+        copyRequestFields(head, to: &out, route, trusted: trusted)
         out.append(tenant.identityFields)
-        if let fields = identity?.token?.fields { out.append(fields) }
+        if let fields = resolution.identity?.token?.fields { out.append(fields) }
         out.append("X-Request-Id: ")
-        requestID.write(to: &out)
-        if !trace.isContinued {
+        request.id.write(to: &out)
+        if !request.trace.isContinued {
             out.append("\r\ntraceparent: 00-")
-            out.append(hex16: trace.id.0)
-            out.append(hex16: trace.id.1)
+            out.append(hex16: request.trace.id.0)
+            out.append(hex16: request.trace.id.1)
             out.append(byte: 0x2D)
             out.append(hex16: worker.random.next() | 1)
             // Sampled: an upstream that asks the parent whether to record would otherwise record nothing.
             out.append("-01")
         }
         out.append("\r\n")
-        writeForwarding(bytes, to: &out, trusted: trusted)
+        writeForwarding(head, to: &out, trusted: trusted)
         out.append("Via: 1.1 gateway\r\n")
-        switch worker.requestHead.framing {
-        case .none, .untilClose: break
-        case .length(let length):
-            out.append("Content-Length: ")
-            out.append(decimal: length)
-            out.append("\r\n")
-        case .chunked: out.append("Transfer-Encoding: chunked\r\n")
-        }
-        if wantsUpgrade, let field = worker.requestHead.fields.first(.upgrade) {
-            out.append("Connection: upgrade\r\nUpgrade: ")
-            out.append(bytes[field.value])
-            out.append("\r\n")
-        }
         out.append(route.requestEdits.added)
-        out.append("\r\n")
-        worker.headWritten = out.written
+        if head.wantsUpgrade, let field = head.fields.first(.upgrade) { out.append(upgrade: head[field.value]) }
+        request.written = WrittenHead(count: out.count, body: BodyExtent(head.framing), isUpgrade: head.wantsUpgrade)
         return !out.overflowed
     }
 
@@ -91,114 +78,102 @@ extension Exchange {
     private func isReplaced(_ id: FieldName, trusted: Bool) -> Bool {
         switch id {
         case .other, .host: return false
-        case .xAPIKey: return identity?.dropsKey == true
-        case .authorization: return identity?.dropsAuthorization == true
+        case .xAPIKey: return resolution.identity?.dropsKey == true
+        case .authorization: return resolution.identity?.dropsAuthorization == true
         case .contentLength, .expect, .xTenant, .xRequestID, .xForwardedFor, .xRealIP, .proxyAuthorization: return true
         case .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedOther, .forwarded: return !trusted
-        case .traceparent, .tracestate: return !trace.isContinued
+        case .traceparent, .tracestate: return !request.trace.isContinued
         default: return id.isHopByHop
         }
     }
 
     /// Copies the fields that pass, runs of them at once: between two dropped lines the bytes are contiguous.
-    private func copyRequestFields(_ bytes: UnsafeRawBufferPointer, to out: inout ByteWriter, _ route: Route, trusted: Bool) {
-        let count = worker.requestHead.fields.count
+    private func copyRequestFields(_ head: borrowing RequestHead, to out: inout ByteWriter, _ route: Route, trusted: Bool) {
+        let count = head.fields.count
         guard count > 0 else { return }
         let edits = route.requestEdits
         let checksNames = !edits.removesNothing
-        var run = worker.requestHead.fields[0].name.first
-        let base = bytes.baseAddress!
+        var run = head.fields[0].name.first
+        let base = head.bytes.baseAddress!
         for i in 0..<count {
-            let field = worker.requestHead.fields[i]
-            guard field.dropped || isReplaced(field.id, trusted: trusted) || (checksNames && edits.removes(bytes[field.name]))
+            let field = head.fields[i]
+            guard field.dropped || isReplaced(field.id, trusted: trusted) || (checksNames && edits.removes(head[field.name]))
             else { continue }
             out.append(base + run, field.name.first - run)
-            run = i + 1 < count ? worker.requestHead.fields[i + 1].name.first : bytes.count - 2
+            run = i + 1 < count ? head.fields[i + 1].name.first : head.length - 2
         }
-        out.append(base + run, bytes.count - 2 - run)
+        out.append(base + run, head.length - 2 - run)
     }
 
     // MARK: Body
 
-    /// Bytes of the body that are known to come next; what follows them may be another request.
-    var bodyAhead: UInt64 { requestDecoder?.dataAhead ?? requestRemaining }
-
     /// Whether the client's next bytes can be taken: there is somewhere to put them.
-    var wantsBody: Bool {
-        guard let upstream, !answerIsDone else { return false }
-        if isTunnel { return !upstream.isCongested }
-        return !requestIsDone && upstream.state == .busy && !upstream.isCongested && !upstream.isBroken
+    var wantsRequest: Bool {
+        guard let upstream else { return false }
+        switch phase {
+        case .tunnel: return upstream.room > 0
+        case .forwarding, .answering: return !request.isDone && upstream.room > 0
+        case .beginning, .waiting, .over: return false
+        }
     }
 
-    /// The next part of the body, as it was read.
-    func requestBody(_ region: UnsafeMutableRawBufferPointer, keepRest: (Int) -> Void) {
-        guard let upstream, let encoded = encodeRequestBody(region, keepRest: keepRest) else { return }
+    /// The next part of the body; in a tunnel, bytes.
+    func requestPart(_ part: BodyPart) {
+        guard let upstream else { return }
+        if phase.isTunnel {
+            request.bytes += UInt64(part.data.count)
+            upstream.pass(part)
+            return setClientDeadline()
+        }
+        var part = part
+        guard take(&part) else { return }
         setClientDeadline()
-        if !encoded.isEmpty { upstream.send(encoded) }
-        if requestIsDone || upstream.isCongested { expectAnswer(on: upstream) }
+        upstream.pass(part)
+        if request.isDone || upstream.isCongested { expectAnswer() }
         // While the upstream takes nothing, it is not the client who is late.
-        if upstream.isCongested { worker.loop.schedule(client, at: .max) }
+        if upstream.isCongested { worker.loop.schedule(client.source, at: .max) }
     }
 
-    /// What the upstream is to be sent of these bytes; nil when the request was refused meanwhile.
-    func encodeRequestBody(_ region: UnsafeMutableRawBufferPointer, keepRest: (Int) -> Void) -> UnsafeRawBufferPointer? {
-        let nothing = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[..<0])
-        if requestIsDone {
-            keepRest(0)
-            return nothing
-        }
-        if requestDecoder == nil {
-            let count = Int(min(UInt64(region.count), requestRemaining))
-            keepRest(count)
-            requestRemaining -= UInt64(count)
-            requestBytes += UInt64(count)
-            requestIsDone = requestRemaining == 0
-            return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[..<count])
-        }
-        let step = requestDecoder!.decode(region)
-        requestBytes += UInt64(step.produced)
-        if case .refused(let fault) = step.state {
+    /// Counts the part and holds it against the route's rules. False after a refusal.
+    func take(_ part: inout BodyPart) -> Bool {
+        if request.isDone { return true }
+        request.bytes += UInt64(part.data.count)
+        if let most = resolution.route?.maxBody, request.bytes > most {
             dropUpstream(abort: true)
-            keepRest(region.count)
-            _ = refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
-            return nil
+            client.retire(expectsMore: true)
+            refuseBody()
+            return false
         }
-        if let most = route?.maxBody, requestBytes > most {
-            dropUpstream(abort: true)
-            keepRest(region.count)
-            _ = refuse(.contentTooLarge, "the body is larger than allowed")
-            return nil
-        }
-        let complete = step.state == .complete
-        keepRest(step.consumed)
-        requestIsDone = complete
-        let data = UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
-        let trailers = complete ? route?.requestEdits.kept(of: requestDecoder!.trailers) ?? [] : []
-        return worker.chunk(data, at: region.baseAddress, last: complete, trailers: trailers)
+        request.isDone = part.isLast
+        if !part.trailers.isEmpty { part.trailers = resolution.route?.requestEdits.kept(of: part.trailers) ?? [] }
+        return true
+    }
+
+    @discardableResult
+    func refuseBody() -> Halt { refuse(.contentTooLarge, "the body is larger than allowed") }
+
+    /// The body is no valid HTTP.
+    func requestFailed(_ fault: HTTPFault) {
+        dropUpstream(abort: true)
+        refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
     }
 
     /// The upstream takes more.
-    func upstreamDrained() {
-        if isTunnel || !requestIsDone {
-            if !isTunnel { setClientDeadline() }
-            worker.loop.wake(client, [])
-        }
-        if !requestIsDone, !isTunnel, !answerHasBegun { upstream?.pause() }
+    func upstreamHasRoom() {
+        if phase.isTunnel { return worker.loop.wake(client.source, []) }
+        if request.isDone { return }
+        setClientDeadline()
+        worker.loop.wake(client.source, [])
+        // What it owes is owed once it has all of the request.
+        if !phase.hasAnswer { upstream?.pause() }
     }
 
     // MARK: Tunnel
 
-    func tunnelFromClient(_ bytes: UnsafeRawBufferPointer) {
-        requestBytes += UInt64(bytes.count)
-        guard let upstream, upstream.send(bytes) else { return endTunnel() }
-    }
-
-    func tunnelClientEnded() { endTunnel() }
-
+    /// One side has ended.
     func endTunnel() {
         dropUpstream()
-        keepAlive = false
-        settle()
-        client.exchangeDone(keepAlive: false)
+        client.retire()
+        finish()
     }
 }

@@ -25,7 +25,7 @@ final class Balancer {
     }
 
     enum Acquired {
-        case connection(UpstreamConnection)
+        case connection(H1Upstream)
         /// The exchange hears of it later: connecting, resolving, or waiting for its turn.
         case later
         case refused(Refusal)

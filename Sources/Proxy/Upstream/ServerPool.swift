@@ -7,7 +7,7 @@ final class ServerPool {
     let server: Server
     let worker: Worker
     /// Kept alive and unused, the last used one last: it is taken first, and the others age out.
-    private var idle: [UpstreamConnection] = []
+    private var idle: [H1Upstream] = []
     /// Idle, in use and connecting.
     private(set) var open = 0
     /// Requests under way, for `least_requests`.
@@ -35,7 +35,7 @@ final class ServerPool {
 
     var hasIdle: Bool { !idle.isEmpty }
 
-    func takeIdle() -> UpstreamConnection? {
+    func takeIdle() -> H1Upstream? {
         let current = server.version.load(ordering: .acquiring)
         if current != version {
             version = current
@@ -55,7 +55,7 @@ final class ServerPool {
         for connection in idle where !addresses.contains(connection.address) { connection.shut() }
     }
 
-    func putIdle(_ connection: UpstreamConnection) {
+    func putIdle(_ connection: H1Upstream) {
         idle.append(connection)
         tellWaiting()
     }
@@ -65,14 +65,14 @@ final class ServerPool {
     }
 
     /// A connection of this pool was closed.
-    func forget(_ connection: UpstreamConnection) {
+    func forget(_ connection: H1Upstream) {
         open -= 1
         if let at = idle.lastIndex(where: { $0 === connection }) { idle.remove(at: at) }
         tellWaiting()
     }
 
     /// Starts a new connection, or nil when there is no address or no socket to be had.
-    func connect(timeout: UInt64) -> UpstreamConnection? {
+    func connect(timeout: UInt64) -> H1Upstream? {
         let addresses = server.addresses
         server.lastUsed.store(worker.loop.now, ordering: .relaxed)
         guard !addresses.isEmpty else { return nil }
@@ -80,7 +80,7 @@ final class ServerPool {
         nextAddress &+= 1
         do {
             let fd = try Socket.connect(address)
-            let connection = UpstreamConnection(worker: worker, fd: fd, pool: self, address: address)
+            let connection = H1Upstream(worker: worker, fd: fd, pool: self, address: address)
             guard worker.loop.add(connection) else {
                 // That is our lack, and nothing is known of the server.
                 worker.loop.close(connection)

@@ -35,6 +35,8 @@ class Transport: Source {
     private final var sendsMuch = false
     private final var congestedSince: UInt64 = 0
     private static let slowness: UInt64 = 200_000_000
+    /// One read for a slow peer.
+    static let smallRead = 16 << 10
 
     init(worker: Worker, fd: Int32, flow: Flow) {
         self.worker = worker
@@ -57,7 +59,7 @@ class Transport: Source {
     // MARK: Receiving
 
     /// Reads what has come, at most `room`, which is a part of the inbox. With TLS it may be up to a record more: the
-    /// inbox has `Worker.slack` bytes behind any room.
+    /// inbox has `Rooms.slack` bytes behind any room.
     @inline(__always)
     final func receive(into room: UnsafeMutableRawBufferPointer) -> Received {
         tls == nil ? receivePlain(into: room) : receiveEncrypted(into: room)
@@ -78,7 +80,7 @@ class Transport: Source {
 
     /// Reads into the loop's room for ciphertext, past TLS.
     final func receiveRaw(atMost limit: Int) -> Received {
-        let count = recv(fd, worker.cipher, limit, 0)
+        let count = recv(fd, worker.rooms.cipher, limit, 0)
         if count > 0 {
             if count < limit, !peerFinished { canRead = false }
             return .bytes(count)
@@ -94,17 +96,17 @@ class Transport: Source {
         if isCongested { return .nothing }
         let tls = tls!
         // Decrypting records of a byte each takes fifty times as long as decrypting full ones.
-        let size = min(sendsMuch ? Worker.cipherSize : Limits.headCipherSize, room.count)
-        let count = recv(fd, worker.cipher, size, 0)
+        let size = min(sendsMuch ? Rooms.cipherSize : Limits.headCipherSize, room.count)
+        let count = recv(fd, worker.rooms.cipher, size, 0)
         if count <= 0 {
             canRead = false
             if count == 0 { return .end }
             return errno == EAGAIN || errno == EINTR ? .nothing : .failed
         }
         if count < size, !peerFinished { canRead = false }
-        tls.receive(UnsafeRawBufferPointer(start: worker.cipher, count: count))
+        tls.receive(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
         // A record begun earlier may add to what this read brings: the inbox has room for one more behind `room`.
-        let result = tls.read(into: UnsafeMutableRawBufferPointer(start: room.baseAddress, count: room.count + Worker.slack))
+        let result = tls.read(into: UnsafeMutableRawBufferPointer(start: room.baseAddress, count: room.count + Rooms.slack))
         // Reading can produce alerts and key updates.
         if !worker.tls.produced.isEmpty { flushEncrypted() }
         switch result {

@@ -45,19 +45,7 @@ public final class Worker {
     private(set) var isDraining = false
     private var whenDrained: (@Sendable () -> Void)?
 
-    // Rooms that every connection of this loop uses in turn
-    static let cipherSize = Limits.readSize
-    static let smallRead = 16 << 10
-    /// Behind a read: a TLS record that was begun earlier, or the end of a chunk with its trailers.
-    static let slack = 24 << 10
-    /// What was kept of a head, and one more read.
-    private static let inboxSize = Limits.headSizeMax + Limits.readSize + slack
-    let cipher: UnsafeMutableRawPointer
-    private let inboxBase: UnsafeMutableRawPointer
-    let headRoom: UnsafeMutableRawBufferPointer
-    /// The part of `headRoom` that holds the head written last.
-    var headWritten = UnsafeRawBufferPointer(start: nil, count: 0)
-    let problemRoom: UnsafeMutableRawBufferPointer
+    let rooms = Rooms()
     let tls = TLSExchange()
     var requestHead: RequestHead
     var responseHead: ResponseHead
@@ -103,10 +91,6 @@ public final class Worker {
         loop = try EventLoop()
         enforcer = QuotaEnforcer(table: snapshot.quotas.table, wall: Clock.wall())
         limits = snapshot.settings.limits
-        cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
-        inboxBase = .allocate(byteCount: Limits.headroom + Self.inboxSize + Self.slack, alignment: 4096)
-        headRoom = .allocate(byteCount: Limits.headroom - 4096, alignment: 4096)
-        problemRoom = .allocate(byteCount: 4096, alignment: 64)
         requestHead = RequestHead(maxFields: limits.maxHeaders)
         responseHead = ResponseHead(maxFields: Self.responseFieldsMax)
         requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
@@ -116,13 +100,6 @@ public final class Worker {
         try mailbox.deliver(on: loop) { [unowned self] message in receive(message) }
         Ticker(worker: self).begin()
         loop.beforeWait = { [unowned self] in accessLog?.flush(now: loop.now) }
-    }
-
-    deinit {
-        cipher.deallocate()
-        inboxBase.deallocate()
-        headRoom.deallocate()
-        problemRoom.deallocate()
     }
 
     /// Serves until told to stop.
@@ -140,7 +117,7 @@ public final class Worker {
             drain()
         case .resolved(let server): resolved(server)
         case .ask(let question): question(self)
-        case .keysFetched: forEachClient { $0.resume(from: .keys) }
+        case .keysFetched: forEachClient { $0.keysFetched() }
         case .stop:
             accessLog?.flush(now: .max)
             loop.stop()
@@ -227,7 +204,7 @@ public final class Worker {
 
     func accept(_ fd: Int32, _ peer: SocketAddress, _ listener: Listener) {
         guard connections < max(1, limits.maxConnections / count) else { return turnAway(fd) }
-        let client = ClientConnection(worker: self, fd: fd, peer: peer, listener: listener)
+        let client = H1Client(worker: self, fd: fd, peer: peer, listener: listener)
         guard client.canBegin, loop.add(client) else {
             return turnAway(loop.detach(client))
         }
@@ -243,13 +220,13 @@ public final class Worker {
     }
 
     /// A client's connection was shut.
-    func forget(_ client: ClientConnection) {
+    func forget(_ client: H1Client) {
         connections -= 1
         checkDrained()
     }
 
-    private func forEachClient(_ body: (ClientConnection) -> Void) {
-        loop.forEach { if let client = $0 as? ClientConnection { body(client) } }
+    private func forEachClient(_ body: (H1Client) -> Void) {
+        loop.forEach { if let client = $0 as? H1Client { body(client) } }
     }
 
     /// Strangers share turns by address, so that one of them can't fill everybody's.
@@ -261,7 +238,7 @@ public final class Worker {
 
     // MARK: Exchanges
 
-    func takeExchange(for client: ClientConnection) -> Exchange {
+    func takeExchange(for client: ClientEnd) -> Exchange {
         let exchange = exchanges.popLast() ?? Exchange(worker: self, client: client)
         exchange.reset(for: client)
         return exchange
@@ -349,54 +326,6 @@ public final class Worker {
         waitingForName[ObjectIdentifier(server)]?.leave(ticket)
     }
 
-    // MARK: Rooms
-
-    /// Room for one read: `Limits.headroom` bytes are free in front of it, and `slack` behind.
-    func inbox(limit: Int) -> UnsafeMutableRawBufferPointer {
-        precondition(limit <= Self.inboxSize)
-        return UnsafeMutableRawBufferPointer(start: inboxBase + Limits.headroom, count: limit)
-    }
-
-    func isInbox(_ pointer: UnsafeMutableRawPointer) -> Bool {
-        pointer >= inboxBase && pointer < inboxBase + Limits.headroom + Self.inboxSize
-    }
-
-    /// `data` as one chunk (RFC 9112 section 7.1), its size line in front of it and its end behind it, all in the inbox.
-    /// Without data nothing, or the last chunk alone. `at` is where the data would stand if it is empty.
-    func chunk(
-        _ data: UnsafeMutableRawBufferPointer, at start: UnsafeMutableRawPointer?, last: Bool, trailers: [UInt8]
-    ) -> UnsafeRawBufferPointer {
-        let origin = data.baseAddress ?? start ?? inbox(limit: 0).baseAddress!
-        var from = origin
-        var end = origin + data.count
-        func put(_ text: StaticString) {
-            end.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
-            end += text.utf8CodeUnitCount
-        }
-        if !data.isEmpty {
-            put("\r\n")
-            from -= 2
-            from.storeBytes(of: ASCII.cr, as: UInt8.self)
-            from.storeBytes(of: ASCII.lf, toByteOffset: 1, as: UInt8.self)
-            var size = data.count
-            repeat {
-                from -= 1
-                let nibble = UInt8(size & 15)
-                from.storeBytes(of: nibble < 10 ? 0x30 + nibble : 0x57 + nibble, as: UInt8.self)
-                size >>= 4
-            } while size > 0
-        }
-        if last {
-            put("0\r\n")
-            trailers.withUnsafeBytes { bytes in
-                if let base = bytes.baseAddress { end.copyMemory(from: base, byteCount: bytes.count) }
-                end += bytes.count
-            }
-            put("\r\n")
-        }
-        return UnsafeRawBufferPointer(start: from, count: end - from)
-    }
-
     /// The log's writer has no counters of its own; the first worker counts for it.
     func countLostLines() {
         if index == 0 { metrics.logDropped.add(logWriter.takeLost()) }
@@ -433,7 +362,7 @@ private final class NameTurn: Source {
     override func ready(_ events: Readiness) {
         for _ in 0..<Limits.callsPerTurn {
             guard let (exchange, ticket) = line.next() else { return loop.close(self) }
-            if exchange.isCalled(ticket) { exchange.balancer?.takeUnretainedValue().resolved(exchange, server) }
+            if exchange.isCalled(ticket) { exchange.resolution.balancer?.takeUnretainedValue().resolved(exchange, server) }
         }
         loop.wake(self, [])
     }

@@ -33,7 +33,7 @@ KINDS = {
 
 def is_undisturbed(since):
     """Whether no hour was lost since then, or shortly before: whatever was under way may have been too late at once."""
-    return struct.unpack("q", _clock[8:])[0] < since - 1_000_000_000
+    return struct.unpack("q", _clock[8:])[0] < since - cast.PACE * 1_000_000_000
 
 
 class Request:

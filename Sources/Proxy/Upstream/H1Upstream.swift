@@ -2,11 +2,11 @@ import Base
 import HTTP
 import Net
 
-/// One connection to a server: one request at a time, kept for the next one only when nothing was left unclear.
+/// One HTTP/1.1 connection to a server: one request at a time, kept for the next one only when nothing was left unclear.
 ///
 ///     connecting ──► busy ◄──► idle
 ///          └──────────┴─────────┴──► closed
-final class UpstreamConnection: Transport {
+final class H1Upstream: Transport {
     enum State { case connecting, busy, idle }
 
     let pool: ServerPool
@@ -19,6 +19,16 @@ final class UpstreamConnection: Transport {
     /// Received and not yet a whole head.
     private var inbound: Buffer?
     private var scanned = 0
+    /// The request's body goes out in chunks.
+    private var chunks = false
+    /// All of the request was given to it.
+    private var hasRequest = false
+    /// Of the answer; nil before its head is whole.
+    private var body: BodyReader?
+    private var isTunnel = false
+    private var interimAnswers = 0
+    /// The answer says that the connection may go on, and nothing stood behind its end.
+    private var keeps = false
     /// The exchange's deadline (time for an answer) is at work.
     private var responseTimeout: UInt64 = 0
     /// The deadline is that of the tenant's bandwidth.
@@ -32,7 +42,7 @@ final class UpstreamConnection: Transport {
     /// Whose answer it carries: only one that names this connection as its own (see `Exchange`, Links).
     private var exchange: Exchange? {
         guard let holder else { return nil }
-        if holder.upstream === self { return holder }
+        if holder.upstream?.is(self) == true { return holder }
         worker.metrics.staleEvents.add()
         return nil
     }
@@ -41,9 +51,9 @@ final class UpstreamConnection: Transport {
     func use(_ exchange: Exchange, now: UInt64) {
         precondition(holder == nil, "the connection carries another request")
         holder = exchange
-        flow = exchange.client.flow
+        flow = exchange.client.source.flow
         pool.inFlight += 1
-        exchange.attempt(on: self)
+        exchange.attempt(on: .h1(self))
         if state == .idle { state = .busy }
     }
 
@@ -59,7 +69,7 @@ final class UpstreamConnection: Transport {
             if events.isDisjoint(with: [.readable, .peerFinished, .hungUp, .failed]) { return }
             shut()
         case .busy:
-            if isCongested, flush() { exchange?.upstreamDrained() }
+            if isCongested, flush() { exchange?.upstreamHasRoom() }
             if canRead, state == .busy { readAnswer() }
         }
     }
@@ -86,7 +96,7 @@ final class UpstreamConnection: Transport {
                 loop.schedule(self, at: loop.now + responseTimeout)
                 return loop.wake(self, [])
             }
-            exchange?.upstreamTimedOut()
+            exchange?.fail(.timedOut)
         }
     }
 
@@ -95,7 +105,31 @@ final class UpstreamConnection: Transport {
         pool.failed()
         let exchange = exchange
         shut()
-        exchange?.connectFailed()
+        exchange?.fail(.unreachable)
+    }
+
+    // MARK: The request
+
+    /// Bytes of the request that it takes now.
+    var room: Int { state != .busy || isCongested || isBroken ? 0 : Limits.readSize }
+
+    func send(_ head: WrittenHead, _ first: BodyPart) {
+        chunks = head.body == .unknown
+        hasRequest = first.isLast
+        send(worker.rooms.h1(head, with: framed(first)) { out in
+            out.append(head.body)
+            if head.isUpgrade { out.append("Connection: upgrade\r\n") }
+        })
+    }
+
+    func pass(_ part: BodyPart) {
+        hasRequest = part.isLast
+        let bytes = framed(part)
+        if !bytes.isEmpty { send(bytes) }
+    }
+
+    private func framed(_ part: BodyPart) -> UnsafeRawBufferPointer {
+        chunks && !isTunnel ? worker.rooms.chunk(part) : UnsafeRawBufferPointer(part.data)
     }
 
     // MARK: The answer
@@ -109,7 +143,7 @@ final class UpstreamConnection: Transport {
     /// The client is slow: nothing is read, and no time runs.
     func pause() {
         isHeldByPace = exchange?.isPaced == true
-        loop.schedule(self, at: isHeldByPace ? exchange!.pacedUntil : .max)
+        loop.schedule(self, at: isHeldByPace ? exchange!.bill.pacedUntil : .max)
     }
 
     /// The client takes more: the next part of the answer may be there already.
@@ -121,64 +155,77 @@ final class UpstreamConnection: Transport {
 
     func readAnswer() {
         guard let exchange else { return }
-        if canRead, !exchange.answerHasBegun { exchange.prefetch() }
-        while canRead, state == .busy, exchange.upstream === self {
-            if !exchange.wantsAnswer { return pause() }
+        if canRead, body == nil { exchange.prefetch() }
+        while canRead, state == .busy, holder === exchange, exchange.upstream?.is(self) == true {
+            let limit = exchange.answerRoom
+            if limit == 0 { return pause() }
             isHeldByPace = false
-            let room = worker.inbox(limit: exchange.client.isSlow ? Worker.smallRead : exchange.answerReadSize)
+            let room = worker.rooms.inbox(limit: limit)
             switch receive(into: room) {
             case .bytes(let count):
-                if exchange.isTunnel {
-                    exchange.tunnelFromUpstream(UnsafeRawBufferPointer(rebasing: room[..<count]))
-                } else if exchange.answerHasBegun {
-                    loop.schedule(self, at: loop.now + responseTimeout)
-                    exchange.answerBody(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
-                } else {
-                    readHead(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
-                }
+                let region = UnsafeMutableRawBufferPointer(rebasing: room[..<count])
+                if body == nil { readHead(region, exchange) } else { readBody(region, exchange) }
                 // One read a turn when there may be much more: others want a turn as well.
                 if canRead, state == .busy {
                     loop.wake(self, [])
                     return
                 }
             case .nothing: return
-            case .end: return exchange.answerEnded()
-            case .failed: return exchange.answerFailed()
+            case .end:
+                guard body?.end() == true else { return exchange.fail(.cut) }
+                return exchange.answerPart(.end)
+            case .failed: return exchange.fail(.cut)
             }
         }
     }
 
+    private func readBody(_ region: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
+        if !isTunnel { loop.schedule(self, at: loop.now + responseTimeout) }
+        let (part, isValid) = take(region)
+        if isValid { return exchange.answerPart(part) }
+        exchange.fail(.malformed)
+    }
+
+    /// What the region holds of the answer's body. False where that is no valid HTTP.
+    private func take(_ region: UnsafeMutableRawBufferPointer) -> (BodyPart, isValid: Bool) {
+        let step = body!.read(region)
+        // Bytes after the end were not asked for: this connection can't be trusted with another request.
+        if step.consumed < region.count { keeps = false }
+        let data = UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
+        return (BodyPart(data, isLast: body!.isDone, trailers: body!.trailers), step.fault == nil)
+    }
+
     /// Collects the head; what follows it in the same read stays where it is, in front of which there is room.
-    private func readHead(_ fresh: UnsafeMutableRawBufferPointer) {
-        guard let exchange else { return }
+    private func readHead(_ fresh: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
         var region = fresh
         if inbound != nil {
             inbound!.append(UnsafeRawBufferPointer(fresh))
             let all = inbound.readable
             // Back into the inbox, so that there is one way on from here. It fits: a head has its bound.
-            region = worker.inbox(limit: all.count)
+            region = worker.rooms.inbox(limit: all.count)
             region.copyMemory(from: all)
         }
-        while state == .busy {
+        // A request that has failed meanwhile has let go of this connection.
+        while state == .busy, !isClosed {
             let outcome = worker.responseHead.parse(
-                UnsafeRawBufferPointer(region), from: &scanned, requestMethod: exchange.method, limits: worker.responseLimits)
+                UnsafeRawBufferPointer(region), from: &scanned, requestMethod: exchange.request.method, limits: worker.responseLimits)
             switch outcome {
             case .incomplete:
                 if inbound == nil { inbound = Buffer(capacity: region.count, from: loop.buffers) } else { inbound!.removeAll() }
                 inbound!.append(UnsafeRawBufferPointer(region))
                 return
-            case .refused:
-                return exchange.answerMalformed()
+            case .refused: return exchange.fail(.malformed)
             case .complete:
                 scanned = 0
-                let length = worker.responseHead.length
-                let head = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[..<length])
-                let rest = UnsafeMutableRawBufferPointer(rebasing: region[length...])
-                if exchange.answerHead(head, followedBy: rest, from: self) {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: region[worker.responseHead.length...])
+                if worker.responseHead.status >= 200 || worker.responseHead.isUpgrade {
                     inbound = nil
-                    return
+                    return answer(rest, exchange)
                 }
-                // An interim answer: the next head may have come with it.
+                interimAnswers += 1
+                guard interimAnswers <= Limits.interimResponsesMax else { return exchange.fail(.malformed) }
+                exchange.inform(worker.responseHead)
+                // The next head may have come with it.
                 region = rest
                 if region.isEmpty {
                     inbound = nil
@@ -188,17 +235,31 @@ final class UpstreamConnection: Transport {
         }
     }
 
+    /// The final head is whole; `rest` is what has come behind it.
+    private func answer(_ rest: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
+        isTunnel = worker.responseHead.isUpgrade
+        keeps = worker.responseHead.keepAlive && !isTunnel
+        body = BodyReader(isTunnel ? .untilClose : worker.responseHead.framing, of: .response)
+        let (first, isValid) = take(rest)
+        if isTunnel { return exchange.switched(worker.responseHead, first) }
+        if isValid { return exchange.answerHead(worker.responseHead, first) }
+        // The client gets the head, and nothing after it that could look like an end.
+        exchange.answerHead(worker.responseHead, .nothing)
+        if holder === exchange { exchange.fail(.malformed) }
+    }
+
     // MARK: The end
 
     /// The exchange is done with it. Kept only when the next answer on it can't be mistaken for anything else.
-    func release(keep: Bool) {
+    func release() {
+        let isWhole = hasRequest && keeps && body?.isDone == true
         dropHolder()
         inbound = nil
-        scanned = 0
-        isSlow = false
-        (responseTimeout, isHeldByPace) = (0, false)
+        (body, scanned) = (nil, 0)
+        (chunks, hasRequest, isTunnel, keeps, isSlow) = (false, false, false, false, false)
+        (interimAnswers, responseTimeout, isHeldByPace) = (0, 0, false)
         // A read that filled its room may have left bytes behind, which would be taken for the next answer.
-        guard keep, !pool.isRetired, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
+        guard isWhole, !pool.isRetired, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
         state = .idle
         isReused = true
         flow = loop.commonFlow
@@ -218,5 +279,19 @@ final class UpstreamConnection: Transport {
         if holder == nil { return }
         holder = nil
         pool.inFlight -= 1
+    }
+}
+
+extension ByteWriter {
+    /// The field that says how the body's end is found (RFC 9112 section 6).
+    mutating func append(_ body: BodyExtent) {
+        switch body {
+        case .none: break
+        case .length(let length):
+            append("Content-Length: ")
+            append(decimal: length)
+            append("\r\n")
+        case .unknown: append("Transfer-Encoding: chunked\r\n")
+        }
     }
 }

@@ -1,0 +1,21 @@
+/// A part of a body on its way through. It stands in a room of the loop and is lent for the length of a call: whoever is
+/// given it sends it or copies it before returning. In front of the data and behind it there is room for framing.
+public struct BodyPart {
+    public var data: UnsafeMutableRawBufferPointer
+    /// Nothing comes after it.
+    public var isLast: Bool
+    /// Field lines, each with its CRLF, that were checked; only with the last part.
+    public var trailers: [UInt8]
+
+    @inlinable
+    public init(_ data: UnsafeMutableRawBufferPointer, isLast: Bool, trailers: [UInt8] = []) {
+        (self.data, self.isLast, self.trailers) = (data, isLast, trailers)
+    }
+
+    /// No data, and none to come.
+    @inlinable
+    public static var end: BodyPart { BodyPart(UnsafeMutableRawBufferPointer(start: nil, count: 0), isLast: true) }
+    /// No data yet.
+    @inlinable
+    public static var nothing: BodyPart { BodyPart(UnsafeMutableRawBufferPointer(start: nil, count: 0), isLast: false) }
+}

@@ -1,0 +1,92 @@
+import Base
+import Crypto
+import HTTP
+import Net
+
+/// What is true of a client's whole connection, whatever protocol it speaks. A reload may change what some of it means: that
+/// is found out once for each configuration.
+final class ClientOrigin {
+    let peer: SocketAddress
+    /// The same as text, written once.
+    let peerText: AddressText
+    private let listener: ListenerState
+    /// Of TLS, as the access log calls it; nil without it, and in the handshake.
+    private(set) var tlsVersion: StaticString?
+    /// Without TLS, and where the client has named nobody, empty.
+    private var serverName = ""
+    /// What the client presented in its TLS handshake.
+    private var presented: PresentedCertificate?
+
+    /// The configuration that these are of, by its number.
+    private var looked = -1
+    private var named: String?
+    private var trusted = false
+
+    init(peer: SocketAddress, listener: ListenerState) {
+        (self.peer, self.listener) = (peer, listener)
+        peerText = AddressText(peer)
+    }
+
+    /// The handshake is done.
+    func secured(by tls: TLSSession) {
+        tlsVersion = tls.version
+        serverName = tls.serverName
+        presented = tls.clientCertificate.map { PresentedCertificate($0, on: listener.endpoint) }
+    }
+
+    /// The connection is over: nothing secret stays with what may still hold this.
+    func forget() { presented = nil }
+
+    var isSecure: Bool { tlsVersion != nil }
+
+    @inline(__always)
+    private func look(_ lease: Lease) {
+        if looked != lease.number { lookAnew(lease) }
+    }
+
+    private func lookAnew(_ lease: Lease) {
+        looked = lease.number
+        named = serverName.isEmpty ? nil : lease.directory.tenant(host: serverName)?.id
+        trusted = lease.snapshot.trusts(peer)
+    }
+
+    /// The tenant that the TLS server name names; nil without TLS or when nobody has that name.
+    func namedTenant(in lease: Lease) -> String? {
+        look(lease)
+        return named
+    }
+
+    /// Whether what it says of others is believed: it is one of the `trusted_proxies`.
+    func isTrusted(in lease: Lease) -> Bool {
+        look(lease)
+        return trusted
+    }
+
+    /// What it has presented, while that is good.
+    /// - Parameter now: seconds since 1970.
+    func certificate(in lease: Lease, now: UInt64) -> ClientCertificate? { presented?.current(in: lease, now: now) }
+
+    /// It was good once: a new handshake may bring another.
+    func hasLapsedCertificate(in lease: Lease, now: UInt64) -> Bool {
+        presented != nil && certificate(in: lease, now: now) == nil
+    }
+}
+
+/// A numeric address as text, at hand for every request.
+struct AddressText {
+    private var bytes = InlineArray<48, UInt8>(repeating: 0)
+    private var count = 0
+
+    init(_ address: SocketAddress) {
+        withUnsafeTemporaryAllocation(byteCount: 48, alignment: 1) { room in
+            var writer = ByteWriter(room)
+            address.writeHost(to: &writer)
+            for i in 0..<writer.count { bytes[i] = room[i] }
+            count = writer.count
+        }
+    }
+
+    func write(to writer: inout ByteWriter) {
+        bytes.span.withUnsafeBytes { writer.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    }
+}

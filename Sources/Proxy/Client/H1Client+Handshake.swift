@@ -1,0 +1,66 @@
+import Base
+import Crypto
+import HTTP
+import Net
+import Tenancy
+
+/// The handshake of TLS, until the first request.
+extension H1Client {
+    func shakeHands() {
+        guard let tls else { return }
+        if isNamed {
+            isNamed = false
+            guard goOn(tls, tls.resumeHandshake()) else { return }
+        }
+        guard canRead else { return }
+        let count = recvCipher(atMost: Limits.handshakeReadSize)
+        guard count > 0 else { return }
+        tls.receive(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
+        guard goOn(tls, tls.handshake()) else { return }
+        if canRead { loop.wake(self, []) }
+    }
+
+    /// Whether the handshake waits for more from the client.
+    private func goOn(_ tls: TLSSession, _ step: TLSSession.Handshake) -> Bool {
+        switch step {
+        case .wantsMore:
+            if flushEncrypted() { return true }
+            shut()
+        case .named:
+            // The costly part of a handshake takes the turn of the tenant whose name the client asked for.
+            guard let tenant = worker.snapshot.directory.tenant(host: tls.serverName) else {
+                return goOn(tls, tls.resumeHandshake())
+            }
+            flow = worker.state(of: tenant, in: worker.lease).takeUnretainedValue()
+            isNamed = true
+            loop.wake(self, [])
+        case .failed:
+            flushEncrypted()
+            worker.metrics.handshake(.none, resumed: false, .failure)
+            shut()
+        case .done: handshakeDone(tls)
+        }
+        return false
+    }
+
+    private func handshakeDone(_ tls: TLSSession) {
+        worker.metrics.handshake(tls.isVersion13 ? .v1_3 : .v1_2, resumed: tls.isResumed, .success)
+        origin.secured(by: tls)
+        phase = .head
+        loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
+        // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with its
+        // answer instead of alone. In TLS 1.2 it may be our end of the handshake (RFC 7918), which must not wait.
+        let room = worker.rooms.inbox(limit: Limits.headReadSize)
+        switch tls.read(into: room) {
+        case .bytes(let count):
+            received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
+            if isClosed { return }
+            if phase == .exchange, tls.isVersion13 { holdEncrypted() } else { flushEncrypted() }
+            if canRead { loop.wake(self, []) }
+        case .wantsMore:
+            guard flushEncrypted() else { return shut() }
+            if canRead { readHead() }
+        case .closed, .failed: shut()
+        }
+    }
+}

@@ -1,0 +1,218 @@
+import Base
+import HTTP
+import Metrics
+import Net
+import Tenancy
+
+/// Requests: heads, and what follows them.
+extension H1Client {
+    /// Bytes that a read may take from the kernel before anybody wants them.
+    private var aheadMax: Int { tls == nil ? Limits.headReadSize : Limits.headCipherSize }
+
+    /// Reads until one request has begun. The next one is looked at only when its answer is on its way.
+    func readHead() {
+        if isCongested || hold.until > loop.now { return }
+        if parseKept() { return }
+        // What is kept and was not looked at yet comes first: a client that sends requests ahead fills no memory.
+        while canRead, phase == .head, !hasNewInbound, !isClosed {
+            // What is kept already, and what comes with it, is one head's worth together.
+            let room = worker.rooms.inbox(limit: max(aheadMax - inbound.readable.count, Limits.headReadSizeMin))
+            switch receive(into: room) {
+            case .bytes(let count): received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
+            case .nothing: return
+            case .end, .failed: return shut()
+            }
+        }
+    }
+
+    /// What was kept may hold a whole head already. True when it led to something.
+    private func parseKept() -> Bool {
+        guard inbound != nil, hasNewInbound else { return false }
+        let region = UnsafeMutableRawBufferPointer(mutating: inbound.readable)
+        return parse(region, kept: true)
+    }
+
+    func received(_ fresh: UnsafeMutableRawBufferPointer) {
+        if inbound != nil {
+            inbound!.append(UnsafeRawBufferPointer(fresh))
+            _ = parse(UnsafeMutableRawBufferPointer(mutating: inbound.readable), kept: true)
+        } else {
+            _ = parse(fresh, kept: false)
+        }
+    }
+
+    /// - Parameter kept: the bytes are those of `inbound`.
+    private func parse(_ region: UnsafeMutableRawBufferPointer, kept: Bool) -> Bool {
+        hasNewInbound = false
+        switch worker.requestHead.parse(UnsafeRawBufferPointer(region), from: &scanned, limits: worker.requestLimits) {
+        case .incomplete:
+            if !kept {
+                inbound = Buffer(capacity: region.count, from: loop.buffers)
+                inbound!.append(UnsafeRawBufferPointer(region))
+                // From the first byte of a head on, the time for all of it runs.
+                if requests > 0 { loop.schedule(self, at: loop.now + worker.limits.headerTimeout) }
+            }
+            return false
+        case .refused(let fault):
+            refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
+            return true
+        case .complete:
+            scanned = 0
+            requests += 1
+            begin(region, kept: kept)
+            return true
+        }
+    }
+
+    /// A whole head stands at the front of `region`; `worker.requestHead` has taken it apart.
+    private func begin(_ region: UnsafeMutableRawBufferPointer, kept: Bool) {
+        let length = worker.requestHead.length
+        let exchange = worker.takeExchange(for: .h1(self))
+        self.exchange = exchange
+        phase = .exchange
+        keepsOn = worker.requestHead.keepAlive
+        isHTTP10 = worker.requestHead.version == .http10
+        expectsContinue = worker.requestHead.expectsContinue
+        body = BodyReader(worker.requestHead.framing, of: .request)
+        metrics.requestBegan()
+        loop.schedule(self, at: .max)
+        do throws(Exchange.Halt) {
+            try exchange.begin(worker.requestHead, after: paused)
+            paused = nil
+        } catch {
+            if case .aside(let reason) = error { return pause(reason, region, kept: kept) }
+            paused = nil
+            // The answer is on its way. What else has come is the next request, if there is to be one.
+            if !isClosed, phase != .linger { keepRest(of: region, from: length, kept: kept) }
+            if !isClosed, phase == .head, inbound != nil || canRead { loop.wake(self, []) }
+            return
+        }
+        // The body, or its first part, must stand where there is room in front of it.
+        var rest = UnsafeMutableRawBufferPointer(rebasing: region[length...])
+        if kept, !body.isDone, !rest.isEmpty {
+            let copy = worker.rooms.inbox(limit: rest.count)
+            copy.copyMemory(from: UnsafeRawBufferPointer(rest))
+            rest = copy
+        } else if !kept, tls == nil, canRead, body.ahead > UInt64(rest.count) {
+            rest = withItsPlace(of: length, behind: rest, most: body.ahead)
+        }
+        let step = body.read(rest)
+        keepRest(of: region, from: length + step.consumed, kept: kept)
+        if let fault = step.fault { return exchange.requestFailed(fault) }
+        exchange.forward(part(of: rest, step))
+        // The read that brought the head may have left part of the body in the kernel, and no event will tell of it.
+        if canRead, self.exchange === exchange, exchange.wantsRequest { loop.wake(self, []) }
+    }
+
+    private func part(of region: UnsafeMutableRawBufferPointer, _ step: BodyReader.Step) -> BodyPart {
+        BodyPart(UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced]), isLast: body.isDone, trailers: body.trailers)
+    }
+
+    /// A head has taken some of the first read's room from its body: as much of that is read on, so that a body of a head's
+    /// worth goes on in one piece. All of it is this request's.
+    private func withItsPlace(
+        of length: Int, behind rest: UnsafeMutableRawBufferPointer, most: UInt64
+    ) -> UnsafeMutableRawBufferPointer {
+        let missing = Int(min(most - UInt64(rest.count), UInt64(length)))
+        guard let start = rest.baseAddress,
+            case .bytes(let count) = receive(into: UnsafeMutableRawBufferPointer(start: start + rest.count, count: missing))
+        else {
+            // An end is told again at the next read.
+            canRead = canRead || peerFinished
+            return rest
+        }
+        return UnsafeMutableRawBufferPointer(start: start, count: rest.count + count)
+    }
+
+    /// Puts the request back, to be taken anew when what it waits for has come, or its time is over.
+    private func pause(_ reason: Exchange.Pause, _ region: UnsafeMutableRawBufferPointer, kept: Bool) {
+        guard let exchange else { return }
+        self.exchange = nil
+        metrics.requestEnded()
+        worker.giveBack(exchange)
+        if !kept { keepAhead(UnsafeRawBufferPointer(region)) }
+        phase = .paused
+        paused = reason
+        switch reason {
+        case .keys(let until): loop.schedule(self, at: until)
+        case .guess: loop.schedule(self, at: loop.now + GuessDamper.delay)
+        }
+    }
+
+    /// An issuer's keys were fetched.
+    func keysFetched() {
+        if case .keys = paused { resume() }
+    }
+
+    /// Takes up the request that waits.
+    func resume() {
+        guard phase == .paused else { return }
+        phase = .head
+        hasNewInbound = true
+        loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
+        loop.wake(self, [])
+    }
+
+    /// Bytes past the request's end are the next one's.
+    private func keepRest(of region: UnsafeMutableRawBufferPointer, from offset: Int, kept: Bool) {
+        if kept {
+            guard inbound != nil else { return }
+            inbound!.consume(offset)
+            if inbound.readable.isEmpty { inbound = nil } else { hasNewInbound = true }
+        } else if offset < region.count {
+            keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[offset...]))
+        }
+    }
+
+    private func keepAhead(_ bytes: UnsafeRawBufferPointer) {
+        inbound = Buffer(capacity: bytes.count, from: loop.buffers)
+        inbound!.append(bytes)
+        hasNewInbound = true
+    }
+
+    // MARK: Bodies
+
+    /// The next part of the body, as the upstream takes it; in a tunnel, whatever comes.
+    func readBody() {
+        guard let exchange else { return }
+        // Nothing is read ahead, but a client that has gone is noticed: its work stops.
+        if body.isDone { return peerFinished ? shut() : () }
+        if phase == .tunnel, inbound != nil, exchange.wantsRequest { takeEarly(exchange) }
+        while canRead, !isClosed, self.exchange === exchange, exchange.wantsRequest {
+            switch receive(into: worker.rooms.inbox(limit: bodyReadSize)) {
+            case .bytes(let count):
+                takeBody(worker.rooms.inbox(limit: count), exchange)
+                if canRead, self.exchange === exchange {
+                    loop.wake(self, [])
+                    return
+                }
+            case .nothing: return
+            case .end: return phase == .tunnel ? exchange.endTunnel() : shut()
+            case .failed: return shut()
+            }
+        }
+    }
+
+    /// Bytes of another protocol that came with the request to switch to it.
+    private func takeEarly(_ exchange: Exchange) {
+        let early = worker.rooms.inbox(limit: inbound.readable.count)
+        early.copyMemory(from: inbound.readable)
+        inbound = nil
+        exchange.requestPart(BodyPart(early, isLast: false))
+    }
+
+    /// What comes behind the body is kept: no more of that than a head's worth.
+    private var bodyReadSize: Int {
+        if phase == .tunnel { return Limits.readSize }
+        return min(Int(min(body.ahead, UInt64(Limits.readSize))) + aheadMax, Limits.readSize)
+    }
+
+    private func takeBody(_ region: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
+        let step = body.read(region)
+        if step.consumed < region.count {
+            keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[step.consumed...]))
+        }
+        if let fault = step.fault { return exchange.requestFailed(fault) }
+        exchange.requestPart(part(of: region, step))
+    }
+}

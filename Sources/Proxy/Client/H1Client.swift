@@ -1,0 +1,230 @@
+import Base
+import Crypto
+import HTTP
+import Metrics
+import Net
+import Tenancy
+
+/// A client's HTTP/1 connection: TLS if the listener has it, then one request after another.
+///
+///     handshake ──► head ◄──► exchange ──► tunnel
+///         │          │ ▲         │           │
+///         │       paused         │           │
+///         └──────────┴──► linger ┴───────────┴──► closed
+///
+/// *head*: reads until a request head is whole. *exchange*: one request is under way; its body is read as the upstream
+/// takes it. *linger*: the last answer is sent; what still comes is dropped, so that no reset destroys the answer.
+final class H1Client: Transport {
+    enum Phase { case handshake, head, paused, exchange, tunnel, linger }
+
+    let metrics: ListenerMetrics
+    let origin: ClientOrigin
+    var phase: Phase
+    var exchange: Exchange?
+    /// Received and not yet used: a head in parts, or requests sent ahead.
+    var inbound: Buffer?
+    var scanned = 0
+    /// `inbound` holds bytes past the last request that were not looked at yet.
+    var hasNewInbound = false
+    /// In the handshake: waits for its tenant's turn.
+    var isNamed = false
+    var requests = 0
+    /// What the next request has waited for already.
+    var paused: Exchange.Pause?
+    /// Requests of it are refused by limits: it is read again only after a while.
+    var hold = Hold()
+
+    // The request under way
+    var body = BodyReader(.none, of: .request)
+    var isHTTP10 = false
+    var expectsContinue = false
+    /// The connection may go on after this request.
+    var keepsOn = false
+    /// The answer's body goes out in chunks.
+    var chunks = false
+    /// The client may be in the middle of something that nobody wants.
+    var mayStillSend = false
+    private var closesWhenSent = false
+
+    init(worker: Worker, fd: Int32, peer: SocketAddress, listener: Listener) {
+        metrics = listener.metrics
+        origin = ClientOrigin(peer: peer, listener: listener.state)
+        phase = .head
+        super.init(worker: worker, fd: fd, flow: worker.flow(forStranger: peer))
+        if let context = listener.state.tls {
+            tls = TLSSession(listener: context, io: worker.tls)
+            phase = .handshake
+        }
+    }
+
+    /// Without a TLS session where there must be one, nothing can be said on it.
+    var canBegin: Bool { phase == .head || tls != nil }
+
+    /// Starts its clock.
+    func begin() {
+        metrics.opened()
+        loop.schedule(self, at: loop.now + (phase == .handshake ? Limits.handshakeNanoseconds : worker.limits.headerTimeout))
+    }
+
+    // MARK: Events
+
+    override func ready(_ events: Readiness) {
+        note(events)
+        if isBroken { return shut() }
+        if isCongested {
+            guard flush() else { return isBroken ? shut() : () }
+            if closesWhenSent { return finishSending() }
+            if phase == .head, worker.isDraining { return close() }
+            if phase == .head { loop.schedule(self, at: loop.now + worker.limits.idleTimeout) }
+            exchange?.clientHasRoom()
+        }
+        switch phase {
+        case .handshake: shakeHands()
+        case .head: readHead()
+        case .paused: break
+        case .exchange, .tunnel: readBody()
+        case .linger: dropInput()
+        }
+    }
+
+    override func expired() {
+        if isCongested, phase != .tunnel, exchange?.phase.isWaiting != true, takesWhatItIsSent() {
+            return loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
+        }
+        switch phase {
+        case .handshake:
+            worker.metrics.handshake(.none, resumed: false, .timeout)
+            shut()
+        case .head:
+            if hold.until > 0 {
+                hold.end()
+                loop.schedule(self, at: loop.now + worker.limits.idleTimeout)
+                return loop.wake(self, [])
+            }
+            // Between requests a quiet end is what everybody expects; a head begun deserves an answer.
+            if inbound != nil, !isCongested { refuse(.timeout, "the request head did not arrive in time") } else { shut() }
+        case .paused: resume()
+        case .exchange: exchange?.clientTimedOut()
+        case .tunnel, .linger: shut()
+        }
+    }
+
+    /// Its request, if there is one, ends with it, in whatever phase.
+    override func shut(abort: Bool = false) {
+        if isClosed { return }
+        let last = exchange
+        metrics.closed(active: last != nil)
+        exchange = nil
+        inbound = nil
+        super.shut(abort: abort)
+        last?.clientGone()
+        // An exchange that is kept for the next request may keep this one as well: nothing secret stays with it.
+        tls = nil
+        origin.forget()
+        worker.forget(self)
+    }
+
+    // MARK: The end of an exchange
+
+    /// The answer is sent (or kept for sending) and the exchange over.
+    func exchangeDone() {
+        guard let done = exchange else { return }
+        exchange = nil
+        metrics.requestEnded()
+        let verdict = done.bill.verdict
+        let passed = done.bill.admission != nil && verdict.isAdmitted
+        worker.giveBack(done)
+        if !body.isDone, phase != .tunnel { retireAfterAnswer(expectsMore: true) }
+        guard keepsOn, !worker.isDraining, !peerFinished || inbound != nil else { return close() }
+        phase = .head
+        // The time of a client that does not take its answer is not idle time.
+        if passed { hold.admitted() } else if !verdict.isAdmitted, !isCongested { hold.refused(verdict, now: loop.now) }
+        if hold.until > 0 { return loop.schedule(self, at: hold.until) }
+        loop.schedule(self, at: loop.now + (isCongested ? worker.limits.bodyTimeout : worker.limits.idleTimeout))
+        if inbound != nil || canRead { loop.wake(self, []) }
+    }
+
+    /// Closes once everything is sent.
+    func close() {
+        if isClosed { return }
+        phase = .linger
+        if let tls {
+            guard finishEncrypted(tls) else { return shut() }
+        }
+        closesWhenSent = true
+        if isCongested {
+            loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
+        } else {
+            finishSending()
+        }
+    }
+
+    private func finishSending() {
+        // Nothing unread: an ordinary close. Otherwise the kernel would send a reset, which overtakes the answer.
+        if !canRead, inbound == nil, !mayStillSend { return shut() }
+        Socket.finishSending(fd)
+        inbound = nil
+        phase = .linger
+        loop.schedule(self, at: loop.now + Limits.lingerNanoseconds)
+        dropInput()
+    }
+
+    private func dropInput() {
+        guard canRead, !isClosed, recvCipher(atMost: Rooms.cipherSize) > 0 else { return }
+        if canRead { loop.wake(self, []) }
+    }
+
+    /// Reads raw bytes. Zero or less: nothing more for now, or the connection is closed by now.
+    func recvCipher(atMost limit: Int) -> Int {
+        switch receiveRaw(atMost: limit) {
+        case .bytes(let count): return count
+        case .nothing: return 0
+        case .end, .failed:
+            if phase == .handshake { worker.metrics.handshake(.none, resumed: false, .failure) }
+            shut()
+            return -1
+        }
+    }
+
+    // MARK: Refusals before there is an exchange
+
+    func refuse(_ problem: Refusal, _ detail: StaticString, status: UInt16? = nil) {
+        let exchange = worker.takeExchange(for: .h1(self))
+        self.exchange = exchange
+        metrics.requestBegan()
+        phase = .exchange
+        isHTTP10 = false
+        // Where this one ends is not known: all that follows is a part of it.
+        body = BodyReader(.untilClose, of: .request)
+        exchange.refuseUnparsed(problem, detail, status: status)
+    }
+
+    // MARK: Control
+
+    /// No other request after this one.
+    /// - Parameter expectsMore: the client may be in the middle of sending something.
+    func retireAfterAnswer(expectsMore: Bool = false) {
+        keepsOn = false
+        if expectsMore { mayStillSend = true }
+    }
+
+    /// Closes if no request is under way; otherwise after it.
+    func retire() {
+        switch phase {
+        case .handshake, .paused, .linger: break
+        case .head:
+            if inbound == nil, !isCongested { close() }
+        case .exchange: retireAfterAnswer()
+        case .tunnel: break
+        }
+    }
+
+    /// Its tenant is gone.
+    func revoke() {
+        switch phase {
+        case .exchange: retireAfterAnswer()
+        case .tunnel: shut()
+        default: close()
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import HTTP
+import Net
+
+/// Where an exchange's request comes from and its answer goes to. Whatever the protocol, it speaks in heads and parts.
+///
+/// **A body's way**, the same for both ends:
+///
+///  1. Who reads owns the room; a part is lent for the length of the call. In front of it stands free what `Rooms.inbox`
+///     has there, and behind it `Rooms.slack`.
+///  2. Who is given a part takes all of it, in a buffer of its own if need be, and never calls back before it returns.
+///  3. Who reads asks for `room` first and reads no more than that. Zero means stop: the side that had none says when to
+///     go on (`Exchange.clientHasRoom`, `Exchange.upstreamHasRoom`).
+///  4. A part counts as gone once it was given, whether or not the kernel has it.
+///  5. `breakOff` and `cancel` are allowed at any time and are the last call on that end; a second one does nothing.
+enum ClientEnd {
+    case h1(H1Client)
+    case other(OtherClient)
+}
+
+extension ClientEnd {
+    /// Its turn, its deadline, its flow.
+    var source: Source {
+        switch self {
+        case .h1(let client): client
+        case .other(let client): client.source
+        }
+    }
+
+    /// What is true of its whole connection.
+    var origin: ClientOrigin {
+        switch self {
+        case .h1(let client): client.origin
+        case .other(let client): client.origin
+        }
+    }
+
+    /// As the access log calls it.
+    var protocolName: StaticString {
+        switch self {
+        case .h1(let client): client.protocolName
+        case .other: "other"
+        }
+    }
+
+    /// Bytes of the answer that it takes now. Zero: it says so when it takes more.
+    var room: Int {
+        switch self {
+        case .h1(let client): client.room
+        case .other(let client): client.room
+        }
+    }
+
+    /// Nothing that is sent to it arrives any more; its own event tells of its end.
+    var isBroken: Bool {
+        switch self {
+        case .h1(let client): client.isBroken
+        case .other(let client): client.isBroken
+        }
+    }
+
+    /// 100 (Continue), where the client waits for it: the request is welcome (RFC 9110 section 10.1.1).
+    func askForBody() {
+        switch self {
+        case .h1(let client): client.askForBody()
+        case .other(let client): client.askForBody()
+        }
+    }
+
+    /// An answer before the answer: 1xx, neither 100 nor 101.
+    func inform(_ head: WrittenHead) {
+        switch self {
+        case .h1(let client): client.inform(head)
+        case .other(let client): client.inform(head)
+        }
+    }
+
+    /// The answer's head, and what has come of its body.
+    func answer(_ head: WrittenHead, _ first: BodyPart) {
+        switch self {
+        case .h1(let client): client.answer(head, first)
+        case .other(let client): client.answer(head, first)
+        }
+    }
+
+    /// The next part of the answer's body.
+    func pass(_ part: BodyPart) {
+        switch self {
+        case .h1(let client): client.pass(part)
+        case .other(let client): client.pass(part)
+        }
+    }
+
+    /// 101: from here on parts of both directions are bytes of another protocol.
+    func openTunnel(_ head: WrittenHead, _ first: BodyPart) {
+        switch self {
+        case .h1(let client): client.openTunnel(head, first)
+        case .other(let client): client.openTunnel(head, first)
+        }
+    }
+
+    /// No other request after this one on its connection.
+    /// - Parameter expectsMore: it may be in the middle of sending something.
+    func retire(expectsMore: Bool = false) {
+        switch self {
+        case .h1(let client): client.retireAfterAnswer(expectsMore: expectsMore)
+        case .other(let client): client.retire()
+        }
+    }
+
+    /// Request and answer are over: the exchange is not this one's any more.
+    func finished() {
+        switch self {
+        case .h1(let client): client.exchangeDone()
+        case .other(let client): client.finished()
+        }
+    }
+
+    /// The answer can't be completed: a reset, so that nobody takes the part that was sent for the whole.
+    /// - Parameter isUndeliverable: it is the client who has broken its connection.
+    func breakOff(isUndeliverable: Bool = false) {
+        switch self {
+        case .h1(let client): client.shut(abort: !isUndeliverable)
+        case .other(let client): client.breakOff()
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import Base
+import HTTP
+import Metrics
+import Quotas
+import Tenancy
+
+// What an exchange knows, in values that are replaced whole when another request begins.
+
+extension Exchange {
+    /// What the client asks for.
+    struct Request {
+        var method = Method.get
+        var hasBody = false
+        /// All of it was given to the upstream's end, or to a buffer.
+        var isDone = true
+        var wantsUpgrade = false
+        /// Of its body; in a tunnel all that the client has sent.
+        var bytes: UInt64 = 0
+        var id = RequestID()
+        var trace = TraceContext()
+        /// The client that trusted proxies speak for: in the head, while that stands.
+        var realClient: UnsafeRawBufferPointer?
+        /// The head as it goes to the upstream.
+        var written = WrittenHead(count: 0, body: .none)
+        /// Monotonic nanoseconds.
+        var started: UInt64 = 0
+
+        mutating func take(_ head: borrowing RequestHead) {
+            method = head.method
+            wantsUpgrade = head.wantsUpgrade
+            hasBody = head.framing != .none && head.framing != .length(0)
+            isDone = !hasBody
+        }
+    }
+
+    /// Whose it is and where it goes.
+    struct Resolution {
+        /// Of the configuration this request began under: what follows lives as long as it is held.
+        var lease: Lease?
+        /// The lease keeps it.
+        var balancer: Unmanaged<Balancer>?
+        /// The worker keeps it, as long as the process lives.
+        var tenant: Unmanaged<TenantState>?
+        var route: Route?
+        /// What its credentials show; nil where none are asked for.
+        var identity: Identity?
+        var quota: TenantQuota?
+    }
+
+    /// What it takes of its tenant's limits.
+    struct Bill {
+        var admission: Admission?
+        var verdict = Verdict()
+        /// What the upstream says that it has cost.
+        var declaredCost: UInt64?
+        /// The answer's next part is read only then: monotonic nanoseconds.
+        var pacedUntil: UInt64 = 0
+        var isSettled = false
+    }
+
+    /// Of sending it to a server.
+    struct Attempts {
+        var count = 0
+        /// Of the last one.
+        var pool: ServerPool?
+        /// Monotonic nanoseconds; zero before.
+        var sentAt: UInt64 = 0
+        var answeredAt: UInt64 = 0
+    }
+
+    /// What the client gets.
+    struct Answer {
+        var status: UInt16 = 0
+        var refusal: Refusal?
+        /// Of its body; in a tunnel all that the upstream has sent.
+        var bytes: UInt64 = 0
+    }
+
+    /// What of a request has not found its connection yet, or may have to be sent again.
+    struct Kept: ~Copyable {
+        private var headBuffer: Buffer?
+        private var bodyBuffer: Buffer?
+        private(set) var trailers: [UInt8] = []
+
+        var hasHead: Bool { headBuffer != nil }
+        var head: UnsafeRawBufferPointer { headBuffer.readable }
+        var body: UnsafeRawBufferPointer { bodyBuffer.readable }
+
+        mutating func keep(head: UnsafeRawBufferPointer, _ pool: BufferPool) {
+            headBuffer = Buffer(capacity: head.count, from: pool)
+            headBuffer!.append(head)
+        }
+
+        mutating func keep(_ part: BodyPart, _ pool: BufferPool) {
+            trailers = part.trailers
+            if part.data.isEmpty { return }
+            bodyBuffer = Buffer(capacity: part.data.count, from: pool)
+            bodyBuffer!.append(UnsafeRawBufferPointer(part.data))
+        }
+
+        /// The first part was sent.
+        mutating func clearBody() {
+            if bodyBuffer != nil { bodyBuffer = nil }
+            trailers = []
+        }
+
+        mutating func clear() {
+            if headBuffer != nil { headBuffer = nil }
+            clearBody()
+        }
+    }
+}

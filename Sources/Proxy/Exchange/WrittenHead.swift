@@ -1,0 +1,12 @@
+import Base
+import HTTP
+
+/// A head as an exchange has written it, in the loop's room for heads: a start line of HTTP/1 and fields, each with its
+/// line end. The end that sends it adds what is its protocol's own: how the body is framed, whether the connection goes on.
+struct WrittenHead {
+    /// Bytes of it in `Rooms.head`.
+    var count: Int
+    var body: BodyExtent
+    /// Its last field is `Upgrade`, with the protocol to switch to.
+    var isUpgrade = false
+}

@@ -1,0 +1,100 @@
+import Base
+import HTTP
+
+/// The rooms that every connection of one loop uses in turn: whoever reads or writes a head has them for the length of its
+/// turn, and nothing stays in them.
+///
+///     inbox    │ headroom: a head, a chunk's size │ one read │ slack: a record, the end of a chunk with its trailers │
+///     head     │ a head as it is written, then its framing, then a small body │
+struct Rooms: ~Copyable {
+    static let cipherSize = Limits.readSize
+    /// Behind a read: a TLS record that was begun earlier, or the end of a chunk with its trailers.
+    static let slack = 24 << 10
+    /// What was kept of a head, and one more read.
+    private static let inboxSize = Limits.headSizeMax + Limits.readSize + slack
+    /// What an end of HTTP/1 adds to a head: its framing, and whether the connection goes on.
+    private static let framingSize = 256
+    private static let headSize = Limits.headroom - 4096
+
+    /// One read past TLS.
+    let cipher: UnsafeMutableRawPointer
+    private let inboxBase: UnsafeMutableRawPointer
+    private let headBase: UnsafeMutableRawPointer
+    /// A body of the gateway's own, while its head is written.
+    let problem: UnsafeMutableRawBufferPointer
+
+    init() {
+        cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
+        inboxBase = .allocate(byteCount: Limits.headroom + Self.inboxSize + Self.slack, alignment: 4096)
+        headBase = .allocate(byteCount: Self.headSize, alignment: 4096)
+        problem = .allocate(byteCount: 4096, alignment: 64)
+    }
+
+    deinit {
+        cipher.deallocate()
+        inboxBase.deallocate()
+        headBase.deallocate()
+        problem.deallocate()
+    }
+
+    // MARK: Reads
+
+    /// Room for one read: `Limits.headroom` bytes are free in front of it, and `slack` behind.
+    func inbox(limit: Int) -> UnsafeMutableRawBufferPointer {
+        precondition(limit <= Self.inboxSize)
+        return UnsafeMutableRawBufferPointer(start: inboxBase + Limits.headroom, count: limit)
+    }
+
+    private func isInInbox(_ pointer: UnsafeRawPointer) -> Bool {
+        pointer >= UnsafeRawPointer(inboxBase) && pointer < UnsafeRawPointer(inboxBase + Limits.headroom + Self.inboxSize)
+    }
+
+    // MARK: Heads
+
+    /// Where a head is written, with room left for what an end adds.
+    var head: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: headBase, count: Self.headSize - Self.framingSize)
+    }
+
+    /// The bytes of a head that stands there.
+    func bytes(of head: WrittenHead) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: headBase, count: head.count) }
+
+    /// Puts a head back that was kept meanwhile.
+    func restore(_ bytes: UnsafeRawBufferPointer) { head.copyMemory(from: bytes) }
+
+    /// A head of HTTP/1 as it goes out: with the lines that `add` writes, the empty one, and the part of the body that
+    /// goes with it.
+    @inline(__always)
+    func h1(_ head: WrittenHead, with body: UnsafeRawBufferPointer, _ add: (inout ByteWriter) -> Void) -> UnsafeRawBufferPointer {
+        var out = ByteWriter(UnsafeMutableRawBufferPointer(start: headBase, count: Self.headSize))
+        out.produced(head.count)
+        add(&out)
+        out.append("\r\n")
+        if body.isEmpty { return out.written }
+        return joined(&out, body)
+    }
+
+    /// The two as one run of bytes, without moving the second: the head is copied into the room in front of it. What stands
+    /// elsewhere is small, and goes behind the head.
+    private func joined(_ head: inout ByteWriter, _ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        guard isInInbox(body.baseAddress!) else {
+            head.append(body)
+            precondition(!head.overflowed, "a large body outside the inbox")
+            return head.written
+        }
+        let start = UnsafeMutableRawPointer(mutating: body.baseAddress!) - head.count
+        precondition(start >= inboxBase, "no room in front of a body")
+        start.copyMemory(from: head.base, byteCount: head.count)
+        return UnsafeRawBufferPointer(start: start, count: head.count + body.count)
+    }
+
+    // MARK: Bodies
+
+    /// A part of a body as one chunk of HTTP/1, or nothing where it has no data and others follow.
+    func chunk(_ part: BodyPart) -> UnsafeRawBufferPointer {
+        // Without data it may be no place in particular that the part names.
+        let data = part.data.isEmpty ? inbox(limit: 0) : part.data
+        precondition(isInInbox(data.baseAddress!), "no room around a chunk")
+        return ChunkWriter.wrap(data, isLast: part.isLast, trailers: part.trailers)
+    }
+}
