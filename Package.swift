@@ -51,7 +51,7 @@ let package = Package(
         // tests
         tests("Base"), tests("Net", ["Base"]), tests("HTTP", ["Base", "TestSupport"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
-        tests("Storage", ["Base"]), tests("Proxy", ["TestSupport"]), tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),
+        tests("Storage", ["Base"]), tests("Proxy", ["Base", "Configuration", "TestSupport"]), tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),
         tests("Metering", ["Base", "Configuration", "Storage", "TestSupport"]), tests("Admin", ["Base", "Metering", "Net"]),
         tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),

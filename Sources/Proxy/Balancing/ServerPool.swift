@@ -2,30 +2,22 @@ import Base
 import Metrics
 import Net
 
-/// One loop's connections to one server. Outlives configurations.
+/// One loop's connections to one server, and what it knows of it. Outlives configurations.
 final class ServerPool {
     let server: Server
     let worker: Worker
-    /// Kept alive and unused, the last used one last: it is taken first, and the others age out.
-    private var idle: [H1Upstream] = []
-    /// Idle, in use and connecting.
-    private(set) var open = 0
+    let metrics: ServerMetrics
+    private var connections = ConnectionPool<H1Upstream>()
+    private var standing = Standing()
     /// Requests under way, for `least_requests`.
     var inFlight = 0
-    /// Failed to connect and not tried again before this time, unless every other server is down as well.
-    private(set) var restsUntil: UInt64 = 0
-    private var failures = 0
-    private var nextAddress = 0
+    /// Of the server's addresses, as of the last look at them.
     private var version = 0
     /// No connection is kept for a next request any more.
     private(set) var isRetired = false
-    let metrics: ServerMetrics
     /// Who waits for a connection, or for a place for one.
     var whenFree: [PlacesTurn] = []
 
-    /// A server that can't be connected to rests this long, doubled with each failure in a row up to the maximum.
-    private static let rest: UInt64 = 500_000_000
-    private static let restMax: UInt64 = 30_000_000_000
     /// Unused connections are closed after this time: most servers keep theirs for a minute or more.
     static let idleTimeout: UInt64 = 55_000_000_000
 
@@ -33,7 +25,15 @@ final class ServerPool {
         (self.server, self.worker, self.metrics) = (server, worker, metrics)
     }
 
-    var hasIdle: Bool { !idle.isEmpty }
+    /// Health checks say so, or nothing.
+    var isHealthy: Bool { server.isHealthy.load(ordering: .relaxed) }
+
+    func rests(at now: UInt64) -> Bool { standing.rests(at: now) }
+
+    // MARK: Connections
+
+    var hasIdle: Bool { connections.hasIdle }
+    var open: Int { connections.open }
 
     func takeIdle() -> H1Upstream? {
         let current = server.version.load(ordering: .acquiring)
@@ -41,7 +41,7 @@ final class ServerPool {
             version = current
             dropMoved()
         }
-        while let connection = idle.popLast() {
+        while let connection = connections.take() {
             // What is reported of an idle connection is its end.
             if !connection.hasNews { return connection }
             connection.shut()
@@ -52,11 +52,11 @@ final class ServerPool {
     /// The name points elsewhere now: connections to addresses that are gone are not used again.
     private func dropMoved() {
         let addresses = server.addresses
-        for connection in idle where !addresses.contains(connection.address) { connection.shut() }
+        for connection in connections.idle where !addresses.contains(connection.address) { connection.shut() }
     }
 
     func putIdle(_ connection: H1Upstream) {
-        idle.append(connection)
+        connections.put(connection)
         tellWaiting()
     }
 
@@ -66,8 +66,7 @@ final class ServerPool {
 
     /// A connection of this pool was closed.
     func forget(_ connection: H1Upstream) {
-        open -= 1
-        if let at = idle.lastIndex(where: { $0 === connection }) { idle.remove(at: at) }
+        connections.closed(connection)
         tellWaiting()
     }
 
@@ -76,8 +75,7 @@ final class ServerPool {
         let addresses = server.addresses
         server.lastUsed.store(worker.loop.now, ordering: .relaxed)
         guard !addresses.isEmpty else { return nil }
-        let address = addresses[nextAddress % addresses.count]
-        nextAddress &+= 1
+        let address = addresses[connections.takeAddress(of: addresses.count)]
         do {
             let fd = try Socket.connect(address)
             let connection = H1Upstream(worker: worker, fd: fd, pool: self, address: address)
@@ -86,7 +84,7 @@ final class ServerPool {
                 worker.loop.close(connection)
                 return nil
             }
-            open += 1
+            connections.opened()
             worker.loop.schedule(connection, at: worker.loop.now + timeout)
             return connection
         } catch {
@@ -95,18 +93,13 @@ final class ServerPool {
         }
     }
 
-    func failed() {
-        failures += 1
-        restsUntil = worker.loop.now + min(Self.rest << UInt64(min(failures - 1, 6)), Self.restMax)
-    }
+    func failed() { standing.failed(at: worker.loop.now) }
 
-    func succeeded() {
-        if failures > 0 { (failures, restsUntil) = (0, 0) }
-    }
+    func succeeded() { standing.succeeded() }
 
     /// The server is no longer in the configuration: none of its connections is kept any more.
     func retire() {
         isRetired = true
-        for connection in idle { connection.shut() }
+        for connection in connections.idle { connection.shut() }
     }
 }
