@@ -13,7 +13,7 @@ import Testing
         var standing = Standing()
         var now = 7 * second
         for half in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
-            standing.failed(at: now)
+            standing.record(.unreachable, at: now)
             let rest = UInt64(half) * second / 2
             #expect(
                 standing.rests(at: now) && standing.rests(at: now + rest - 1) && !standing.rests(at: now + rest),
@@ -25,17 +25,31 @@ import Testing
     @Test("a connection ends the rest, and the next one is short again")
     func recovery() {
         var standing = Standing()
-        for _ in 0..<5 { standing.failed(at: second) }
-        standing.succeeded()
+        for _ in 0..<5 { standing.record(.unreachable, at: second) }
+        standing.reached()
         #expect(!standing.rests(at: second))
-        standing.failed(at: second)
+        standing.record(.unreachable, at: second)
         #expect(!standing.rests(at: second + second / 2))
+    }
+
+    @Test("what comes after a connection stands says nothing of connecting")
+    func others() {
+        for outcome in [
+            AttemptOutcome.answered(200), .answered(503), .answered(101), .timedOut, .cut, .malformed, .abandoned,
+        ] {
+            var standing = Standing()
+            standing.record(outcome, at: second)
+            #expect(!standing.rests(at: second), "\(outcome)")
+            standing.record(.unreachable, at: second)
+            standing.record(outcome, at: second)
+            #expect(standing.rests(at: second + second / 2 - 1), "\(outcome)")
+        }
     }
 
     @Test("any number of failures is survived")
     func many() {
         var standing = Standing()
-        for _ in 0..<100_000 { standing.failed(at: second) }
+        for _ in 0..<100_000 { standing.record(.unreachable, at: second) }
         #expect(standing.rests(at: 30 * second) && !standing.rests(at: 31 * second))
     }
 }

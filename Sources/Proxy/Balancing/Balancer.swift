@@ -47,10 +47,20 @@ final class Balancer {
         }
         if !breaker.mayConnect(open: pool.open) { return wait(exchange) }
         if pool.server.addresses.isEmpty { return resolve(pool, exchange) }
-        guard let connection = pool.connect(timeout: upstream.connectTimeout) else { return .refused(.badUpstream) }
-        connection.use(exchange, now: worker.loop.now)
-        return .later
+        do throws(SystemError) {
+            guard let connection = try pool.connect(timeout: upstream.connectTimeout) else {
+                return .refused(.badUpstream)
+            }
+            connection.use(exchange, now: worker.loop.now)
+            return .later
+        } catch {
+            record(.unreachable, of: pool)
+            return .refused(.badUpstream)
+        }
     }
+
+    /// What an attempt at a server of this upstream has come to: the only way in for that, once for each attempt.
+    func record(_ outcome: AttemptOutcome, of pool: ServerPool) { pool.record(outcome) }
 
     private func choose(avoiding: ServerPool?) -> ServerPool? {
         if pools.count == 1 { return pools[0].isHealthy ? pools[0] : nil }

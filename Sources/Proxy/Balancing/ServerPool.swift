@@ -70,32 +70,34 @@ final class ServerPool {
         tellWaiting()
     }
 
-    /// Starts a new connection, or nil when there is no address or no socket to be had.
-    func connect(timeout: UInt64) -> H1Upstream? {
+    /// Starts a new connection, or nil where there is no address, or nothing of ours to make one with. Throws where the
+    /// server is to blame.
+    func connect(timeout: UInt64) throws(SystemError) -> H1Upstream? {
         let addresses = server.addresses
         server.lastUsed.store(worker.loop.now, ordering: .relaxed)
         guard !addresses.isEmpty else { return nil }
         let address = addresses[connections.takeAddress(of: addresses.count)]
-        do {
-            let fd = try Socket.connect(address)
-            let connection = H1Upstream(worker: worker, fd: fd, pool: self, address: address)
-            guard worker.loop.add(connection) else {
-                // That is our lack, and nothing is known of the server.
-                worker.loop.close(connection)
-                return nil
-            }
+        do throws(SystemError) {
+            guard let connection = try worker.dial(self, address) else { return nil }
             connections.opened()
             worker.loop.schedule(connection, at: worker.loop.now + timeout)
             return connection
         } catch {
-            if !error.isLack { failed() }
-            return nil
+            if error.isLack { return nil }
+            throw error
         }
     }
 
-    func failed() { standing.failed(at: worker.loop.now) }
+    // MARK: What is known of the server
 
-    func succeeded() { standing.succeeded() }
+    /// A new connection stands.
+    func reached() { standing.reached() }
+
+    /// For the balancer, to whom outcomes are told.
+    func record(_ outcome: AttemptOutcome) {
+        standing.record(outcome, at: worker.loop.now)
+        if case .answered(let status) = outcome { metrics.finished(code: Int(status)) }
+    }
 
     /// The server is no longer in the configuration: none of its connections is kept any more.
     func retire() {

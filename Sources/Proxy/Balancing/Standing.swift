@@ -12,12 +12,18 @@ struct Standing {
 
     func rests(at now: UInt64) -> Bool { restsUntil > now }
 
-    mutating func failed(at now: UInt64) {
-        failures += 1
-        restsUntil = now + min(Self.rest << UInt64(min(failures - 1, 6)), Self.restMax)
+    /// A connection to it stands. No outcome of an attempt, which goes on: others need not wait for that.
+    mutating func reached() {
+        if failures > 0 { (failures, restsUntil) = (0, 0) }
     }
 
-    mutating func succeeded() {
-        if failures > 0 { (failures, restsUntil) = (0, 0) }
+    /// An attempt at it has come to this.
+    mutating func record(_ outcome: AttemptOutcome, at now: UInt64) {
+        switch outcome {
+        case .unreachable:
+            failures += 1
+            restsUntil = now + min(Self.rest << UInt64(min(failures - 1, 6)), Self.restMax)
+        case .answered, .timedOut, .cut, .malformed, .abandoned: break
+        }
     }
 }

@@ -45,7 +45,7 @@ extension Exchange {
     private func answered(_ status: UInt16) {
         answer.status = status
         attempts.answeredAt = worker.loop.now
-        upstream?.pool.metrics.finished(code: Int(status))
+        if let pool = upstream?.pool { attemptEnded(.answered(status), at: pool) }
     }
 
     /// A client that takes nothing has as long as one that sends nothing.

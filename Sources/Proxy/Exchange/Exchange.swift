@@ -65,6 +65,7 @@ final class Exchange {
     /// Over: holds on to nothing that others may want to free, but to the client's connection until another one comes.
     func letGo() {
         sever()
+        assert(!attempts.owesOutcome, "what its last attempt has come to was not told")
         phase = .over
         resolution = Resolution()
         (attempts.pool, bill.admission) = (nil, nil)
@@ -78,9 +79,10 @@ final class Exchange {
     }
 
     /// The connection is in no state to carry another request.
-    func dropUpstream(abort: Bool = false) {
+    func dropUpstream(abort: Bool = false, as outcome: AttemptOutcome = .abandoned) {
         guard let connection = upstream else { return }
         upstream = nil
+        attemptEnded(outcome, at: connection.pool)
         connection.cancel(abort: abort)
     }
 
@@ -186,8 +188,17 @@ final class Exchange {
     func attempt(on connection: UpstreamEnd) {
         assert(upstream == nil && !phase.isWaiting, "it has a connection, or waits for one")
         upstream = connection
+        assert(!attempts.owesOutcome, "what the attempt before this has come to was not told")
         attempts.pool = connection.pool
         attempts.count += 1
+        attempts.owesOutcome = true
+    }
+
+    /// The attempt has come to this, or had come to something else before: then that was it.
+    func attemptEnded(_ outcome: AttemptOutcome, at pool: ServerPool) {
+        guard attempts.owesOutcome else { return }
+        attempts.owesOutcome = false
+        resolution.balancer?._withUnsafeGuaranteedRef { $0.record(outcome, of: pool) }
     }
 
     /// The connection is there: what was kept goes out.

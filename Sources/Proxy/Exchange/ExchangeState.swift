@@ -63,6 +63,8 @@ extension Exchange {
         var count = 0
         /// Of the last one.
         var pool: ServerPool?
+        /// The balancer has not been told yet what the last one has come to.
+        var owesOutcome = false
         /// Monotonic nanoseconds; zero before.
         var sentAt: UInt64 = 0
         var answeredAt: UInt64 = 0

@@ -61,6 +61,16 @@ extension UpstreamFailure {
         }
     }
 
+    /// Of the attempt.
+    var outcome: AttemptOutcome {
+        switch self {
+        case .unreachable: .unreachable
+        case .cut: .cut
+        case .malformed: .malformed
+        case .timedOut: .timedOut
+        }
+    }
+
     var detail: StaticString {
         switch self {
         case .unreachable: "the upstream can't be reached"
@@ -79,7 +89,7 @@ extension Exchange {
             hasElsewhere: hasElsewhere)
         let consequence = failure.consequence(circumstances)
         if consequence == .breakOff { return breakOff() }
-        dropUpstream()
+        dropUpstream(as: failure.outcome)
         guard consequence == .retry, let balancer = resolution.balancer?.takeUnretainedValue(), balancer.mayRetry() else {
             refuse(failure.refusal, failure.detail)
             return

@@ -79,7 +79,7 @@ final class H1Upstream: Transport {
         guard error == 0 else { return lost() }
         state = .busy
         isBroken = false
-        pool.succeeded()
+        pool.reached()
         loop.schedule(self, at: .max)
         exchange?.connected()
         // What it said before it was asked came with the event that brought us here.
@@ -102,7 +102,6 @@ final class H1Upstream: Transport {
 
     /// Could not connect.
     private func lost() {
-        pool.failed()
         let exchange = exchange
         shut()
         exchange?.fail(.unreachable)

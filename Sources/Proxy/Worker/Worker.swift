@@ -38,6 +38,7 @@ public final class Worker {
     let registry: MetricsRegistry
     let metrics: WorkerMetrics
     private let resolver: Resolver
+    let dial: Dialer
     private let mailbox: Mailbox<WorkerMessage>
     private(set) var lease: Lease
     var snapshot: Snapshot { lease.snapshot }
@@ -80,11 +81,21 @@ public final class Worker {
     private var dateSecond: UInt64 = 0
     private(set) var date: [UInt8] = []
 
-    public init(
+    public convenience init(
         index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
         resolver: Resolver, logWriter: AccessLogWriter
     ) throws(SystemError) {
-        (self.index, self.count, self.mailbox) = (index, count, mailbox)
+        try self.init(
+            index: index, count: count, snapshot: snapshot, mailbox: mailbox, registry: registry, resolver: resolver,
+            logWriter: logWriter, dial: H1Upstream.dial)
+    }
+
+    /// - Parameter dial: how connections to servers are made.
+    init(
+        index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
+        resolver: Resolver, logWriter: AccessLogWriter, dial: @escaping Dialer
+    ) throws(SystemError) {
+        (self.index, self.count, self.mailbox, self.dial) = (index, count, mailbox, dial)
         lease = Lease(snapshot, number: 0)
         (self.registry, self.resolver, self.logWriter) = (registry, resolver, logWriter)
         metrics = registry.worker(index)

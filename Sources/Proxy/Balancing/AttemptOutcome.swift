@@ -1,0 +1,15 @@
+/// What an attempt at a server has come to: one request's, at one server. Every attempt has one, and only one.
+enum AttemptOutcome: Equatable {
+    /// No connection could be made.
+    case unreachable
+    /// The head of an answer came, with this status; of a tunnel 101.
+    case answered(UInt16)
+    /// A connection was there, and no answer came in time.
+    case timedOut
+    /// A connection was there, and it ended without an answer.
+    case cut
+    /// What came is no answer.
+    case malformed
+    /// Given up on our side before anything of that: nothing is known of the server.
+    case abandoned
+}
