@@ -8,6 +8,12 @@ import Testing
     /// Servers of these weights, all of them free and idle.
     private func servers(_ weights: [Int]) -> [Candidate] { weights.map { Candidate(weight: $0, ease: .free) } }
 
+    private func fresh(_ policy: Balance, count: Int) -> Picker {
+        var picker = Picker(policy)
+        picker.adopt(places: Array(repeating: nil, count: count), weights: Array(repeating: 1, count: count))
+        return picker
+    }
+
     /// How often each was picked in so many turns.
     private func count(_ turns: Int, _ picker: inout Picker, _ servers: [Candidate]) -> [Int] {
         var counts = Array(repeating: 0, count: servers.count)
@@ -19,7 +25,7 @@ import Testing
 
     @Test("each gets its share in every round, and the heavy ones not in a row")
     func smooth() {
-        var picker = Picker(.roundRobin, count: 3)
+        var picker = fresh(.roundRobin, count: 3)
         let servers = servers([5, 1, 1])
         let picks = (0..<14).map { _ in picker.pick(servers)! }
         #expect(Array(picks[..<7]) == [0, 0, 1, 0, 2, 0, 0])
@@ -28,7 +34,7 @@ import Testing
 
     @Test("servers that must not be taken are not, and lose no turn by it")
     func down() {
-        var picker = Picker(.roundRobin, count: 3)
+        var picker = fresh(.roundRobin, count: 3)
         var some = servers([1, 1, 1])
         some[1].ease = nil
         #expect(count(100, &picker, some) == [50, 0, 50])
@@ -37,9 +43,9 @@ import Testing
 
     @Test("nobody is picked where nobody may be", arguments: [Balance.roundRobin, .leastRequests])
     func nobody(policy: Balance) {
-        var picker = Picker(policy, count: 2)
+        var picker = fresh(policy, count: 2)
         #expect(picker.pick([Candidate(weight: 1), Candidate(weight: 1)]) == nil)
-        var none = Picker(policy, count: 0)
+        var none = fresh(policy, count: 0)
         #expect(none.pick([]) == nil)
     }
 
@@ -50,7 +56,7 @@ import Testing
         #expect(Candidate.Ease(rests: true, isAvoided: false, hasRoom: true) == .resting)
         #expect(Candidate.Ease(rests: true, isAvoided: true, hasRoom: true) == .avoided)
         for policy in [Balance.roundRobin, .leastRequests] {
-            var picker = Picker(policy, count: 4)
+            var picker = fresh(policy, count: 4)
             var some = servers([1, 1, 1, 1])
             for (place, ease) in [Candidate.Ease.avoided, .resting, .full, .free].enumerated() {
                 some[place].ease = ease
@@ -68,7 +74,7 @@ import Testing
         var random = SeededGenerator(state: seed)
         for policy in [Balance.roundRobin, .leastRequests] {
             let eases: [Candidate.Ease?] = [nil, .free, .full, .resting, .avoided]
-            var picker = Picker(policy, count: 5)
+            var picker = fresh(policy, count: 5)
             var some = servers((0..<5).map { _ in Int.random(in: 1...9, using: &random) })
             for _ in 0..<200 {
                 for i in some.indices {
@@ -94,14 +100,14 @@ import Testing
 
     @Test("the one with the fewest requests for its weight, and equals in turn")
     func least() {
-        var picker = Picker(.leastRequests, count: 3)
+        var picker = fresh(.leastRequests, count: 3)
         var some = servers([1, 1, 1])
         #expect(count(99, &picker, some) == [33, 33, 33])
         some[0].inFlight = 2
         some[1].inFlight = 1
         #expect(count(10, &picker, some) == [0, 0, 10])
         var weighted = servers([1, 4])
-        var heavy = Picker(.leastRequests, count: 2)
+        var heavy = fresh(.leastRequests, count: 2)
         for _ in 0..<50 { weighted[heavy.pick(weighted)!].inFlight += 1 }
         #expect(weighted.map(\.inFlight) == [10, 40])
     }
@@ -110,7 +116,7 @@ import Testing
 
     @Test("the rotation goes on where the same servers are adopted")
     func same() {
-        var (kept, other) = (Picker(.roundRobin, count: 3), Picker(.roundRobin, count: 3))
+        var (kept, other) = (fresh(.roundRobin, count: 3), fresh(.roundRobin, count: 3))
         let servers = servers([3, 2, 1])
         for turn in 0..<100 {
             if turn % 7 == 3 { kept.adopt(places: [0, 1, 2], weights: [3, 2, 1]) }
@@ -120,7 +126,7 @@ import Testing
 
     @Test("a server keeps its position when others come and go around it")
     func moved() {
-        var picker = Picker(.roundRobin, count: 3)
+        var picker = fresh(.roundRobin, count: 3)
         #expect(picker.pick(servers([1, 1, 1])) == 0)
         // The first one is gone, the others have changed places, and a new one is the last.
         picker.adopt(places: [2, 1, nil], weights: [1, 1, 1])
@@ -129,7 +135,7 @@ import Testing
 
     @Test("a change of weights is followed at once: no server gets nothing, or everything, for long")
     func weights() {
-        var picker = Picker(.roundRobin, count: 2)
+        var picker = fresh(.roundRobin, count: 2)
         for turn in 0..<101 {
             _ = picker.pick(servers([100, 1]))
             var changed = picker
@@ -143,7 +149,7 @@ import Testing
     func changes(seed: UInt64) {
         var random = SeededGenerator(state: seed)
         var weights = [1, 1]
-        var picker = Picker(.roundRobin, count: 2)
+        var picker = fresh(.roundRobin, count: 2)
         for _ in 0..<50 {
             var places: [Int?] = weights.indices.shuffled(using: &random)
             if places.count > 1, Bool.random(using: &random) { places.removeLast() }
@@ -171,7 +177,7 @@ import Testing
 
     @Test("a change of policy and back forgets nothing")
     func policies() {
-        var picker = Picker(.roundRobin, count: 2)
+        var picker = fresh(.roundRobin, count: 2)
         #expect(picker.pick(servers([1, 1])) == 0)
         picker.policy = .leastRequests
         _ = picker.pick(servers([1, 1]))

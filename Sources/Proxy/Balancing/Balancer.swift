@@ -5,26 +5,59 @@ import Net
 
 /// One loop's view of an upstream: which server is next, who waits for a connection, how many retries are left. What it
 /// decides is decided by values that know neither loops nor sockets: `Picker`, `Standing`, `Breaker`, `WaitingLine`.
+///
+/// There is one for an upstream for as long as configurations name it: each next one is adopted, and what was before it
+/// stays, be it a turn, a budget or a line. All of its requests go by its present limits, whatever they began under.
 final class Balancer {
-    let upstream: Upstream
     let worker: Worker
-    private let pools: [ServerPool]
+    let metrics: UpstreamMetrics
+    private var pools: [ServerPool] = []
     private var picker: Picker
     /// In the order of the pools, filled anew for each choice.
-    private var candidates: [Candidate]
+    private var candidates: [Candidate] = []
     private var breaker: Breaker
     /// Requests that found every server at `max_connections`.
     private var waiting: WaitingLine<Exchange>
     private var placesTurn: PlacesTurn?
-    let metrics: UpstreamMetrics
+    private var connectTimeout: UInt64
+    private(set) var responseTimeout: UInt64
 
-    init(_ upstream: Upstream, worker: Worker, pools: [ServerPool], metrics: UpstreamMetrics) {
-        (self.upstream, self.worker, self.pools, self.metrics) = (upstream, worker, pools, metrics)
-        picker = Picker(upstream.balance, count: pools.count)
-        candidates = upstream.weights.map { Candidate(weight: $0) }
+    init(_ upstream: Upstream, worker: Worker, metrics: UpstreamMetrics) {
+        (self.worker, self.metrics) = (worker, metrics)
+        (connectTimeout, responseTimeout) = (upstream.connectTimeout, upstream.responseTimeout)
+        picker = Picker(upstream.balance)
         breaker = Breaker(maxConnections: upstream.maxConnections, loops: worker.count)
         waiting = worker.newLine()
+        adoptServers(of: upstream)
     }
+
+    // MARK: Configurations
+
+    /// Goes by another configuration's word on the same upstream. Those who wait go on waiting, and are served by it.
+    func adopt(_ upstream: Upstream) {
+        (connectTimeout, responseTimeout) = (upstream.connectTimeout, upstream.responseTimeout)
+        picker.policy = upstream.balance
+        breaker.adopt(maxConnections: upstream.maxConnections, loops: worker.count)
+        if !hasServers(of: upstream) { adoptServers(of: upstream) }
+        // There may be room now.
+        if let placesTurn { worker.loop.wake(placesTurn, []) }
+    }
+
+    private func hasServers(of upstream: Upstream) -> Bool {
+        pools.elementsEqual(upstream.servers) { $0.server === $1 }
+            && candidates.elementsEqual(upstream.weights) { $0.weight == $1 }
+    }
+
+    private func adoptServers(of upstream: Upstream) {
+        let places = upstream.servers.map { server in pools.firstIndex { $0.server === server } }
+        picker.adopt(places: places, weights: upstream.weights)
+        candidates = upstream.weights.map { Candidate(weight: $0) }
+        if let placesTurn { unwatch(placesTurn) }
+        pools = upstream.servers.map { worker.pool(of: $0) }
+        if let placesTurn { watch(placesTurn) }
+    }
+
+    // MARK: Choosing
 
     enum Acquired {
         case connection(H1Upstream)
@@ -48,7 +81,7 @@ final class Balancer {
         if !breaker.mayConnect(open: pool.open) { return wait(exchange) }
         if pool.server.addresses.isEmpty { return resolve(pool, exchange) }
         do throws(SystemError) {
-            guard let connection = try pool.connect(timeout: upstream.connectTimeout) else {
+            guard let connection = try pool.connect(timeout: connectTimeout) else {
                 return .refused(.badUpstream)
             }
             connection.use(exchange, now: worker.loop.now)
@@ -63,7 +96,10 @@ final class Balancer {
     func record(_ outcome: AttemptOutcome, of pool: ServerPool) { pool.record(outcome) }
 
     private func choose(avoiding: ServerPool?) -> ServerPool? {
-        if pools.count == 1 { return pools[0].isHealthy ? pools[0] : nil }
+        if pools.count == 1 {
+            let only = pools[0]
+            return only.isHealthy ? only : nil
+        }
         let now = worker.loop.now
         for i in pools.indices {
             let pool = pools[i]
@@ -87,7 +123,7 @@ final class Balancer {
     private func wait(_ exchange: Exchange) -> Acquired {
         guard breaker.mayWait(waiting: waiting.count) else { return .refused(.overloaded) }
         if waiting.isEmpty { watchPlaces() }
-        exchange.waits(.place(self, waiting.join(exchange)), atMost: upstream.connectTimeout)
+        exchange.waits(.place(self, waiting.join(exchange)), atMost: connectTimeout)
         return .later
     }
 
@@ -110,28 +146,38 @@ final class Balancer {
         if placesTurn != nil { return }
         let turn = PlacesTurn(self)
         placesTurn = turn
-        for pool in pools { pool.whenFree.append(turn) }
+        watch(turn)
     }
 
     private func ignorePlaces() {
         guard let turn = placesTurn else { return }
         placesTurn = nil
-        for pool in pools { pool.whenFree.removeAll { $0 === turn } }
+        unwatch(turn)
         turn.loop.close(turn)
+    }
+
+    private func watch(_ turn: PlacesTurn) {
+        for pool in pools { pool.whenFree.append(turn) }
+    }
+
+    private func unwatch(_ turn: PlacesTurn) {
+        for pool in pools { pool.whenFree.removeAll { $0 === turn } }
     }
 
     private func resolve(_ pool: ServerPool, _ exchange: Exchange) -> Acquired {
         let ticket = worker.resolve(pool.server, for: exchange)
-        exchange.waits(.name(pool.server, ticket), atMost: upstream.connectTimeout + Limits.resolveNanoseconds)
+        exchange.waits(.name(pool.server, ticket), atMost: connectTimeout + Limits.resolveNanoseconds)
         return .later
     }
 
     /// The name of the server that the exchange waits for has been looked up, for better or worse.
     func resolved(_ exchange: Exchange, _ server: Server) {
-        guard let pool = pools.first(where: { $0.server === server }), !server.addresses.isEmpty else {
-            return exchange.acquired(.refused(.badUpstream))
+        guard let pool = pools.first(where: { $0.server === server }) else {
+            // A configuration without it has come meanwhile: there are others now.
+            return exchange.acquired(
+                choose(avoiding: nil).map { open($0, for: exchange) } ?? .refused(.noHealthyUpstream))
         }
-        exchange.acquired(open(pool, for: exchange))
+        exchange.acquired(server.addresses.isEmpty ? .refused(.badUpstream) : open(pool, for: exchange))
     }
 
     /// Whether a failed request may be tried once more.

@@ -32,13 +32,11 @@ struct Candidate {
 struct Picker {
     /// Both are kept: a change of policy and back forgets nothing.
     var policy: Balance
-    private var smooth: SmoothWeights
+    private var smooth = SmoothWeights()
     private var least = LeastRequests()
 
-    init(_ policy: Balance, count: Int) {
-        self.policy = policy
-        smooth = SmoothWeights(count: count)
-    }
+    /// For no servers: `adopt` says which there are.
+    init(_ policy: Balance) { self.policy = policy }
 
     /// The place of one of the easiest candidates, or nil where none may be taken. As many candidates as there are servers.
     mutating func pick(_ candidates: [Candidate]) -> Int? {
@@ -64,9 +62,7 @@ struct Picker {
 
 /// Smooth weighted round robin: each turn every server gains its weight, and the winner pays the sum.
 struct SmoothWeights {
-    private var gained: [Int]
-
-    init(count: Int) { gained = Array(repeating: 0, count: count) }
+    private var gained: [Int] = []
 
     mutating func pick(_ candidates: [Candidate], of ease: Candidate.Ease) -> Int? {
         var found: Int?

@@ -227,7 +227,7 @@ final class Exchange {
 
     /// Nanoseconds that an upstream may take for its next bytes.
     var responseTimeout: UInt64 {
-        resolution.route?.responseTimeout ?? resolution.balancer?._withUnsafeGuaranteedRef { $0.upstream.responseTimeout }
+        resolution.route?.responseTimeout ?? resolution.balancer?._withUnsafeGuaranteedRef { $0.responseTimeout }
             ?? 30_000_000_000
     }
 

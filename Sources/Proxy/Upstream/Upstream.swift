@@ -6,8 +6,8 @@ import Synchronization
 /// One group of servers of one configuration. A template has an instance for each tenant that uses it.
 public final class Upstream: Sendable {
     public let name: String
-    /// Position in its snapshot.
-    public let index: Int
+    /// What it is in the file, from one configuration to the next: its name, and of a template the hosts that were filled in.
+    let identity: String
     public let servers: [Server]
     public let weights: [Int]
     public let balance: Balance
@@ -17,9 +17,9 @@ public final class Upstream: Sendable {
     public let maxConnections: Int
     public let healthCheck: HealthCheckSettings?
 
-    init(_ settings: UpstreamSettings, index: Int, servers: [Server]) {
+    init(_ settings: UpstreamSettings, identity: String, servers: [Server]) {
         name = settings.name
-        self.index = index
+        self.identity = identity
         self.servers = servers
         weights = settings.servers.map(\.weight)
         balance = settings.balance

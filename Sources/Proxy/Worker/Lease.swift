@@ -12,7 +12,8 @@ final class Lease {
     let quotas: QuotaBook
     /// Counts the configurations that were adopted.
     let number: Int
-    /// By the index of the upstream; nil until its first request.
+    /// By the index of the upstream; nil until its first request. Kept here too: of an upstream that a later configuration
+    /// has no more, requests of this one are served to their end.
     private var balancers: [Balancer?]
     /// By the index of the tenant, kept by the worker; nil until its first request.
     private let tenants: UnsafeMutablePointer<Unmanaged<TenantState>?>

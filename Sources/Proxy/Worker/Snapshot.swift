@@ -12,6 +12,8 @@ public final class Snapshot: Sendable {
     /// What its tenants may use, in the order of its tenants.
     public let quotas: QuotaBook
     public let upstreams: [Upstream]
+    /// Their places among them, by identity.
+    let upstreamNumbers: [String: Int]
     /// Those of all upstreams.
     let servers: Set<ObjectIdentifier>
     public let listeners: [ListenerState]
@@ -37,17 +39,17 @@ public final class Snapshot: Sendable {
                 return text.replacing("{namespace}", with: tenant.namespace).replacing("{tenant}", with: tenant.id)
             }
             let hosts = group.servers.map { fill($0.host) }
-            let key = group.isTemplate ? "\(group.name)|" + hosts.joined(separator: "|") : group.name
-            if let index = known[key] { return index }
+            let identity = group.isTemplate ? "\(group.name)|" + hosts.joined(separator: "|") : group.name
+            if let index = known[identity] { return index }
             let members = zip(hosts, group.servers).map { servers.server(upstream: group.name, host: $0, port: $1.port, template: $1.host) }
-            known[key] = instances.count
-            instances.append(Upstream(group, index: instances.count, servers: members))
+            known[identity] = instances.count
+            instances.append(Upstream(group, identity: identity, servers: members))
             return instances.count - 1
         }
         directory = Directory(
             settings.tenants, sharedHosts: settings.sharedHosts, issuers: issuers, authorities: authorities
         ) { instance($0, $1) }
-        upstreams = instances
+        (upstreams, upstreamNumbers) = (instances, known)
         self.servers = Set(instances.lazy.flatMap { $0.servers.lazy.map { ObjectIdentifier($0) } })
         listeners = zip(settings.listeners, tls).enumerated().map {
             ListenerState(index: $0.offset, endpoint: $0.element.0.endpoint, tls: $0.element.1)

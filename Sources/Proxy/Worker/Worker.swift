@@ -65,7 +65,7 @@ public final class Worker {
     private var tenants: [TenantState?] = []
     /// Whose meter's place is another's by now. They stay, as their counters do: nobody who looks at one counts it.
     private var formerTenants: [TenantState] = []
-    private var pools: [ObjectIdentifier: ServerPool] = [:]
+    private let balancers = Balancers()
     private var exchanges: [Exchange] = []
     /// How many lines there were: each has a number of its own.
     private var lines: UInt64 = 0
@@ -145,16 +145,9 @@ public final class Worker {
             accessLog?.flush(now: .max)
             accessLog = AccessLogBuffer(next.settings.accessLog, writer: logWriter, metrics: metrics)
         }
-        adoptUpstreams(next)
+        balancers.adopt(lease)
         adoptListeners(next, sockets)
         revokeRemoved()
-    }
-
-    private func adoptUpstreams(_ next: Snapshot) {
-        for (id, pool) in pools where !next.servers.contains(id) {
-            pool.retire()
-            pools[id] = nil
-        }
     }
 
     private func adoptListeners(_ next: Snapshot, _ sockets: [Endpoint: Int32]) {
@@ -199,7 +192,7 @@ public final class Worker {
             loop.close(listener)
         }
         listeners = [:]
-        for pool in pools.values { pool.retire() }
+        balancers.retirePools()
         forEachClient { $0.retire() }
         checkDrained()
     }
@@ -288,26 +281,11 @@ public final class Worker {
     }
 
     func balancer(forUpstream number: Int, in lease: Lease) -> Unmanaged<Balancer> {
-        lease.balancer(forUpstream: number) ?? makeBalancer(forUpstream: number, in: lease)
+        lease.balancer(forUpstream: number)
+            ?? .passUnretained(balancers.balancer(forUpstream: number, in: lease, on: self))
     }
 
-    private func makeBalancer(forUpstream number: Int, in lease: Lease) -> Unmanaged<Balancer> {
-        let upstream = lease.snapshot.upstreams[number]
-        let members = upstream.servers.map { pool(for: $0) }
-        let balancer = Balancer(
-            upstream, worker: self, pools: members, metrics: registry.upstream(upstream.name, worker: index))
-        lease.keep(balancer, forUpstream: number)
-        return .passUnretained(balancer)
-    }
-
-    private func pool(for server: Server) -> ServerPool {
-        let id = ObjectIdentifier(server)
-        if let known = pools[id] { return known }
-        let pool = ServerPool(
-            server: server, worker: self, metrics: registry.server(server.configured, of: server.upstream, worker: index))
-        pools[id] = pool
-        return pool
-    }
+    func pool(of server: Server) -> ServerPool { balancers.pool(of: server, on: self) }
 
     // MARK: Names
 
