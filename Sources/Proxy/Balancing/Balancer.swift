@@ -60,7 +60,7 @@ final class Balancer {
     // MARK: Choosing
 
     enum Acquired {
-        case connection(H1Upstream)
+        case connection
         /// The exchange hears of it later: connecting, resolving, or waiting for its turn.
         case later
         case refused(Refusal)
@@ -75,8 +75,8 @@ final class Balancer {
 
     private func open(_ pool: ServerPool, for exchange: Exchange) -> Acquired {
         if let connection = pool.takeIdle() {
-            connection.use(exchange, now: worker.loop.now)
-            return .connection(connection)
+            connection.use(exchange)
+            return .connection
         }
         if !breaker.mayConnect(open: pool.open) { return wait(exchange) }
         if pool.server.addresses.isEmpty { return resolve(pool, exchange) }
@@ -84,7 +84,7 @@ final class Balancer {
             guard let connection = try pool.connect(timeout: connectTimeout) else {
                 return .refused(.badUpstream)
             }
-            connection.use(exchange, now: worker.loop.now)
+            connection.use(exchange)
             return .later
         } catch {
             record(.unreachable, of: pool)

@@ -72,15 +72,14 @@ final class ServerPool {
 
     /// Starts a new connection, or nil where there is no address, or nothing of ours to make one with. Throws where the
     /// server is to blame.
-    func connect(timeout: UInt64) throws(SystemError) -> H1Upstream? {
+    func connect(timeout: UInt64) throws(SystemError) -> UpstreamEnd? {
         let addresses = server.addresses
         server.lastUsed.store(worker.loop.now, ordering: .relaxed)
         guard !addresses.isEmpty else { return nil }
         let address = addresses[connections.takeAddress(of: addresses.count)]
         do throws(SystemError) {
-            guard let connection = try worker.dial(self, address) else { return nil }
+            guard let connection = try worker.dial(self, address, timeout) else { return nil }
             connections.opened()
-            worker.loop.schedule(connection, at: worker.loop.now + timeout)
             return connection
         } catch {
             if error.isLack { return nil }

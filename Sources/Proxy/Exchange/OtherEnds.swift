@@ -28,6 +28,7 @@ class OtherUpstream {
 
     init(pool: ServerPool) { self.pool = pool }
 
+    func use(_ exchange: Exchange) { exchange.attempt(on: .other(self)) }
     func send(_ head: WrittenHead, _ first: BodyPart) {}
     func pass(_ part: BodyPart) {}
     func expectAnswer(within timeout: UInt64) {}

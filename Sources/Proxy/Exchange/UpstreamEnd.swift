@@ -16,6 +16,14 @@ extension UpstreamEnd {
         }
     }
 
+    /// Belongs to the exchange from now on.
+    func use(_ exchange: Exchange) {
+        switch self {
+        case .h1(let upstream): upstream.use(exchange)
+        case .other(let upstream): upstream.use(exchange)
+        }
+    }
+
     /// Whether this is that connection.
     func `is`(_ connection: H1Upstream) -> Bool {
         switch self {

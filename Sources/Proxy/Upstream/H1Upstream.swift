@@ -48,7 +48,7 @@ final class H1Upstream: Transport {
     }
 
     /// Belongs to the exchange from now on.
-    func use(_ exchange: Exchange, now: UInt64) {
+    func use(_ exchange: Exchange) {
         precondition(holder == nil, "the connection carries another request")
         holder = exchange
         flow = exchange.client.source.flow
