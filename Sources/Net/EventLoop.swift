@@ -217,6 +217,7 @@ public final class EventLoop {
         while !stopped {
             takeTurns()
             fireTimers()
+            if stopped { return }
             if turns.isEmpty {
                 beforeWait?()
                 poll(timeout: turns.isEmpty ? waitMilliseconds() : 0)
@@ -224,6 +225,19 @@ public final class EventLoop {
                 poll(timeout: 0)
             }
         }
+    }
+
+    /// After `run`, of a loop that is not to run again and whose sources are all closed: lets go of those that have turns to
+    /// come.
+    public func letGo() {
+        while let reference = turns.next() {
+            reference._withUnsafeGuaranteedRef { source in
+                source.isQueued = false
+                if source.isClosed { graveyard.append(reference) }
+            }
+            turns.charge(0, now: now)
+        }
+        bury()
     }
 
     private func waitMilliseconds() -> Int32 {

@@ -18,6 +18,9 @@ public final class Mailbox<Message: Sendable>: Sendable {
         guard fd >= 0 else { throw SystemError("can't make a mailbox") }
     }
 
+    /// Its descriptor is open for as long as anybody may post.
+    deinit { close(fd) }
+
     /// From any thread.
     public func post(_ message: Message) {
         let isFirst = state.withLock { state in
@@ -40,13 +43,27 @@ public final class Mailbox<Message: Sendable>: Sendable {
     }
 
     /// Delivers on `loop` from now on, in the turns of `flow` or else in common ones. Call once, on the loop's thread.
+    @discardableResult
     public func deliver(
         on loop: EventLoop, in flow: Flow? = nil, to receive: @escaping (Message) -> Void
-    ) throws(SystemError) {
+    ) throws(SystemError) -> Delivery {
         let recipient = Recipient(loop: loop, flow: flow ?? loop.commonFlow, mailbox: self, receive: receive)
-        guard loop.add(recipient) else { throw SystemError("can't watch a mailbox") }
+        guard loop.add(recipient) else {
+            let error = SystemError("can't watch a mailbox")
+            _ = loop.detach(recipient)
+            throw error
+        }
         recipient.expired()
+        return Delivery(recipient: recipient)
     }
+}
+
+/// A mailbox's delivery on a loop.
+public struct Delivery {
+    fileprivate let recipient: Source
+
+    /// Delivers no more: for a loop that ends before those who may still post. On the loop's thread.
+    public func end() { _ = recipient.loop.detach(recipient) }
 }
 
 private final class Recipient<Message: Sendable>: Source {

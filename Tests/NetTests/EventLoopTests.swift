@@ -57,4 +57,39 @@ private final class Timer: Source {
         #expect(timer.late.count >= 5)
         withExtendedLifetime((flows, urgent)) {}
     }
+
+    @Test("a loop ends after the turn that ends it, and is gone with all that it had")
+    func end() throws {
+        weak var gone: EventLoop?
+        let began = Clock.monotonic()
+        do {
+            let loop = try EventLoop()
+            gone = loop
+            let mailbox = try Mailbox<Int>()
+            let delivery = try mailbox.deliver(on: loop) { _ in loop.stop() }
+            // Closed, with a turn to come that it does not get.
+            let queued = Busy(loop: loop, fd: -1, flow: loop.commonFlow)
+            mailbox.post(1)
+            loop.run()
+            loop.wake(queued, [])
+            loop.close(queued)
+            delivery.end()
+            loop.letGo()
+        }
+        #expect(gone == nil)
+        #expect(Clock.monotonic() - began < 500_000_000)
+    }
+
+    @Test("mail to a loop that is gone harms nobody, and the mailbox's descriptor goes with the last who may post")
+    func late() throws {
+        var mailbox: Mailbox<Int>? = try Mailbox()
+        let number = try #require(mailbox?.fd)
+        let loop = try EventLoop()
+        let delivery = try mailbox?.deliver(on: loop) { _ in Issue.record("delivered") }
+        delivery?.end()
+        loop.letGo()
+        mailbox?.post(1)
+        #expect(fcntl(number, F_GETFD) >= 0)
+        mailbox = nil
+    }
 }
