@@ -38,21 +38,24 @@ let package = Package(
         module("HTTP", ["Base"]),
         module("Configuration", ["Base"]),
         module("Metrics", ["Base"]),
+        // what the gateway asks of others
+        module("Client", ["Base", "Net", "Crypto", "HTTP"]),
         // 4 the product's own words
         module("Tenancy", ["Base", "Crypto", "Configuration"]),
         module("Quotas", ["Base", "Configuration", "Storage"]),
         module("Metering", ["Base", "Configuration", "Storage"]),
         // 5 the two servers
-        module("Proxy", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Storage", "Quotas"]),
+        module("Proxy", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Client", "Configuration", "Metrics", "Tenancy", "Storage", "Quotas"]),
         module("Admin", ["Base", "CLinux", "Net", "HTTP", "Metering"]),
         // 6 wiring
-        module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin", "Storage", "Quotas", "Metering"]),
+        module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Client", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin", "Storage", "Quotas", "Metering"]),
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
         tests("Base"), tests("Net", ["Base"]), tests("HTTP", ["Base", "TestSupport"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
+        tests("Client", ["Base", "Net", "Crypto", "TestSupport"]),
         tests("Storage", ["Base"]), tests("Proxy", ["Base", "Configuration", "TestSupport"]), tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),
-        tests("Metering", ["Base", "Configuration", "Storage", "TestSupport"]), tests("Admin", ["Base", "Metering", "Net"]),
+        tests("Metering", ["Base", "Configuration", "Storage", "TestSupport"]), tests("Admin", ["Base", "Metering", "Net", "TestSupport"]),
         tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),

@@ -71,6 +71,17 @@ public enum Limits {
     /// A token that names a key which is not there waits this long for its issuer's keys to be fetched anew: a fetch begins
     /// at the latest when the longest cool-down is over, after four seconds.
     public static let keyWaitNanoseconds: UInt64 = 6_000_000_000
+    /// Of one name, how many addresses are tried when the gateway itself asks a server.
+    public static let clientAddressesMax = 4
+    /// One read of the gateway's own client, the same of TLS, and one piece of TLS that it writes. It has no hurry, and
+    /// shares its loop with others.
+    public static let clientReadSize = 16 << 10
+    /// What it sends in one turn.
+    public static let clientSendSize = 256 << 10
+    /// Fields of an answer to it.
+    public static let clientFieldsMax = 100
+    /// A connection of its own that is kept for a next request. Most servers wait longer, so that few requests meet an end.
+    public static let clientIdleNanoseconds: UInt64 = 15_000_000_000
     /// Bytes of a server's answer to a health check, interim ones too: its status is all that counts.
     public static let healthAnswerMax = 16 << 10
     /// A fetch of a key set, with the look-up of its name and all that follows. Tokens wait for less, and try again later.

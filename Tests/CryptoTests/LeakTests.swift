@@ -67,12 +67,22 @@ import Testing
         }
     }
 
-    @Test("a handshake that fails")
-    func client() {
-        // The authorities are read each time, which takes a while.
-        expectNoLeak(20, of: 8 << 10) {
-            #expect(throws: OpenSSLError.self) { try TLSClient(-1, host: "localhost", isAddress: false).shakeHands() }
-            #expect(throws: OpenSSLError.self) { try TLSClient(-1, host: "no address", isAddress: true) }
+    @Test("authorities that can't be read, a name that is none, a handshake that fails")
+    func client() throws {
+        let folder = NSTemporaryDirectory() + "leak-tests-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try DevelopmentCertificate.write(names: ["a"], chain: "\(folder)/a.crt", key: "\(folder)/a.key")
+        let authorities = try ServerAuthorities(file: "\(folder)/a.crt")
+        let noise: [UInt8] = Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8)
+        expectNoLeak(200, of: 8 << 10) {
+            #expect(throws: OpenSSLError.self) { try ServerAuthorities(file: "\(folder)/a.key") }
+            #expect(throws: OpenSSLError.self) { try TLSClient(authorities, host: "no address", isAddress: true) }
+            #expect(throws: OpenSSLError.self) {
+                let client = try TLSClient(authorities, host: "localhost", isAddress: false)
+                #expect(try !client.shakeHands() && !client.takeOutput().isEmpty)
+                try noise.withUnsafeBytes { try client.receive($0) }
+                _ = try client.shakeHands()
+            }
         }
     }
 }

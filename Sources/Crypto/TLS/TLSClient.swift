@@ -1,49 +1,65 @@
 import COpenSSL
 
-/// TLS towards a server that must prove its name, over a socket that never blocks: each call does what can be done now and
-/// says what it waits for. For the gateway's own errands, never for requests. The authorities are the system's, or those of
-/// `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+/// TLS towards a server that must prove its name. For the gateway's own errands, never for requests. Bytes in, bytes out: it
+/// knows no socket, so one call never does more than what one `receive` has brought.
+///
+///     handshaking ──► open ──► ended
+///          └───────────┴─────► failed
 public final class TLSClient {
-    /// What has to be there before the same call is made again.
-    public enum Need { case reading, writing }
+    /// What a read gave.
+    public enum Read: Equatable {
+        case bytes(Int)
+        /// Nothing more until more is received.
+        case wantsMore
+        /// The server has said that it is the end.
+        case end
+    }
 
-    private let context: OpaquePointer
+    /// Keeps the context that the session was made from.
+    private let authorities: ServerAuthorities
     private let ssl: OpaquePointer
+    /// Received and not yet read by OpenSSL; produced and not yet taken. Both are the session's to free.
+    private let input: OpaquePointer
+    private let output: OpaquePointer
 
-    /// The socket stays the caller's to close, after this is gone.
     /// - Parameters:
     ///   - host: a name, or a numeric address without brackets.
     ///   - isAddress: the certificate must have the address instead of a name.
-    public init(_ fd: Int32, host: String, isAddress: Bool) throws(OpenSSLError) {
+    public init(_ authorities: ServerAuthorities, host: String, isAddress: Bool) throws(OpenSSLError) {
         ERR_clear_error()
-        guard let made = Owned(SSL_CTX_new(TLS_client_method()), SSL_CTX_free) else { throw OpenSSLError("SSL_CTX_new") }
-        _ = c_ssl_ctx_set_min_proto_version(made.pointer, TLS1_2_VERSION)
-        SSL_CTX_set_verify(made.pointer, SSL_VERIFY_PEER, nil)
-        guard SSL_CTX_set_default_verify_paths(made.pointer) == 1, let session = Owned(SSL_new(made.pointer), SSL_free) else {
-            throw OpenSSLError("no authorities")
-        }
-        // Whole from here on: what is thrown below frees both by `deinit`.
-        (context, ssl) = (made.take(), session.take())
+        guard let session = Owned(SSL_new(authorities.context), SSL_free),
+            let received = Owned(BIO_new(BIO_s_mem()), BIO_free_all), let produced = Owned(BIO_new(BIO_s_mem()), BIO_free_all)
+        else { throw OpenSSLError("SSL_new") }
         let isNamed =
             isAddress
-            ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1
-            : SSL_set1_host(ssl, host) == 1 && c_ssl_set_tlsext_host_name(ssl, host) == 1
-        guard isNamed, SSL_set_fd(ssl, fd) == 1 else { throw OpenSSLError("not a name for TLS") }
-        // A write that has to be made again is made from wherever its bytes are by then.
-        _ = c_ssl_set_mode(ssl, Int(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
+            ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.pointer), host) == 1
+            : SSL_set1_host(session.pointer, host) == 1 && c_ssl_set_tlsext_host_name(session.pointer, host) == 1
+        guard isNamed else { throw OpenSSLError("not a name for TLS") }
+        self.authorities = authorities
+        (ssl, input, output) = (session.take(), received.take(), produced.take())
+        SSL_set_bio(ssl, input, output)
     }
 
-    deinit {
-        SSL_free(ssl)
-        SSL_CTX_free(context)
+    deinit { SSL_free(ssl) }
+
+    /// Takes what has come from the server, for the calls below.
+    public func receive(_ bytes: UnsafeRawBufferPointer) throws(OpenSSLError) {
+        if bytes.isEmpty { return }
+        var count = 0
+        guard BIO_write_ex(input, bytes.baseAddress, bytes.count, &count) == 1, count == bytes.count else {
+            throw OpenSSLError("no memory for TLS")
+        }
     }
 
-    /// Nil once it is done.
-    public func shakeHands() throws(OpenSSLError) -> Need? {
+    /// Nothing more will come: where the server has not said so itself, the next call fails.
+    public func receiveEnd() { BIO_ctrl(input, BIO_C_SET_BUF_MEM_EOF_RETURN, 0, nil) }
+
+    /// Takes a step. True once it is done.
+    public func shakeHands() throws(OpenSSLError) -> Bool {
         ERR_clear_error()
         let result = SSL_connect(ssl)
-        if result == 1 { return nil }
-        if let need = need(after: result) { return need }
+        if result == 1 { return true }
+        if SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return false }
         let verdict = SSL_get_verify_result(ssl)
         if verdict != Int(X509_V_OK), let text = X509_verify_cert_error_string(verdict) {
             ERR_clear_error()
@@ -52,39 +68,34 @@ public final class TLSClient {
         throw OpenSSLError("no TLS handshake")
     }
 
-    /// All of the bytes, or none: nil once they are sent. The next call must be for the same bytes.
-    public func write(_ bytes: [UInt8]) throws(OpenSSLError) -> Need? {
+    /// Encrypts all of the bytes. Once hands are shaken.
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(OpenSSLError) {
         ERR_clear_error()
         var count = 0
-        let result = SSL_write_ex(ssl, bytes, bytes.count, &count)
-        if result == 1 { return nil }
-        if let need = need(after: result) { return need }
-        throw OpenSSLError("the connection broke")
+        guard SSL_write_ex(ssl, bytes.baseAddress, bytes.count, &count) == 1, count == bytes.count else {
+            throw OpenSSLError("the connection broke")
+        }
     }
 
-    /// What a read gave.
-    public enum Read: Equatable {
-        case bytes(Int)
-        /// The server has said that it is one.
-        case end
-        case needs(Need)
-    }
-
+    /// Decrypts into `room`, one record at most.
     public func read(into room: UnsafeMutableRawBufferPointer) throws(OpenSSLError) -> Read {
         ERR_clear_error()
         var count = 0
         let result = SSL_read_ex(ssl, room.baseAddress, room.count, &count)
         if result == 1 { return .bytes(count) }
-        if let need = need(after: result) { return .needs(need) }
-        if SSL_get_error(ssl, result) == SSL_ERROR_ZERO_RETURN { return .end }
-        throw OpenSSLError("the connection broke")
+        switch SSL_get_error(ssl, result) {
+        case SSL_ERROR_WANT_READ: return .wantsMore
+        case SSL_ERROR_ZERO_RETURN: return .end
+        default: throw OpenSSLError("the connection broke")
+        }
     }
 
-    private func need(after result: Int32) -> Need? {
-        switch SSL_get_error(ssl, result) {
-        case SSL_ERROR_WANT_READ: .reading
-        case SSL_ERROR_WANT_WRITE: .writing
-        default: nil
+    /// What is to be sent to the server.
+    public func takeOutput() -> [UInt8] {
+        let pending = BIO_ctrl_pending(output)
+        if pending == 0 { return [] }
+        return [UInt8](unsafeUninitializedCapacity: pending) { room, count in
+            if BIO_read_ex(output, room.baseAddress, room.count, &count) != 1 { count = 0 }
         }
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import Client
 import Configuration
 import Glibc
 import Net
@@ -27,11 +28,13 @@ struct AdminClient {
     func request(_ method: String, _ path: String, within time: UInt64 = Limits.commandNanoseconds) throws -> (Int, [UInt8]) {
         // Where it listens on every address, it does so on this one.
         let asked = Endpoint(host: endpoint.host ?? "127.0.0.1", port: endpoint.port)
-        let inquiry = Inquiry(
-            method: method, host: asked.host ?? "", port: asked.port, authority: asked.label, isSecure: false, target: path,
-            fields: Array("Authorization: Bearer ".utf8) + token + Array("\r\n".utf8), bodyMax: Limits.commandAnswerMax)
-        do throws(InquiryFailure) {
-            let answer = try inquiry.answer(by: Clock.monotonic() + time, with: Resolver())
+        let request = HTTPClient.Request(
+            method, path, authority: asked.label,
+            fields: [HTTPClient.Field("Authorization", "Bearer " + String(decoding: token, as: UTF8.self))])
+        do throws(ClientFailure) {
+            let answer = try HTTPClient.wait(
+                for: request, at: Destination(host: asked.host ?? "", port: asked.port), by: Clock.monotonic() + time,
+                limits: AnswerLimits(body: UInt64(Limits.commandAnswerMax)), resolver: Resolver())
             return (answer.status, answer.body)
         } catch {
             throw Command.Failure(text: "gateway: can't ask the gateway at \(endpoint.label): \(error)")

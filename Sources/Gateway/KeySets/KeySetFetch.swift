@@ -1,4 +1,6 @@
 import Base
+import Client
+import Crypto
 import Net
 import Tenancy
 
@@ -12,13 +14,16 @@ enum KeySetFetch {
 
     enum Failure: Error, Sendable, CustomStringConvertible {
         case notAnAddress
-        case unanswered(InquiryFailure)
+        case unanswered(ClientFailure)
+        /// The authorities that are to vouch for the server can't be read.
+        case unsafe(OpenSSLError)
         case refused(status: Int)
 
         var description: String {
             switch self {
             case .notAnAddress: "not an address"
             case .unanswered(let failure): failure.description
+            case .unsafe(let error): error.description
             case .refused(let status): "the server answered \(status)"
             }
         }
@@ -26,15 +31,20 @@ enum KeySetFetch {
 
     static func get(_ url: String, with resolver: Resolver) throws(Failure) -> Answer {
         guard let address = KeySetAddress(url) else { throw .notAnAddress }
-        let inquiry = Inquiry(
-            host: address.host, port: address.port, authority: address.authority, isSecure: true, target: address.target,
-            fields: Array("Accept: application/jwk-set+json, application/json\r\n".utf8), bodyMax: KeySet.sizeMax)
-        let answer: Inquiry.Answer
-        do throws(InquiryFailure) {
-            answer = try inquiry.answer(by: Clock.monotonic() + Limits.keySetFetchNanoseconds, with: resolver)
+        let deadline = Clock.monotonic() + Limits.keySetFetchNanoseconds
+        let authorities: ServerAuthorities
+        do throws(OpenSSLError) { authorities = try ServerAuthorities() } catch { throw .unsafe(error) }
+        let destination = Destination(host: address.host, port: address.port, authorities: authorities)
+        let request = HTTPClient.Request(
+            "GET", address.target, authority: address.authority,
+            fields: [HTTPClient.Field("Accept", "application/jwk-set+json, application/json")])
+        let answer: HTTPClient.Answer
+        do throws(ClientFailure) {
+            answer = try HTTPClient.wait(
+                for: request, at: destination, by: deadline, limits: AnswerLimits(body: UInt64(KeySet.sizeMax)), resolver: resolver)
         } catch { throw .unanswered(error) }
         guard answer.status == 200 else { throw .refused(status: answer.status) }
-        return Answer(json: answer.body, maxAge: answer.cacheControl.flatMap(maxAge))
+        return Answer(json: answer.body, maxAge: answer.head.first("cache-control").flatMap(maxAge))
     }
 
     /// `max-age` of `Cache-Control` (RFC 9111 section 5.2.2.1); zero where it says that nothing may be kept.

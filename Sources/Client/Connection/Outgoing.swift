@@ -1,0 +1,18 @@
+/// Bytes that wait to be sent.
+struct Outgoing {
+    private var bytes: [UInt8] = []
+    private var taken = 0
+
+    var isEmpty: Bool { taken == bytes.count }
+
+    mutating func append(_ more: [UInt8]) {
+        if isEmpty { (bytes, taken) = (more, 0) } else { bytes += more }
+    }
+
+    /// Hands over up to `most` of them; as many are gone as `body` says it has taken.
+    mutating func take(_ most: Int, _ body: (UnsafeRawBufferPointer) -> Int) {
+        let (start, end) = (taken, min(taken + most, bytes.count))
+        taken += bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
+        if isEmpty { (bytes, taken) = ([], 0) }
+    }
+}
