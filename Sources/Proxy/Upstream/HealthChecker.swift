@@ -1,4 +1,5 @@
 import Base
+import Client
 import Configuration
 import Metrics
 import Net
@@ -13,12 +14,14 @@ public final class HealthChecker {
     private let resolved: Mailbox<Server>
     /// Its turns are its own: checks of ten thousand servers keep no signal and no reload waiting.
     private let flow = Flow(weight: 1)
+    private let client: HTTPClient
     private var probes: [ObjectIdentifier: HealthProbe] = [:]
     /// Called on each change, for the log.
     public var changed: (_ upstream: String, _ server: String, _ healthy: Bool, _ why: String) -> Void = { _, _, _, _ in }
 
     public init(loop: EventLoop, registry: MetricsRegistry, resolver: Resolver) throws(SystemError) {
         (self.loop, self.registry, self.resolver, resolved) = (loop, registry, resolver, try Mailbox())
+        client = HTTPClient(loop: loop, flow: flow, resolver: resolver)
         try resolved.deliver(on: loop, in: flow) { [unowned self] server in probes[ObjectIdentifier(server)]?.resolved() }
     }
 
@@ -42,7 +45,7 @@ public final class HealthChecker {
         for (offset, (id, (server, settings))) in wanted.enumerated() where probes[id] == nil {
             // Spread over the interval, so that ten thousand servers are not asked in the same millisecond.
             let delay = settings.interval / 1000 * UInt64(offset % 1000)
-            let probe = HealthProbe(server, settings, loop: loop, flow: flow)
+            let probe = HealthProbe(server, settings, client: client, loop: loop, flow: flow)
             probe.resolve = { [resolver, resolved] server in
                 server.resolve(with: resolver, isAwaited: false) { resolved.post(server) }
             }

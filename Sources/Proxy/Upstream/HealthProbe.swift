@@ -1,9 +1,11 @@
 import Base
+import Client
 import Configuration
 import Net
 import Synchronization
 
-/// Asks one server, again and again. Each time has one deadline, for the look-up of its name and all that follows.
+/// Asks one server, again and again: `GET path`. Each time has one deadline, for the look-up of its name and all that
+/// follows, and reads no further than the status: whatever the server sends, it holds nobody up.
 ///
 ///     waiting ──due──► resolving ──► asking ──► waiting
 ///                 └──(address known)──┘
@@ -11,11 +13,14 @@ final class HealthProbe: Source {
     private enum Phase {
         case waiting
         case resolving
-        case asking(HealthAttempt)
+        case asking(HTTPClient.Call)
     }
+
+    private static let limits = AnswerLimits(heads: Limits.healthAnswerMax, fields: 200)
 
     let settings: HealthCheckSettings
     private let server: Server
+    private let client: HTTPClient
     private var phase = Phase.waiting
     private var began: UInt64 = 0
     private var failures = 0
@@ -24,13 +29,13 @@ final class HealthProbe: Source {
     var resolve: (Server) -> Void = { _ in }
     var changed: (_ healthy: Bool, _ why: String) -> Void = { _, _ in }
 
-    init(_ server: Server, _ settings: HealthCheckSettings, loop: EventLoop, flow: Flow) {
-        (self.server, self.settings) = (server, settings)
+    init(_ server: Server, _ settings: HealthCheckSettings, client: HTTPClient, loop: EventLoop, flow: Flow) {
+        (self.server, self.settings, self.client) = (server, settings, client)
         super.init(loop: loop, fd: -1, flow: flow)
     }
 
     func stop() {
-        if case .asking(let attempt) = phase { attempt.end() }
+        if case .asking(let call) = phase { call.cancel() }
         loop.close(self)
     }
 
@@ -38,7 +43,7 @@ final class HealthProbe: Source {
         switch phase {
         // Many may be due at once, after a pause: each when it is its turn.
         case .waiting: loop.wake(self, [])
-        case .resolving: finished("its name is not looked up in time")
+        case .resolving: finished(.failed("its name is not looked up in time"))
         case .asking: break
         }
     }
@@ -59,37 +64,37 @@ final class HealthProbe: Source {
 
     private func ask() {
         guard let address = server.addresses.first else {
-            return finished("its name does not resolve: \(server.failure ?? "no address")")
+            return finished(.failed("its name does not resolve: \(server.failure ?? "no address")"))
         }
-        do throws(SystemError) {
-            let fd = try Socket.connect(address, fromReserve: true)
-            let attempt = HealthAttempt(loop: loop, flow: flow, fd: fd, host: server.label, path: settings.path) {
-                [unowned self] in finished($0)
+        loop.schedule(self, at: .max)
+        let request = HTTPClient.Request("GET", settings.path, authority: server.label, userAgent: "gateway-health")
+        let destination = Destination(host: server.host, port: server.port, addresses: [address])
+        do throws(ClientFailure) {
+            let call = try client.call(request, at: destination, by: began + settings.timeout, limits: Self.limits) {
+                [unowned self] call, event in
+                switch event {
+                case .head(let head): finished(HealthVerdict(status: head.status))
+                case .failed(let failure): finished(HealthVerdict(failure))
+                case .part, .room, .end: return
+                }
+                call.cancel()
             }
-            phase = .asking(attempt)
-            loop.schedule(self, at: .max)
-            guard loop.add(attempt) else {
-                attempt.end()
-                return again()
-            }
-            loop.schedule(attempt, at: began + settings.timeout)
-        } catch {
-            // What this machine lacks says nothing about the server.
-            error.isLack ? again() : finished(error.description)
-        }
+            phase = .asking(call)
+        } catch { finished(HealthVerdict(error)) }
     }
 
-    /// nil for success.
-    private func finished(_ failure: String?) {
+    private func finished(_ verdict: HealthVerdict) {
         again()
         if isClosed { return }
         let healthy = server.isHealthy.load(ordering: .relaxed)
-        if let failure {
+        switch verdict {
+        case .failed(let why):
             (failures, successes) = (failures + 1, 0)
-            if healthy, failures >= settings.fall { set(false, failure) }
-        } else {
+            if healthy, failures >= settings.fall { set(false, why) }
+        case .healthy:
             (failures, successes) = (0, successes + 1)
             if !healthy, successes >= settings.rise { set(true, "it answers again") }
+        case .unknown: break
         }
     }
 
