@@ -1,7 +1,7 @@
 import Base
 import Glibc
 import Net
-import Synchronization
+import TestSupport
 import Testing
 
 @testable import Admin
@@ -10,7 +10,6 @@ import Testing
 /// somebody asks for `/release`.
 private final class Scene {
     private(set) var address = SocketAddress("127.0.0.1", port: 0)!
-    private var clients: [Int32] = []
 
     init() throws {
         let fd = try Socket.listen(address, sharesPort: false)
@@ -33,62 +32,46 @@ private final class Scene {
         }.detach()
     }
 
-    deinit { for fd in clients { close(fd) } }
-
     /// A client that has sent this.
-    func client(_ text: String = "") throws -> TimedSocket {
-        let socket = try TimedSocket(address, connected: .max, deadline: Clock.monotonic() + 5_000_000_000)
-        if !text.isEmpty { try socket.send(Array(text.utf8)) }
-        return socket
+    func client(_ text: String = "") -> Peer {
+        let peer = Peer(port: address.port)
+        peer.send(text)
+        return peer
     }
 
     static func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n" }
-}
-
-extension TimedSocket {
-    /// What comes next; empty at the end.
-    fileprivate func read() throws -> String {
-        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 1)
-        defer { room.deallocate() }
-        return String(decoding: room[..<(try receive(into: room))], as: UTF8.self)
-    }
-
-    fileprivate func hasNews() -> Bool {
-        var asked = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
-        return poll(&asked, 1, 100) > 0
-    }
 }
 
 @Suite struct AdminServerTests {
     @Test("the silent one that has been there for the longest makes room, not one that is waited for")
     func oldest() throws {
         let scene = try Scene()
-        let waiting = try scene.client(Scene.get("/later"))
+        let waiting = scene.client(Scene.get("/later"))
         // Half a head is no request.
-        let oldest = try scene.client("GET /now HTT")
+        let oldest = scene.client("GET /now HTT")
         #expect(!oldest.hasNews())
-        let younger = try scene.client()
+        let younger = scene.client()
         #expect(!younger.hasNews())
-        #expect(try scene.client(Scene.get("/now")).read().hasSuffix("now"))
-        #expect(try oldest.read().isEmpty)
+        #expect(scene.client(Scene.get("/now")).read()?.hasSuffix("now") == true)
+        #expect(oldest.read() == "")
         #expect(!younger.hasNews())
-        #expect(try scene.client(Scene.get("/release")).read().hasSuffix("released"))
-        #expect(try waiting.read().hasSuffix("late"))
+        #expect(scene.client(Scene.get("/release")).read()?.hasSuffix("released") == true)
+        #expect(waiting.read()?.hasSuffix("late") == true)
     }
 
     @Test("where all are waited for, the newest is refused in words, whether it has sent something or not")
     func full() throws {
         let scene = try Scene()
-        let waiting = try (0..<3).map { _ in try scene.client(Scene.get("/later")) }
+        let waiting = (0..<3).map { _ in scene.client(Scene.get("/later")) }
         for client in waiting { #expect(!client.hasNews()) }
         for text in ["", Scene.get("/now"), Scene.get("/now") + String(repeating: "x", count: 100_000)] {
-            let refused = try scene.client(text)
-            let answer = try refused.read()
+            let refused = scene.client(text)
+            let answer = try #require(refused.read())
             #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("\r\nConnection: close\r\n"))
-            #expect(try refused.read().isEmpty)
+            #expect(refused.read() == "")
         }
         // Beyond those that are seen off, the rest are closed.
-        let crowd = try (0..<100).map { _ in try scene.client() }
+        let crowd = (0..<100).map { _ in scene.client() }
         for client in crowd { #expect(client.hasNews()) }
         #expect(!waiting[0].hasNews())
     }
@@ -96,9 +79,9 @@ extension TimedSocket {
     @Test("requests in a row are answered in a row, one a turn")
     func pipelined() throws {
         let scene = try Scene()
-        let client = try scene.client(String(repeating: Scene.get("/now"), count: 500))
+        let client = scene.client(String(repeating: Scene.get("/now"), count: 500))
         var count = 0
-        while count < 500 { count += try client.read().components(of: "HTTP/1.1 200") }
+        while count < 500 { count += try #require(client.read()).components(of: "HTTP/1.1 200") }
         #expect(count == 500 && !client.hasNews())
     }
 }

@@ -13,12 +13,6 @@ public enum Clock {
     /// The present by both.
     public static func moment() -> Moment { Moment(monotonic: monotonic(), wall: wall()) }
 
-    /// What is left until a monotonic time, for poll(2): rounded up, so that it has come when the wait is over.
-    public static func milliseconds(until deadline: UInt64) -> Int32 {
-        let now = monotonic()
-        return deadline <= now ? 0 : Int32(min((deadline - now + 999_999) / 1_000_000, UInt64(Int32.max)))
-    }
-
     private static func read(_ clock: clockid_t) -> UInt64 {
         var now = timespec()
         clock_gettime(clock, &now)
