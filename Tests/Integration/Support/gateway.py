@@ -247,7 +247,7 @@ class Gateway:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
 
-def command(*arguments, cwd=None, within=20):
+def command(*arguments, cwd=None, within=20, environment=None):
     """Runs the gateway's command line and gives the finished process with its output as text."""
     return subprocess.run(
         [BINARY, *arguments],
@@ -256,5 +256,5 @@ def command(*arguments, cwd=None, within=20):
         text=True,
         timeout=within,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "SWIFT_BACKTRACE": "enable=no"},
+        env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(environment or {})},
     )
