@@ -30,6 +30,12 @@ struct ConnectionPool<Connection: AnyObject> {
         if let at = idle.lastIndex(where: { $0 === connection }) { idle.remove(at: at) }
     }
 
+    /// One that was in use is closed.
+    mutating func closed() {
+        assert(open > idle.count, "more connections closed than opened")
+        open -= 1
+    }
+
     /// Connects take turns.
     /// - Parameter count: of the server's addresses, not zero.
     mutating func takeAddress(of count: Int) -> Int {

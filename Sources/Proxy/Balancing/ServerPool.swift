@@ -65,8 +65,11 @@ final class ServerPool {
     }
 
     /// A connection of this pool was closed.
-    func forget(_ connection: H1Upstream) {
-        connections.closed(connection)
+    func forget(_ connection: UpstreamEnd) {
+        switch connection {
+        case .h1(let connection): connections.closed(connection)
+        case .other: connections.closed()
+        }
         tellWaiting()
     }
 

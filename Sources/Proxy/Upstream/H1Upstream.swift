@@ -270,7 +270,7 @@ final class H1Upstream: Transport {
         if isClosed { return }
         dropHolder()
         inbound = nil
-        pool.forget(self)
+        pool.forget(.h1(self))
         super.shut(abort: abort)
     }
 

@@ -87,7 +87,8 @@ public final class Server: Sendable {
     /// Whose look-ups share: those of one upstream, and of a template those of one tenant's instance.
     private var group: String { configured == label ? upstream : "\(upstream)|\(host)" }
 
-    private func adopt(_ outcome: Resolver.Outcome) {
+    /// What a look-up has come to.
+    func adopt(_ outcome: Resolver.Outcome) {
         resolution.withLock { state in
             switch outcome {
             case .failed(let reason): state.failure = reason

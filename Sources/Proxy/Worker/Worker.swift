@@ -306,7 +306,8 @@ public final class Worker {
         return ticket
     }
 
-    private func resolved(_ server: Server) {
+    /// The look-up of its name has ended, for better or worse.
+    func resolved(_ server: Server) {
         guard let line = waitingForName.removeValue(forKey: ObjectIdentifier(server)) else { return }
         loop.wake(NameTurn(worker: self, server, line), [])
     }

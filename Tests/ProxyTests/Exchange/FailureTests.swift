@@ -1,0 +1,174 @@
+import Metrics
+import Testing
+
+@testable import HTTP
+@testable import Net
+@testable import Proxy
+
+@Suite("Exchanges: failures at every phase")
+struct FailureTests {
+    // MARK: The table
+
+    @Test("what becomes of a request follows from one table, for all circumstances")
+    func table() {
+        let flags = [false, true]
+        for failure in [UpstreamFailure.unreachable, .cut, .malformed, .timedOut] {
+            for hasAnswer in flags {
+                for attempts in 1...3 {
+                    for isKept in flags {
+                        for maySendAgain in flags {
+                            for hasElsewhere in flags {
+                                let now = UpstreamFailure.Circumstances(
+                                    hasAnswer: hasAnswer, attempts: attempts, isKept: isKept, maySendAgain: maySendAgain,
+                                    hasElsewhere: hasElsewhere)
+                                let retries =
+                                    attempts == 1 && isKept
+                                    && ((failure == .unreachable && hasElsewhere) || (failure == .cut && maySendAgain))
+                                let expected: UpstreamFailure.Consequence =
+                                    hasAnswer ? .breakOff : retries ? .retry : .refuse
+                                #expect(failure.consequence(now) == expected)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Every event at every phase
+
+    enum Moment: String, CaseIterable {
+        case waitingForName, waitingForPlace, connecting, sending, sent, answering, tunnel
+    }
+
+    enum Event: String, CaseIterable {
+        case clientLeaves, clientIsLate, cut, malformed, timedOut, unreachable
+    }
+
+    /// A request brought to that moment.
+    private func bring(to moment: Moment) throws -> (ScriptedWorker, ScriptedClient, ScriptedUpstream?) {
+        let servers =
+            switch moment {
+            case .waitingForName: "server app.test:80;"
+            case .waitingForPlace: "server 10.0.0.1:80; max_connections 1;"
+            default: "server 10.0.0.1:80;"
+            }
+        let gateway = try ScriptedWorker("upstream app { \(servers) }")
+        if moment == .waitingForPlace { _ = gateway.client().ask() }
+        let client = gateway.client()
+        switch moment {
+        case .waitingForName, .waitingForPlace: client.ask()
+        case .connecting: client.ask()
+        case .sending:
+            client.ask("POST", fields: "Content-Length: 100\r\n", first: "part", isLast: false)
+            gateway.last.connect()
+        case .sent:
+            client.ask()
+            gateway.last.connect()
+        case .answering:
+            client.ask()
+            gateway.last.connect()
+            gateway.last.answer(200, "half")
+        case .tunnel:
+            client.ask(fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+            gateway.last.connect()
+            gateway.last.answer(101, fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        }
+        let waits = moment == .waitingForName || moment == .waitingForPlace
+        return (gateway, client, waits ? nil : gateway.last)
+    }
+
+    /// What the client then hears in the end; nil where the event can't be, or changes nothing.
+    private func ending(_ moment: Moment, _ event: Event) -> Heard? {
+        switch (moment, event) {
+        case (_, .clientLeaves): nil
+        case (.waitingForName, .clientIsLate), (.waitingForPlace, .clientIsLate): .answered(503)
+        case (.sending, .clientIsLate): .answered(408)
+        case (.answering, _), (.tunnel, _): .brokenOff
+        case (_, .clientIsLate): nil
+        case (.waitingForName, _), (.waitingForPlace, _): nil
+        case (.connecting, .cut), (.sent, .cut): nil  // sent again
+        case (_, .timedOut): .answered(504)
+        default: .answered(502)
+        }
+    }
+
+    @Test("each event at each phase ends it once, lets go of all, and counts it once", arguments: Moment.allCases)
+    func each(moment: Moment) throws {
+        for event in Event.allCases {
+            let (gateway, client, upstream) = try bring(to: moment)
+            let others: UInt64 = moment == .waitingForPlace ? 1 : 0
+            #expect(gateway.underWay() == 1 + others)
+            switch event {
+            case .clientLeaves: client.leave()
+            case .clientIsLate: client.expire()
+            case .cut: upstream?.fail(.cut)
+            case .malformed: upstream?.fail(.malformed)
+            case .timedOut: upstream?.fail(.timedOut)
+            case .unreachable: upstream?.fail(.unreachable)
+            }
+            gateway.step()
+            let what: Comment = "\(event.rawValue) while \(moment.rawValue): \(client.heard)"
+            if event == .clientLeaves {
+                #expect(client.isOver && gateway.underWay() == others, what)
+                #expect(!client.heard.contains(.finished), what)
+            } else if let expected = ending(moment, event) {
+                #expect(client.heard.contains(expected) && client.isOver && gateway.underWay() == others, what)
+            } else {
+                #expect(!client.isOver && gateway.underWay() == 1 + others, what)
+                continue
+            }
+            // Whatever still comes from the other side is heard by nobody.
+            let before = client.heard
+            if let upstream {
+                #expect(upstream.state == .cancelled && upstream.pool.inFlight == Int(others), what)
+                upstream.send("late", isLast: true)
+                upstream.fail(.cut)
+            }
+            gateway.found("app.test", at: "10.0.0.7")
+            client.leave()
+            gateway.step(120_000)
+            #expect(client.heard == before, what)
+        }
+    }
+
+    @Test("who can't be reached is passed over for another server; then nobody is left")
+    func unreachable() throws {
+        let gateway = try ScriptedWorker("upstream app { server 10.0.0.1:80; server 10.0.0.2:80; }")
+        let client = gateway.client().ask("POST", first: "body", isLast: true)
+        gateway.last.fail(.unreachable)
+        #expect(gateway.dialed.count == 2)
+        gateway.last.connect()
+        #expect(gateway.last.body == Array("body".utf8))
+        gateway.last.answer(200, "yes", isLast: true)
+        #expect(client.status == 200)
+        gateway.dials { _ in .refused }
+        #expect(gateway.client().ask().status == 502)
+    }
+
+    @Test("a lack of our own is told as such and rests no server")
+    func lack() throws {
+        let gateway = try ScriptedWorker("upstream app { server 10.0.0.1:80; }")
+        gateway.dials { _ in .lack }
+        #expect(gateway.client().ask().status == 502)
+        gateway.dials { _ in .connecting }
+        let client = gateway.client().ask()
+        gateway.last.connect()
+        gateway.last.answer(200, "", isLast: true)
+        #expect(client.status == 200)
+    }
+
+    @Test("retries are a share of requests: a service that fails is not asked twice as often")
+    func budget() throws {
+        let gateway = try ScriptedWorker("upstream app { server 10.0.0.1:80; server 10.0.0.2:80; }")
+        for _ in 0..<1000 {
+            let client = gateway.client().ask()
+            while !client.isOver {
+                gateway.last.connect()
+                gateway.last.fail(.cut)
+            }
+        }
+        #expect(gateway.dialed.count > 1100 && gateway.dialed.count < 1400)
+        #expect(gateway.underWay() == 0)
+    }
+}
