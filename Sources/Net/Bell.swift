@@ -2,34 +2,40 @@ import Base
 import Glibc
 
 /// Wakes a thread that waits for it: a condition variable, for that takes no descriptor and can't fail.
-public final class Bell: Sendable {
-    private nonisolated(unsafe) let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private nonisolated(unsafe) let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    /// Under the mutex.
-    private nonisolated(unsafe) var isRung = false
+@safe public final class Bell: Sendable {
+    @unsafe private struct Parts {
+        var mutex = unsafe pthread_mutex_t()
+        var condition = pthread_cond_t()
+        /// Under the mutex.
+        var isRung = false
+    }
+
+    /// Both must stay where they were made, which a property's storage need not. Nobody uses them before `init` has made
+    /// them or once `deinit` runs, and what the threads share they use under the mutex.
+    private nonisolated(unsafe) let parts = UnsafeMutablePointer<Parts>.allocate(capacity: 1)
 
     public init() {
-        pthread_mutex_init(mutex, nil)
+        unsafe parts.initialize(to: Parts())
+        unsafe pthread_mutex_init(&parts.pointee.mutex, nil)
         var attributes = pthread_condattr_t()
-        pthread_condattr_init(&attributes)
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        pthread_cond_init(condition, &attributes)
-        pthread_condattr_destroy(&attributes)
+        unsafe pthread_condattr_init(&attributes)
+        unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(&parts.pointee.condition, &attributes)
+        unsafe pthread_condattr_destroy(&attributes)
     }
 
     deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
+        unsafe pthread_cond_destroy(&parts.pointee.condition)
+        unsafe pthread_mutex_destroy(&parts.pointee.mutex)
+        unsafe parts.deallocate()
     }
 
     /// From any thread. It is heard once, now or at the next wait.
     public func ring() {
-        pthread_mutex_lock(mutex)
-        isRung = true
-        pthread_cond_signal(condition)
-        pthread_mutex_unlock(mutex)
+        unsafe pthread_mutex_lock(&parts.pointee.mutex)
+        unsafe parts.pointee.isRung = true
+        unsafe pthread_cond_signal(&parts.pointee.condition)
+        unsafe pthread_mutex_unlock(&parts.pointee.mutex)
     }
 
     /// Until it rings, or for so many nanoseconds. Whether it rang.
@@ -37,16 +43,18 @@ public final class Bell: Sendable {
     public func wait(atMost nanoseconds: UInt64 = .max) -> Bool {
         let (end, isFar) = Clock.monotonic().addingReportingOverflow(nanoseconds)
         var deadline = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
-        pthread_mutex_lock(mutex)
+        unsafe pthread_mutex_lock(&parts.pointee.mutex)
         defer {
-            isRung = false
-            pthread_mutex_unlock(mutex)
+            unsafe parts.pointee.isRung = false
+            unsafe pthread_mutex_unlock(&parts.pointee.mutex)
         }
-        while !isRung {
-            let result = isFar
-                ? pthread_cond_wait(condition, mutex) : pthread_cond_timedwait(condition, mutex, &deadline)
+        while unsafe !parts.pointee.isRung {
+            let result =
+                unsafe isFar
+                ? pthread_cond_wait(&parts.pointee.condition, &parts.pointee.mutex)
+                : pthread_cond_timedwait(&parts.pointee.condition, &parts.pointee.mutex, &deadline)
             if result != 0 { break }
         }
-        return isRung
+        return unsafe parts.pointee.isRung
     }
 }

@@ -20,7 +20,7 @@ public enum Descriptors {
         if limit.rlim_cur < limit.rlim_max {
             var raised = limit
             raised.rlim_cur = limit.rlim_max
-            if setrlimit(which, &raised) == 0 { limit = raised }
+            if unsafe setrlimit(which, &raised) == 0 { limit = raised }
         }
         return Int(clamping: limit.rlim_cur)
     }
@@ -38,9 +38,10 @@ public enum Descriptors {
 
     private static let which = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
 
+    /// Like `setrlimit` it only looks at the value that it is given.
     /// Where it does not tell, there is none that we know of, and the kernel's own word comes with each descriptor.
     private static func read() -> rlimit {
         var limit = rlimit()
-        return getrlimit(which, &limit) == 0 ? limit : rlimit(rlim_cur: .max, rlim_max: .max)
+        return unsafe getrlimit(which, &limit) == 0 ? limit : rlimit(rlim_cur: .max, rlim_max: .max)
     }
 }

@@ -25,20 +25,20 @@ open class Source: Timed {
     public internal(set) final var fd: Int32
     /// Whose turn its work takes. Flows live as long as their loop: the reference is not counted.
     public final var flow: Flow {
-        get { flowReference._withUnsafeGuaranteedRef { $0 } }
-        set { flowReference = .passUnretained(newValue) }
+        get { flowReference.follow { $0 } }
+        set { flowReference = unsafe Uncounted(newValue) }
     }
-    final var flowReference: Unmanaged<Flow>
+    final var flowReference: Uncounted<Flow>
     public internal(set) final var isClosed = false
     final var slot32: UInt32 = .max
     final var pending: Readiness = []
     final var isQueued = false
-    final var nextReady: Unmanaged<Source>?
+    final var nextReady: Uncounted<Source>?
 
     public init(loop: EventLoop, fd: Int32, flow: Flow) {
         self.loop = loop
         self.fd = fd
-        flowReference = .passUnretained(flow)
+        flowReference = unsafe Uncounted(flow)
         super.init()
     }
 
@@ -59,23 +59,22 @@ open class Source: Timed {
 /// own turn is let go only after it.
 public final class EventLoop {
     private struct Slot {
-        var source: Unmanaged<Source>?
+        /// Counted: by `keep`, until `close` or the turn after it.
+        var source: Uncounted<Source>?
         var generation: UInt32
         var nextFree: UInt32
     }
 
     private let epoll: Int32
-    private var slots: UnsafeMutablePointer<Slot>
-    private var slotCapacity: Int
+    private var slots: [Slot] = []
     private var firstFree: UInt32 = .max
     private var timers: TimerWheel
     private var turns = Turns()
-    private let reported: UnsafeMutablePointer<epoll_event>
-    private static let reportedMax = 512
+    private var reported = Reported()
     /// While work is queued, epoll is asked again after this long: what wakes meanwhile must not wait for the whole queue.
     private static let pollInterval: UInt64 = 150_000
     /// Sources closed during a turn whose own code may still be on the stack.
-    private var graveyard: [Unmanaged<Source>] = []
+    private var graveyard: [Source] = []
     private var stopped = false
 
     /// Monotonic nanoseconds, as of the last turn.
@@ -93,24 +92,16 @@ public final class EventLoop {
         guard epoll >= 0 else { throw SystemError("can't make an event loop") }
         now = Clock.monotonic()
         timers = TimerWheel(now: now)
-        slotCapacity = 1024
-        slots = .allocate(capacity: slotCapacity)
-        reported = .allocate(capacity: Self.reportedMax)
-        addFreeSlots(from: 0)
+        addFreeSlots(1024)
     }
 
-    deinit {
-        Glibc.close(epoll)
-        for i in 0..<slotCapacity { slots[i].source?.release() }
-        slots.deallocate()
-        reported.deallocate()
-    }
+    /// No source is left by now: each one keeps its loop.
+    deinit { Glibc.close(epoll) }
 
-    private func addFreeSlots(from start: Int) {
-        for i in start..<slotCapacity {
-            (slots + i).initialize(to: Slot(source: nil, generation: 0, nextFree: UInt32(i + 1)))
-        }
-        slots[slotCapacity - 1].nextFree = firstFree
+    private func addFreeSlots(_ count: Int) {
+        let start = slots.count
+        slots += (start..<start + count).map { Slot(source: nil, generation: 0, nextFree: UInt32($0 + 1)) }
+        slots[slots.count - 1].nextFree = firstFree
         firstFree = UInt32(start)
     }
 
@@ -131,25 +122,16 @@ public final class EventLoop {
     /// Without a descriptor there is nothing that can fail.
     @inline(never)
     private func keep(_ source: Source) {
-        if firstFree == .max {
-            let old = slotCapacity
-            let larger = UnsafeMutablePointer<Slot>.allocate(capacity: old * 2)
-            larger.moveInitialize(from: slots, count: old)
-            slots.deallocate()
-            (slots, slotCapacity) = (larger, old * 2)
-            addFreeSlots(from: old)
-        }
+        if firstFree == .max { addFreeSlots(slots.count) }
         let index = firstFree
         firstFree = slots[Int(index)].nextFree
-        slots[Int(index)].source = Unmanaged.passRetained(source)
+        slots[Int(index)].source = unsafe .retaining(source)
         source.slot32 = index
     }
 
     /// Every source that is kept, in no order. Sources may be added and closed meanwhile.
     public func forEach(_ body: (Source) -> Void) {
-        var all: [Source] = []
-        for i in 0..<slotCapacity { if let source = slots[i].source { all.append(source.takeUnretainedValue()) } }
-        for source in all where !source.isClosed { body(source) }
+        for source in slots.compactMap({ $0.source?.follow { $0 } }) where !source.isClosed { body(source) }
     }
 
     /// Closes the descriptor and forgets the source. Its `ready` and `expired` are not called again.
@@ -170,7 +152,7 @@ public final class EventLoop {
         slots[index].nextFree = firstFree
         firstFree = UInt32(index)
         // A queued source is let go when its turn comes; any other one after the present turn.
-        if !source.isQueued { graveyard.append(reference) }
+        if !source.isQueued { graveyard.append(unsafe reference.release()) }
     }
 
     /// Gives the descriptor away without closing it.
@@ -196,7 +178,7 @@ public final class EventLoop {
         source.pending.formUnion(events)
         if source.isQueued { return }
         source.isQueued = true
-        source.flowReference._withUnsafeGuaranteedRef { flow in
+        source.flowReference.follow { flow in
             flow.append(source)
             turns.activate(flow, now: now)
         }
@@ -231,9 +213,9 @@ public final class EventLoop {
     /// come.
     public func letGo() {
         while let reference = turns.next() {
-            reference._withUnsafeGuaranteedRef { source in
+            reference.follow { source in
                 source.isQueued = false
-                if source.isClosed { graveyard.append(reference) }
+                if source.isClosed { graveyard.append(unsafe reference.release()) }
             }
             turns.charge(0, now: now)
         }
@@ -246,18 +228,17 @@ public final class EventLoop {
     }
 
     private func poll(timeout: Int32) {
-        let count = epoll_wait(epoll, reported, Int32(Self.reportedMax), timeout)
+        let count = reported.wait(epoll, milliseconds: timeout)
         now = Clock.monotonic()
         guard count > 0 else { return }
-        for i in 0..<Int(count) {
-            let key = reported[i].data.u64
+        for i in 0..<count {
+            let (key, events) = reported[i]
             let index = Int(key & 0xFFFF_FFFF)
             guard let source = slots[index].source, slots[index].generation == UInt32(key >> 32) else {
                 staleEvents += 1
                 continue
             }
-            let events = Readiness(rawValue: reported[i].events)
-            source._withUnsafeGuaranteedRef { wake($0, events) }
+            source.follow { wake($0, events) }
         }
     }
 
@@ -274,12 +255,12 @@ public final class EventLoop {
         } while !turns.isEmpty
     }
 
-    private func turn(_ reference: Unmanaged<Source>) {
-        reference._withUnsafeGuaranteedRef { source in
+    private func turn(_ reference: Uncounted<Source>) {
+        reference.follow { source in
             source.isQueued = false
             let events = source.pending
             source.pending = []
-            if source.isClosed { graveyard.append(reference) } else { source.ready(events) }
+            if source.isClosed { graveyard.append(unsafe reference.release()) } else { source.ready(events) }
         }
         bury()
     }
@@ -303,7 +284,7 @@ public final class EventLoop {
     }
 
     private func bury() {
-        while let dead = graveyard.popLast() { dead.release() }
+        while graveyard.popLast() != nil {}
     }
 }
 

@@ -1,3 +1,5 @@
+import Base
+
 /// Whose turn it is. Ready work queues under its flow (a tenant; a client's address while the tenant is not known), and
 /// flows take turns by deficit round robin over measured time: a hundred ready connections of one tenant cost another
 /// tenant one turn, not a hundred. `Turns` keeps the order. A flow must live as long as its loop.
@@ -20,8 +22,9 @@ open class Flow {
     final var isActive = false
     /// Its work is done before anybody else's, and not measured: signals, a supervisor's questions, little as they are.
     final let isUrgent: Bool
-    final var head: Unmanaged<Source>?
-    final var tail: Unmanaged<Source>?
+    /// Sources that wait for its turn. The loop keeps each one until then: see there.
+    final var head: Uncounted<Source>?
+    final var tail: Uncounted<Source>?
 
     public init(weight: Int, isUrgent: Bool = false) {
         self.weight = Int64(max(1, weight))
@@ -39,15 +42,15 @@ open class Flow {
     }
 
     final func append(_ source: Source) {
-        let reference = Unmanaged.passUnretained(source)
+        let reference = unsafe Uncounted(source)
         source.nextReady = nil
-        if let tail { tail._withUnsafeGuaranteedRef { $0.nextReady = reference } } else { head = reference }
+        if let tail { tail.follow { $0.nextReady = reference } } else { head = reference }
         tail = reference
     }
 
-    final func popFirst() -> Unmanaged<Source>? {
+    final func popFirst() -> Uncounted<Source>? {
         guard let first = head else { return nil }
-        head = first._withUnsafeGuaranteedRef { $0.nextReady }
+        head = first.follow { $0.nextReady }
         if head == nil { tail = nil }
         return first
     }

@@ -28,13 +28,14 @@ public final class Mailbox<Message: Sendable>: Sendable {
             defer { state.isAnnounced = true }
             return !state.isAnnounced
         }
+        // An eventfd is written and read by eight bytes.
         var one: UInt64 = 1
-        if isFirst, write(fd, &one, 8) != 8 { state.withLock { $0.isAnnounced = false } }
+        if isFirst, unsafe write(fd, &one, 8) != 8 { state.withLock { $0.isAnnounced = false } }
     }
 
     func drain() -> [Message] {
         var count: UInt64 = 0
-        _ = read(fd, &count, 8)
+        _ = unsafe read(fd, &count, 8)
         return state.withLock { state in
             let all = state.messages
             state = State()

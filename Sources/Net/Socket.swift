@@ -6,14 +6,14 @@ import Glibc
 public struct SystemError: Error, CustomStringConvertible {
     public var call: String
     public var code: Int32
-    public var description: String { "\(call): \(String(cString: strerror(code)))" }
+    public var description: String { "\(call): \(unsafe String(cString: strerror(code)))" }
     public init(_ call: String, _ code: Int32 = errno) { (self.call, self.code) = (call, code) }
 
     /// Something this machine has no more of: it says nothing about whoever was to be reached.
     public var isLack: Bool { [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN, EADDRNOTAVAIL].contains(code) }
 }
 
-/// Socket calls, non-blocking and close-on-exec.
+/// Socket calls, non-blocking and close-on-exec. Each gets a pointer to a value on the stack with its size, and keeps neither.
 public enum Socket {
     /// A listening TCP socket. With `sharesPort` several sockets share the address, and the kernel spreads connections.
     public static func listen(
@@ -29,7 +29,7 @@ public enum Socket {
             let isAny = address.high == 0 && address.low == 0
             if family == AF_INET6 { try set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, isAny ? 0 : 1) }
             hurry(fd)
-            guard address.withSockaddr({ bind(fd, $0, $1) }) == 0 else { throw SystemError("bind") }
+            guard unsafe address.withSockaddr({ unsafe bind(fd, $0, $1) }) == 0 else { throw SystemError("bind") }
             guard Glibc.listen(fd, backlog) == 0 else { throw SystemError("listen") }
             return fd
         } catch {
@@ -48,15 +48,9 @@ public enum Socket {
     /// The next waiting connection; nil with `errno` set when there is none.
     @inline(__always)
     public static func accept(_ listener: Int32) -> (fd: Int32, peer: SocketAddress)? {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        return withUnsafeMutablePointer(to: &storage) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                let fd = accept4(listener, address, &length, Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue))
-                guard fd >= 0 else { return nil }
-                return (fd, SocketAddress(address) ?? SocketAddress(high: 0, low: 0, port: 0))
-            }
-        }
+        let flags = Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let (fd, peer) = unsafe SocketAddress.written { unsafe accept4(listener, $0, $1, flags) }
+        return fd < 0 ? nil : (fd, peer ?? SocketAddress(high: 0, low: 0, port: 0))
     }
 
     /// Starts to connect. The result is seen when the socket becomes writable.
@@ -70,7 +64,7 @@ public enum Socket {
             throw SystemError("socket", EMFILE)
         }
         hurry(fd)
-        if address.withSockaddr({ Glibc.connect(fd, $0, $1) }) != 0 && errno != EINPROGRESS {
+        if unsafe address.withSockaddr({ unsafe Glibc.connect(fd, $0, $1) }) != 0 && errno != EINPROGRESS {
             let error = SystemError("connect")
             close(fd)
             throw error
@@ -82,30 +76,24 @@ public enum Socket {
     public static func error(_ fd: Int32) -> Int32 {
         var value: Int32 = 0
         var length = socklen_t(4)
-        return getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length) == 0 ? value : errno
+        return unsafe getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length) == 0 ? value : errno
     }
 
     /// Bytes sent that the peer's kernel has not acknowledged, those not sent yet among them (tcp(7), SIOCOUTQ).
     public static func unacknowledged(_ fd: Int32) -> Int32 {
         var count: Int32 = 0
-        return ioctl(fd, UInt(TIOCOUTQ), &count) == 0 ? count : 0
+        return unsafe ioctl(fd, UInt(TIOCOUTQ), &count) == 0 ? count : 0
     }
 
     /// The address that the client connected to.
     public static func localAddress(_ fd: Int32) -> SocketAddress? {
-        var storage = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        return withUnsafeMutablePointer(to: &storage) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                getsockname(fd, address, &length) == 0 ? SocketAddress(address) : nil
-            }
-        }
+        unsafe SocketAddress.written { unsafe getsockname(fd, $0, $1) }.address
     }
 
     /// Makes `close` send a reset: the peer must not take what it got for complete.
     public static func resetOnClose(_ fd: Int32) {
         var value = Glibc.linger(l_onoff: 1, l_linger: 0)
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<Glibc.linger>.size))
+        unsafe setsockopt(fd, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<Glibc.linger>.size))
     }
 
     public static func finishSending(_ fd: Int32) { shutdown(fd, Int32(SHUT_WR)) }
@@ -114,7 +102,7 @@ public enum Socket {
         _ fd: Int32, _ level: Int32, _ name: Int32, _ value: Value
     ) throws(SystemError) {
         var value = value
-        let result = setsockopt(fd, level, name, &value, socklen_t(MemoryLayout<Value>.size))
+        let result = unsafe setsockopt(fd, level, name, &value, socklen_t(MemoryLayout<Value>.size))
         if result != 0 { throw SystemError("setsockopt") }
     }
 
@@ -122,6 +110,6 @@ public enum Socket {
     /// accepted connection: one system call less on each.
     private static func hurry(_ fd: Int32) {
         var yes: Int32 = 1
-        setsockopt(fd, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, 4)
+        unsafe setsockopt(fd, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, 4)
     }
 }

@@ -14,12 +14,13 @@ public struct SocketAddress: Sendable, Hashable {
 
     /// A numeric address without brackets; nil for anything else.
     public init?(_ host: String, port: UInt16) {
-        var v4 = in_addr()
-        var v6 = in6_addr()
-        if inet_pton(AF_INET, host, &v4) == 1 {
-            self.init(high: 0, low: 0xFFFF << 32 | UInt64(UInt32(bigEndian: v4.s_addr)), port: port)
-        } else if inet_pton(AF_INET6, host, &v6) == 1 {
-            self.init(&v6, port: port)
+        // What inet_pton(3) writes: 4 bytes, and 16.
+        var v4: UInt32 = 0
+        var v6: (high: UInt64, low: UInt64) = (0, 0)
+        if unsafe inet_pton(AF_INET, host, &v4) == 1 {
+            self.init(high: 0, low: 0xFFFF << 32 | UInt64(UInt32(bigEndian: v4)), port: port)
+        } else if unsafe inet_pton(AF_INET6, host, &v6) == 1 {
+            self.init(high: UInt64(bigEndian: v6.high), low: UInt64(bigEndian: v6.low), port: port)
         } else {
             return nil
         }
@@ -27,24 +28,35 @@ public struct SocketAddress: Sendable, Hashable {
 
     public static func any(port: UInt16) -> SocketAddress { SocketAddress(high: 0, low: 0, port: port) }
 
+    /// The kernel's form of an address. Its family says how long it is.
     init?(_ storage: UnsafePointer<sockaddr>) {
-        switch Int32(storage.pointee.sa_family) {
+        switch unsafe Int32(storage.pointee.sa_family) {
         case AF_INET:
-            let a = UnsafeRawPointer(storage).load(as: sockaddr_in.self)
+            let a = unsafe UnsafeRawPointer(storage).load(as: sockaddr_in.self)
             self.init(high: 0, low: 0xFFFF << 32 | UInt64(UInt32(bigEndian: a.sin_addr.s_addr)), port: UInt16(bigEndian: a.sin_port))
         case AF_INET6:
-            var a = UnsafeRawPointer(storage).load(as: sockaddr_in6.self)
-            self.init(&a.sin6_addr, port: UInt16(bigEndian: a.sin6_port))
+            let a = unsafe UnsafeRawPointer(storage).load(as: sockaddr_in6.self)
+            // Both are 16 bytes, of which any will do.
+            let (high, low) = unsafe unsafeBitCast(a.sin6_addr, to: (UInt64, UInt64).self)
+            self.init(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low), port: UInt16(bigEndian: a.sin6_port))
         default: return nil
         }
     }
 
-    /// The kernel's addresses stand at multiples of four bytes, not of eight.
-    private init(_ address: inout in6_addr, port: UInt16) {
-        let (high, low) = withUnsafeBytes(of: &address) {
-            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    /// Makes a system call that writes an address. What the call returned, and the address where it is an IP address.
+    @inline(__always)
+    static func written(
+        by call: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) -> (result: Int32, address: SocketAddress?) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+            // A sockaddr_storage may be looked at as any other address (RFC 3493 section 3.10).
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                let result = unsafe call(address, &length)
+                return (result, result < 0 ? nil : unsafe SocketAddress(address))
+            }
         }
-        self.init(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low), port: port)
     }
 
     /// Calls `body` with the kernel's form of the address.
@@ -54,19 +66,19 @@ public struct SocketAddress: Sendable, Hashable {
             a.sin_family = sa_family_t(AF_INET)
             a.sin_port = port.bigEndian
             a.sin_addr.s_addr = UInt32(truncatingIfNeeded: low).bigEndian
-            return withUnsafePointer(to: &a) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
-            }
+            return unsafe Self.pass(a, to: body)
         }
         var a = sockaddr_in6()
         a.sin6_family = sa_family_t(AF_INET6)
         a.sin6_port = port.bigEndian
-        withUnsafeMutableBytes(of: &a.sin6_addr) {
-            $0.storeBytes(of: high.bigEndian, as: UInt64.self)
-            $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
-        }
-        return withUnsafePointer(to: &a) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in6>.size)) }
+        a.sin6_addr = unsafe unsafeBitCast((high.bigEndian, low.bigEndian), to: in6_addr.self)
+        return unsafe Self.pass(a, to: body)
+    }
+
+    /// - Parameter form: one of the kernel's, each of which begins as a sockaddr does.
+    private static func pass<Form, R>(_ form: Form, to body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
+        unsafe withUnsafePointer(to: form) {
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe body($0, socklen_t(MemoryLayout<Form>.size)) }
         }
     }
 
@@ -80,17 +92,18 @@ public struct SocketAddress: Sendable, Hashable {
             return
         }
         var bytes = (high.bigEndian, low.bigEndian)
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 46) { room in
-            guard inet_ntop(AF_INET6, &bytes, room.baseAddress, 46) != nil else { return }
-            writer.append(room.baseAddress!, strlen(room.baseAddress!))
+        // INET6_ADDRSTRLEN, with the zero at the end that inet_ntop(3) writes.
+        unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 46) { room in
+            guard unsafe inet_ntop(AF_INET6, &bytes, room.baseAddress, 46) != nil else { return }
+            unsafe writer.append(room.baseAddress!, strlen(room.baseAddress!))
         }
     }
 
     public var host: String {
-        withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { room in
-            var writer = ByteWriter(room)
+        unsafe withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { room in
+            var writer = unsafe ByteWriter(room)
             writeHost(to: &writer)
-            return String(decoding: writer.written, as: UTF8.self)
+            return unsafe String(decoding: writer.written, as: UTF8.self)
         }
     }
 }

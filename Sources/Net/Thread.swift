@@ -26,17 +26,18 @@ public struct Thread: Sendable {
         _ name: String, isBackground: Bool = false, _ body: @escaping @Sendable () -> Void
     ) throws(SystemError) {
         var id = pthread_t()
-        let start = Unmanaged.passRetained(Start(String(name.prefix(15)), isBackground, body))
-        let result = pthread_create(&id, nil, { argument in
-            let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-            _ = c_prctl_name(start.name)
+        // The thread takes this reference over, or nobody does where there is no thread: then it is let go here.
+        let start = unsafe Unmanaged.passRetained(Start(String(name.prefix(15)), isBackground, body))
+        let result = unsafe pthread_create(&id, nil, { argument in
+            let start = unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
+            _ = unsafe c_prctl_name(start.name)
             // Of this thread alone: niceness is a thread's on Linux.
             if start.isBackground { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Thread.backgroundNiceness) }
             start.body()
             return nil
         }, start.toOpaque())
         guard result == 0 else {
-            start.release()
+            unsafe start.release()
             throw SystemError("can't start a thread", result)
         }
         self.id = id

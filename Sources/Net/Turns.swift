@@ -1,3 +1,5 @@
+import Base
+
 /// The flows that have ready work, and whose turn it is.
 ///
 ///               credit left    ┌───────┐  turn  ┌───────┐
@@ -21,10 +23,10 @@ struct Turns {
     /// Those that wait, and of each kind the one whose turn it is.
     private var fresh = FlowRing()
     private var spent = FlowRing()
-    private var freshTurn: Unmanaged<Flow>?
-    private var spentTurn: Unmanaged<Flow>?
+    private var freshTurn: Uncounted<Flow>?
+    private var spentTurn: Uncounted<Flow>?
     private var urgent = FlowRing()
-    private var urgentTurn: Unmanaged<Flow>?
+    private var urgentTurn: Uncounted<Flow>?
     /// Of which kind the piece of work is that was handed out last.
     private var isFresh = false
     /// What fresh flows have worked more than spent ones.
@@ -37,28 +39,30 @@ struct Turns {
     /// The flow has work from now on.
     mutating func activate(_ flow: Flow, now: UInt64) {
         if flow.isActive { return }
+        // Flows live as long as their loop, and these turns are the loop's.
+        let reference = unsafe Uncounted(flow)
         if flow.isUrgent {
             flow.isActive = true
-            return urgent.append(.passUnretained(flow))
+            return urgent.append(reference)
         }
         flow.wake(now: now)
-        if flow.credit > 0 { fresh.append(.passUnretained(flow)) } else { spent.append(.passUnretained(flow)) }
+        if flow.credit > 0 { fresh.append(reference) } else { spent.append(reference) }
     }
 
     /// The next piece of work, to be followed by `charge`; nil when there is nothing to do.
-    mutating func next() -> Unmanaged<Source>? {
+    mutating func next() -> Uncounted<Source>? {
         if urgentTurn == nil { urgentTurn = urgent.popFirst() }
-        if let urgentTurn { return urgentTurn._withUnsafeGuaranteedRef { $0.popFirst() } }
+        if let urgentTurn { return urgentTurn.follow { $0.popFirst() } }
         if freshTurn == nil { freshTurn = fresh.popFirst() }
         if spentTurn == nil { spentTurn = nextSpent() }
         isFresh = freshTurn != nil && (spentTurn == nil || lead < Self.leadMax)
         // A flow here always has work: `charge` lets go of one that has none.
-        return (isFresh ? freshTurn : spentTurn)?._withUnsafeGuaranteedRef { $0.popFirst() }
+        return (isFresh ? freshTurn : spentTurn)?.follow { $0.popFirst() }
     }
 
-    private mutating func nextSpent() -> Unmanaged<Flow>? {
+    private mutating func nextSpent() -> Uncounted<Flow>? {
         while let flow = spent.popFirst() {
-            let isOutOfDebt = flow._withUnsafeGuaranteedRef { flow in
+            let isOutOfDebt = flow.follow { flow in
                 flow.credit += Flow.quantum * flow.weight
                 return flow.credit > 0
             }
@@ -73,7 +77,7 @@ struct Turns {
         if let urgentTurn { return chargeNothing(urgentTurn) }
         guard let flow = isFresh ? freshTurn : spentTurn else { return }
         lead = min(max(lead + (isFresh ? nanoseconds : -Self.spentWeight * nanoseconds), 0), Self.leadMax)
-        let (hasWork, hasCredit) = flow._withUnsafeGuaranteedRef { flow in
+        let (hasWork, hasCredit) = flow.follow { flow in
             flow.credit = max(flow.credit - nanoseconds, -Flow.debtMax)
             flow.isActive = flow.head != nil
             flow.idleSince = now
@@ -84,8 +88,8 @@ struct Turns {
         if isFresh { freshTurn = nil } else { spentTurn = nil }
     }
 
-    private mutating func chargeNothing(_ flow: Unmanaged<Flow>) {
-        let hasWork = flow._withUnsafeGuaranteedRef { flow in
+    private mutating func chargeNothing(_ flow: Uncounted<Flow>) {
+        let hasWork = flow.follow { flow in
             flow.isActive = flow.head != nil
             return flow.isActive
         }
@@ -93,21 +97,21 @@ struct Turns {
     }
 }
 
-/// A queue of flows in a ring that grows. Flows live as long as their loop: none is counted.
+/// A queue of flows in a ring that grows.
 private struct FlowRing {
-    private var ring: [Unmanaged<Flow>?] = Array(repeating: nil, count: 64)
+    private var ring: [Uncounted<Flow>?] = Array(repeating: nil, count: 64)
     private var first = 0
     private var count = 0
 
     var isEmpty: Bool { count == 0 }
 
-    mutating func append(_ flow: Unmanaged<Flow>) {
+    mutating func append(_ flow: Uncounted<Flow>) {
         if count == ring.count { grow() }
         ring[(first + count) & (ring.count - 1)] = flow
         count += 1
     }
 
-    mutating func popFirst() -> Unmanaged<Flow>? {
+    mutating func popFirst() -> Uncounted<Flow>? {
         if count == 0 { return nil }
         defer {
             first = (first + 1) & (ring.count - 1)
@@ -117,7 +121,7 @@ private struct FlowRing {
     }
 
     private mutating func grow() {
-        var larger: [Unmanaged<Flow>?] = Array(repeating: nil, count: ring.count * 2)
+        var larger: [Uncounted<Flow>?] = Array(repeating: nil, count: ring.count * 2)
         for i in 0..<count { larger[i] = ring[(first + i) & (ring.count - 1)] }
         (ring, first) = (larger, 0)
     }

@@ -30,7 +30,7 @@ private final class Simulation {
 
     /// Does the next piece of work, and says whose it was.
     func step() -> Source? {
-        guard let source = turns.next()?.takeUnretainedValue() else { return nil }
+        guard let source = turns.next()?.follow({ $0 }) else { return nil }
         let key = ObjectIdentifier(source.flow)
         longestWait[key] = max(longestWait[key] ?? 0, now - waking[ObjectIdentifier(source)]!)
         let tenant = source.flow as! Tenant
