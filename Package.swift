@@ -34,7 +34,7 @@ let package = Package(
         module("Base", ["CLinux"]),
         // 2 doors to the outside
         module("Net", ["Base", "CLinux"], strict: true),
-        module("Crypto", ["Base", "COpenSSL"]),
+        module("Crypto", ["Base", "COpenSSL"], strict: true),
         module("Storage", ["Base", "CLinux"]),
         // 3 pure: bytes and values in, values out
         module("HTTP", ["Base"]),

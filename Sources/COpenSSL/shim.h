@@ -41,7 +41,6 @@ static inline void c_ssl_ctx_set_app_data(SSL_CTX *c, void *d) { SSL_CTX_set_app
 static inline void *c_ssl_ctx_get_app_data(SSL_CTX *c) { return SSL_CTX_get_app_data(c); }
 static inline void c_ssl_set_app_data(SSL *s, void *d) { SSL_set_app_data(s, d); }
 static inline void *c_ssl_get_app_data(SSL *s) { return SSL_get_app_data(s); }
-static inline void *c_ssl_get_app_data_const(const SSL *s) { return SSL_get_app_data(s); }
 static inline void c_bio_set_retry_read(BIO *b) { BIO_clear_retry_flags(b); BIO_set_retry_read(b); }
 static inline void c_bio_set_retry_write(BIO *b) { BIO_clear_retry_flags(b); BIO_set_retry_write(b); }
 static inline void c_bio_clear_retry_flags(BIO *b) { BIO_clear_retry_flags(b); }

@@ -12,7 +12,8 @@ public struct Digest256: Sendable, Hashable, BitwiseCopyable {
     public init?(_ bytes: some Collection<UInt8>) {
         guard bytes.count == 32 else { return nil }
         words = (0, 0, 0, 0)
-        withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: bytes) }
+        // Four words are 32 bytes, and they may be any.
+        unsafe withUnsafeMutableBytes(of: &words) { unsafe $0.copyBytes(from: bytes) }
     }
 
     /// 64 hexadecimal digits in either case; nil for anything else.
@@ -28,7 +29,7 @@ public struct Digest256: Sendable, Hashable, BitwiseCopyable {
         self.init(bytes)
     }
 
-    public var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+    public var bytes: [UInt8] { unsafe withUnsafeBytes(of: words) { unsafe Array($0) } }
 
     /// Lower-case hexadecimal.
     public var hexadecimal: String {

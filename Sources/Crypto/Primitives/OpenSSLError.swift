@@ -9,7 +9,8 @@ public struct OpenSSLError: Error, CustomStringConvertible, Sendable {
         while true {
             let code = ERR_get_error()
             if code == 0 { break }
-            if let text = ERR_reason_error_string(code) { reasons.append(String(cString: text)) }
+            // A text of OpenSSL's own, there for good.
+            if let text = unsafe ERR_reason_error_string(code) { reasons.append(unsafe String(cString: text)) }
         }
         description = reasons.isEmpty ? doing : "\(doing): \(reasons.joined(separator: ", "))"
     }

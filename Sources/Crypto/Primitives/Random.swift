@@ -4,17 +4,15 @@ import COpenSSL
 public enum Random {
     /// For secrets.
     public static func bytes(_ count: Int) -> [UInt8] {
+        // OpenSSL writes `count` bytes, and so many there are.
         var bytes = [UInt8](repeating: 0, count: count)
-        let result = RAND_bytes(&bytes, Int32(count))
+        let result = unsafe RAND_bytes(&bytes, Int32(count))
         precondition(result == 1, "no random bytes")
         return bytes
     }
 
     public static func word() -> UInt64 {
-        var value: UInt64 = 0
-        let result = withUnsafeMutableBytes(of: &value) { RAND_bytes($0.baseAddress!.assumingMemoryBound(to: UInt8.self), 8) }
-        precondition(result == 1, "no random bytes")
-        return value
+        bytes(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 }
 
@@ -43,5 +41,5 @@ public struct FastRandom: Sendable {
 
 /// Comparison that takes the same time wherever the bytes differ. The length is not secret.
 public func equalInConstantTime(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-    a.count == b.count && CRYPTO_memcmp(a, b, a.count) == 0
+    unsafe a.count == b.count && CRYPTO_memcmp(a, b, a.count) == 0
 }

@@ -26,8 +26,8 @@ public enum SignatureAlgorithm: UInt8, Sendable, CaseIterable {
     /// The algorithm of exactly that name; nil where there is none.
     public init?(name: [UInt8]) {
         let found = Self.allCases.first { algorithm in
-            let own = algorithm.name
-            return name.elementsEqual(UnsafeBufferPointer(start: own.utf8Start, count: own.utf8CodeUnitCount))
+            // Static text.
+            algorithm.name.withUTF8Buffer { unsafe name.elementsEqual($0) }
         }
         guard let found else { return nil }
         self = found

@@ -51,8 +51,8 @@ public final class VerificationKey: @unchecked Sendable {
         }
     }
 
-    enum Material {
-        case publicKey(OpaquePointer)
+    enum Material: ~Copyable {
+        case publicKey(Owned)
         case secret([UInt8])
     }
 
@@ -63,12 +63,9 @@ public final class VerificationKey: @unchecked Sendable {
     let order: [UInt8]
     public let algorithms: SignatureAlgorithms
 
-    private init(_ material: Material, _ algorithms: SignatureAlgorithms, halfSize: Int = 0, order: [UInt8] = []) {
-        (self.material, self.algorithms, self.halfSize, self.order) = (material, algorithms, halfSize, order)
-    }
-
-    deinit {
-        if case .publicKey(let key) = material { EVP_PKEY_free(key) }
+    private init(_ material: consuming Material, _ algorithms: SignatureAlgorithms, halfSize: Int = 0, order: [UInt8] = []) {
+        self.material = material
+        (self.algorithms, self.halfSize, self.order) = (algorithms, halfSize, order)
     }
 
     /// - Parameters:
@@ -90,10 +87,10 @@ public final class VerificationKey: @unchecked Sendable {
         let all: [SignatureAlgorithm] = [.rs256, .rs384, .rs512, .ps256, .ps384, .ps512]
         let algorithms = SignatureAlgorithms(algorithm.map { [$0] } ?? all)
         ERR_clear_error()
-        guard let key = Owned(c_rsa_public_key(modulus, modulus.count, exponent, exponent.count), EVP_PKEY_free) else {
+        guard let key = unsafe Owned(c_rsa_public_key(modulus, modulus.count, exponent, exponent.count), EVP_PKEY_free) else {
             throw .invalid(OpenSSLError("not a valid RSA key").description)
         }
-        return VerificationKey(.publicKey(key.take()), algorithms)
+        return VerificationKey(.publicKey(key), algorithms)
     }
 
     /// A point of a NIST curve. It must lie on the curve.
@@ -101,27 +98,27 @@ public final class VerificationKey: @unchecked Sendable {
         guard x.count == curve.size, y.count == curve.size else { throw .coordinates }
         let point = [4] + x + y
         ERR_clear_error()
-        guard let key = Owned(c_ec_public_key(curve.rawValue, point, point.count), EVP_PKEY_free) else {
+        guard let key = unsafe Owned(c_ec_public_key(curve.rawValue, point, point.count), EVP_PKEY_free) else {
             throw .invalid(OpenSSLError("not a valid EC key").description)
         }
         guard isSound(key) else { throw .invalid(OpenSSLError("a point that is not on the curve").description) }
         return VerificationKey(
-            .publicKey(key.take()), SignatureAlgorithms([curve.algorithm]), halfSize: curve.size, order: order(of: curve))
+            .publicKey(key), SignatureAlgorithms([curve.algorithm]), halfSize: curve.size, order: order(of: curve))
     }
 
     /// The full check of a public key (SP 800-56A section 5.6.2.3.3 for a point).
     static func isSound(_ key: borrowing Owned) -> Bool {
-        guard let context = Owned(EVP_PKEY_CTX_new_from_pkey(nil, key.pointer, nil), EVP_PKEY_CTX_free) else { return false }
-        return EVP_PKEY_public_check(context.pointer) == 1
+        guard let context = unsafe Owned(EVP_PKEY_CTX_new_from_pkey(nil, key.pointer, nil), EVP_PKEY_CTX_free) else { return false }
+        return unsafe EVP_PKEY_public_check(context.pointer) == 1
     }
 
     public static func ed25519(_ bytes: [UInt8]) throws(Fault) -> VerificationKey {
         guard bytes.count == 32 else { throw .size }
         ERR_clear_error()
-        guard let key = Owned(EVP_PKEY_new_raw_public_key_ex(nil, "ED25519", nil, bytes, bytes.count), EVP_PKEY_free) else {
+        guard let key = unsafe Owned(EVP_PKEY_new_raw_public_key_ex(nil, "ED25519", nil, bytes, bytes.count), EVP_PKEY_free) else {
             throw .invalid(OpenSSLError("no Ed25519 key").description)
         }
-        return VerificationKey(.publicKey(key.take()), SignatureAlgorithms([.edDSA]))
+        return VerificationKey(.publicKey(key), SignatureAlgorithms([.edDSA]))
     }
 
     /// A secret for HMAC, at least as long as the longest digest of `algorithms`, none of which may be another kind.

@@ -5,7 +5,7 @@ import Glibc
 /// A certificate chain with its key, ready to be presented. Immutable; shared by all listeners and loops.
 public final class Certificate: @unchecked Sendable {
     /// Holds the chain and the key; the listener's context holds everything else.
-    let context: OpaquePointer
+    let context: Owned
     /// DNS names and addresses of the subject alternative name, lower case; `*.` in front of wildcards.
     public let names: [String]
     /// Seconds since 1970.
@@ -25,40 +25,44 @@ public final class Certificate: @unchecked Sendable {
     /// Reads PEM files: the chain with the server's certificate first, and its key.
     public init(chain: String, key: String) throws(Fault) {
         ERR_clear_error()
-        guard let made = Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else {
+        guard let made = unsafe Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else {
             throw .chain(OpenSSLError("SSL_CTX_new").description)
         }
-        for (path, fault) in [(chain, Fault.chain), (key, Fault.key)] where access(path, R_OK) != 0 {
-            throw fault("can't read \(path): \(String(cString: strerror(errno)))")
+        for (path, fault) in [(chain, Fault.chain), (key, Fault.key)] where unsafe access(path, R_OK) != 0 {
+            throw fault("can't read \(path): \(unsafe String(cString: strerror(errno)))")
         }
-        guard SSL_CTX_use_certificate_chain_file(made.pointer, chain) == 1 else {
+        guard unsafe SSL_CTX_use_certificate_chain_file(made.pointer, chain) == 1 else {
             throw .chain(OpenSSLError("can't read the certificate chain \(chain)").description)
         }
-        guard SSL_CTX_use_PrivateKey_file(made.pointer, key, SSL_FILETYPE_PEM) == 1 else {
+        guard unsafe SSL_CTX_use_PrivateKey_file(made.pointer, key, SSL_FILETYPE_PEM) == 1 else {
             throw .key(OpenSSLError("can't use the private key \(key)").description)
         }
-        guard SSL_CTX_check_private_key(made.pointer) == 1, let leaf = SSL_CTX_get0_certificate(made.pointer) else {
+        guard unsafe SSL_CTX_check_private_key(made.pointer) == 1, let leaf = unsafe SSL_CTX_get0_certificate(made.pointer) else {
             throw .key(OpenSSLError("the key does not belong to the certificate").description)
         }
-        names = Self.names(of: leaf)
-        var end = tm()
-        ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &end)
-        expires = timegm(&end)
-        TLSListener.prepare(made.pointer)
-        context = made.take()
+        // The context's own.
+        names = unsafe Self.names(of: leaf)
+        var end = unsafe tm()
+        unsafe ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &end)
+        expires = unsafe timegm(&end)
+        TLSListener.prepare(made)
+        context = made
     }
 
-    deinit { SSL_CTX_free(context) }
-
     private static func names(of leaf: OpaquePointer) -> [String] {
-        guard let names = Owned(X509_get_ext_d2i(leaf, NID_subject_alt_name, nil, nil).map(OpaquePointer.init), GENERAL_NAMES_free)
+        let id = NID_subject_alt_name
+        guard let names = unsafe Owned(X509_get_ext_d2i(leaf, id, nil, nil).map(OpaquePointer.init), GENERAL_NAMES_free)
         else { return [] }
         var found: [String] = []
-        for i in 0..<c_sk_general_name_num(names.pointer) {
-            guard let name = c_sk_general_name_value(names.pointer, i) else { continue }
-            if name.pointee.type == GEN_DNS, let text = name.pointee.d.dNSName, let bytes = ASN1_STRING_get0_data(text) {
-                let raw = UnsafeBufferPointer(start: bytes, count: Int(ASN1_STRING_length(text)))
-                found.append(String(decoding: raw, as: UTF8.self).asciiLowercased)
+        let count = unsafe c_sk_general_name_num(names.pointer)
+        for i in 0..<count {
+            // Parts of `names`. The union has what its type says.
+            guard let name = unsafe c_sk_general_name_value(names.pointer, i) else { continue }
+            if unsafe name.pointee.type == GEN_DNS, let text = unsafe name.pointee.d.dNSName,
+                let bytes = unsafe ASN1_STRING_get0_data(text)
+            {
+                let raw = unsafe UnsafeBufferPointer(start: bytes, count: Int(ASN1_STRING_length(text)))
+                found.append(unsafe String(decoding: raw, as: UTF8.self).asciiLowercased)
             }
         }
         return found

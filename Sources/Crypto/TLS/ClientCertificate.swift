@@ -17,10 +17,11 @@ public final class ClientCertificate: Sendable {
     }
 
     convenience init?(_ certificate: OpaquePointer, _ chain: ClientChain) {
+        // The 32 bytes of a SHA-256; the name is part of the certificate.
         var bytes = [UInt8](repeating: 0, count: 32)
         var count: UInt32 = 32
-        guard X509_digest(certificate, EVP_sha256(), &bytes, &count) == 1, let digest = Digest256(bytes),
-            let subject = DistinguishedName.text(X509_get_subject_name(certificate))
+        guard unsafe X509_digest(certificate, EVP_sha256(), &bytes, &count) == 1, let digest = Digest256(bytes),
+            let subject = unsafe DistinguishedName.text(X509_get_subject_name(certificate))
         else { return nil }
         self.init(fingerprint: digest, subject: subject, authorities: chain.authorities, expires: chain.expires)
     }

@@ -5,7 +5,7 @@ import COpenSSL
 ///
 ///     handshaking ──► open ──► ended
 ///          └───────────┴─────► failed
-public final class TLSClient {
+@safe public final class TLSClient {
     /// What a read gave.
     public enum Read: Equatable {
         case bytes(Int)
@@ -17,8 +17,8 @@ public final class TLSClient {
 
     /// Keeps the context that the session was made from.
     private let authorities: ServerAuthorities
-    private let ssl: OpaquePointer
-    /// Received and not yet read by OpenSSL; produced and not yet taken. Both are the session's to free.
+    private let ssl: Owned
+    /// Received and not yet read by OpenSSL; produced and not yet taken. Both are the session's to free, and as long there.
     private let input: OpaquePointer
     private let output: OpaquePointer
 
@@ -27,43 +27,44 @@ public final class TLSClient {
     ///   - isAddress: the certificate must have the address instead of a name.
     public init(_ authorities: ServerAuthorities, host: String, isAddress: Bool) throws(OpenSSLError) {
         ERR_clear_error()
-        guard let session = Owned(SSL_new(authorities.context), SSL_free),
-            let received = Owned(BIO_new(BIO_s_mem()), BIO_free_all), let produced = Owned(BIO_new(BIO_s_mem()), BIO_free_all)
+        guard let session = unsafe Owned(SSL_new(authorities.context.pointer), SSL_free),
+            let received = unsafe Owned(BIO_new(BIO_s_mem()), BIO_free_all),
+            let produced = unsafe Owned(BIO_new(BIO_s_mem()), BIO_free_all)
         else { throw OpenSSLError("SSL_new") }
         let isNamed =
-            isAddress
+            unsafe isAddress
             ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.pointer), host) == 1
             : SSL_set1_host(session.pointer, host) == 1 && c_ssl_set_tlsext_host_name(session.pointer, host) == 1
         guard isNamed else { throw OpenSSLError("not a name for TLS") }
         self.authorities = authorities
-        (ssl, input, output) = (session.take(), received.take(), produced.take())
-        SSL_set_bio(ssl, input, output)
+        unsafe (input, output) = (received.take(), produced.take())
+        unsafe SSL_set_bio(session.pointer, input, output)
+        ssl = session
     }
-
-    deinit { SSL_free(ssl) }
 
     /// Takes what has come from the server, for the calls below.
     public func receive(_ bytes: UnsafeRawBufferPointer) throws(OpenSSLError) {
-        if bytes.isEmpty { return }
+        if unsafe bytes.isEmpty { return }
         var count = 0
-        guard BIO_write_ex(input, bytes.baseAddress, bytes.count, &count) == 1, count == bytes.count else {
+        guard unsafe BIO_write_ex(input, bytes.baseAddress, bytes.count, &count) == 1, count == bytes.count else {
             throw OpenSSLError("no memory for TLS")
         }
     }
 
     /// Nothing more will come: where the server has not said so itself, the next call fails.
-    public func receiveEnd() { BIO_ctrl(input, BIO_C_SET_BUF_MEM_EOF_RETURN, 0, nil) }
+    public func receiveEnd() { unsafe BIO_ctrl(input, BIO_C_SET_BUF_MEM_EOF_RETURN, 0, nil) }
 
     /// Takes a step. True once it is done.
     public func shakeHands() throws(OpenSSLError) -> Bool {
         ERR_clear_error()
-        let result = SSL_connect(ssl)
+        let result = unsafe SSL_connect(ssl.pointer)
         if result == 1 { return true }
-        if SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return false }
-        let verdict = SSL_get_verify_result(ssl)
-        if verdict != Int(X509_V_OK), let text = X509_verify_cert_error_string(verdict) {
+        if unsafe SSL_get_error(ssl.pointer, result) == SSL_ERROR_WANT_READ { return false }
+        // The text is OpenSSL's own, there for good.
+        let verdict = unsafe SSL_get_verify_result(ssl.pointer)
+        if verdict != Int(X509_V_OK), let text = unsafe X509_verify_cert_error_string(verdict) {
             ERR_clear_error()
-            throw OpenSSLError("the server's certificate is refused: \(String(cString: text))")
+            throw OpenSSLError("the server's certificate is refused: \(unsafe String(cString: text))")
         }
         throw OpenSSLError("no TLS handshake")
     }
@@ -72,7 +73,7 @@ public final class TLSClient {
     public func write(_ bytes: UnsafeRawBufferPointer) throws(OpenSSLError) {
         ERR_clear_error()
         var count = 0
-        guard SSL_write_ex(ssl, bytes.baseAddress, bytes.count, &count) == 1, count == bytes.count else {
+        guard unsafe SSL_write_ex(ssl.pointer, bytes.baseAddress, bytes.count, &count) == 1, count == bytes.count else {
             throw OpenSSLError("the connection broke")
         }
     }
@@ -81,9 +82,9 @@ public final class TLSClient {
     public func read(into room: UnsafeMutableRawBufferPointer) throws(OpenSSLError) -> Read {
         ERR_clear_error()
         var count = 0
-        let result = SSL_read_ex(ssl, room.baseAddress, room.count, &count)
+        let result = unsafe SSL_read_ex(ssl.pointer, room.baseAddress, room.count, &count)
         if result == 1 { return .bytes(count) }
-        switch SSL_get_error(ssl, result) {
+        switch unsafe SSL_get_error(ssl.pointer, result) {
         case SSL_ERROR_WANT_READ: return .wantsMore
         case SSL_ERROR_ZERO_RETURN: return .end
         default: throw OpenSSLError("the connection broke")
@@ -92,10 +93,10 @@ public final class TLSClient {
 
     /// What is to be sent to the server.
     public func takeOutput() -> [UInt8] {
-        let pending = BIO_ctrl_pending(output)
+        let pending = unsafe BIO_ctrl_pending(output)
         if pending == 0 { return [] }
-        return [UInt8](unsafeUninitializedCapacity: pending) { room, count in
-            if BIO_read_ex(output, room.baseAddress, room.count, &count) != 1 { count = 0 }
+        return unsafe [UInt8](unsafeUninitializedCapacity: pending) { room, count in
+            if unsafe BIO_read_ex(output, room.baseAddress, room.count, &count) != 1 { count = 0 }
         }
     }
 }

@@ -3,7 +3,10 @@ import COpenSSL
 
 /// The bytes between OpenSSL and the sockets of one loop. A session works only inside one call, so all of them share
 /// these: what was received goes in before the call, what is to be sent comes out after it. Many records leave in one send.
-public final class TLSExchange {
+///
+/// `output` is this object's, `outputCount` never beyond its end; `input` is read only inside the calls that whoever handed
+/// it over keeps it for (`TLSSession.receive`).
+@safe public final class TLSExchange {
     /// Received and not yet read by OpenSSL.
     var input: UnsafeRawPointer?
     var inputCount = 0
@@ -13,18 +16,19 @@ public final class TLSExchange {
     var outputCount = 0
     /// Whose bytes stand in `output`.
     private var owner: ObjectIdentifier?
-    let method: OpaquePointer = makeMethod()
+    let method: Owned
 
     public init() {
         // The largest read with its head, in records of 16 KiB with 22 bytes each, and a ticket.
         capacity = Limits.readSize + Limits.headSizeMax + Limits.headroom + (64 << 10)
-        output = .allocate(byteCount: capacity, alignment: 64)
+        unsafe output = .allocate(byteCount: capacity, alignment: 64)
+        guard let method = unsafe Owned(BIO_meth_new(BIO_get_new_index() | Int32(BIO_TYPE_SOURCE_SINK), "exchange"), BIO_meth_free)
+        else { preconditionFailure("no memory") }
+        Self.prepare(method)
+        self.method = method
     }
 
-    deinit {
-        output.deallocate()
-        BIO_meth_free(method)
-    }
+    deinit { unsafe output.deallocate() }
 
     /// What one session produced never leaves through another one's socket, whatever else goes wrong.
     @inline(__always)
@@ -43,47 +47,45 @@ public final class TLSExchange {
         (owner, outputCount, inputCount) = (nil, 0, 0)
     }
 
-    public var produced: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: output, count: outputCount) }
+    public var produced: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: output, count: outputCount) }
     public func clearProduced() { outputCount = 0 }
 
-    private static func makeMethod() -> OpaquePointer {
-        let made = Owned(BIO_meth_new(BIO_get_new_index() | Int32(BIO_TYPE_SOURCE_SINK), "exchange"), BIO_meth_free)
-        guard let method = made?.take() else { preconditionFailure("no memory") }
-        BIO_meth_set_read(method) { bio, buffer, length in
-            guard let bio, let buffer, let data = BIO_get_data(bio) else { return -1 }
-            return Unmanaged<TLSExchange>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
+    private static func prepare(_ method: borrowing Owned) {
+        // OpenSSL hands over its own memory with its length. A session keeps its exchange, and so does each of these calls.
+        unsafe BIO_meth_set_read(method.pointer) { bio, buffer, length in
+            guard let bio = unsafe bio, let buffer = unsafe buffer, let data = unsafe BIO_get_data(bio) else { return -1 }
+            return unsafe Unmanaged<TLSExchange>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
                 let count = min(Int(length), io.inputCount)
                 if count <= 0 {
-                    c_bio_set_retry_read(bio)
+                    unsafe c_bio_set_retry_read(bio)
                     return -1
                 }
-                memcpy(buffer, io.input!, count)
-                io.input! += count
+                unsafe memcpy(buffer, io.input!, count)
+                unsafe io.input! += count
                 io.inputCount -= count
                 return Int32(count)
             }
         }
-        BIO_meth_set_write(method) { bio, bytes, length in
-            guard let bio, let bytes, let data = BIO_get_data(bio) else { return -1 }
-            return Unmanaged<TLSExchange>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
+        unsafe BIO_meth_set_write(method.pointer) { bio, bytes, length in
+            guard let bio = unsafe bio, let bytes = unsafe bytes, let data = unsafe BIO_get_data(bio) else { return -1 }
+            return unsafe Unmanaged<TLSExchange>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
                 let count = min(Int(length), io.capacity - io.outputCount)
                 if count <= 0 {
-                    c_bio_set_retry_write(bio)
+                    unsafe c_bio_set_retry_write(bio)
                     return -1
                 }
-                memcpy(io.output + io.outputCount, bytes, count)
+                unsafe memcpy(io.output + io.outputCount, bytes, count)
                 io.outputCount += count
                 return Int32(count)
             }
         }
-        BIO_meth_set_ctrl(method) { _, command, _, _ in
+        unsafe BIO_meth_set_ctrl(method.pointer) { _, command, _, _ in
             command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP || command == BIO_CTRL_PUSH || command == BIO_CTRL_POP ? 1 : 0
         }
-        BIO_meth_set_create(method) { bio in
-            BIO_set_init(bio, 1)
+        unsafe BIO_meth_set_create(method.pointer) { bio in
+            unsafe BIO_set_init(bio, 1)
             return 1
         }
-        return method
     }
 }
 
@@ -91,7 +93,10 @@ public final class TLSExchange {
 ///
 ///     named ◄──► handshaking ──► open ──► closed
 ///                     └───────────┴────► failed
-public final class TLSSession {
+///
+/// `ssl` is this object's from `init` to `deinit`. It points back to the session and to its exchange without counting them:
+/// OpenSSL calls back only inside calls that are made here, and both live at least as long as it does.
+@safe public final class TLSSession {
     public enum Handshake {
         case done, wantsMore, failed
         /// The client has said which name it wants, and nothing costly has been done yet. Goes on with the next call.
@@ -111,37 +116,46 @@ public final class TLSSession {
     private var steps = 0
 
     public init?(listener: TLSListener, io: TLSExchange) {
-        guard let session = Owned(SSL_new(listener.context), SSL_free), let made = Owned(BIO_new(io.method), BIO_free_all) else {
-            return nil
-        }
-        (self.listener, self.io, ssl) = (listener, io, session.take())
-        let bio = made.take()
-        BIO_set_data(bio, Unmanaged.passUnretained(io).toOpaque())
-        SSL_set_bio(ssl, bio, bio)
-        c_ssl_set_app_data(ssl, Unmanaged.passUnretained(self).toOpaque())
-        SSL_set_accept_state(ssl)
+        guard let session = unsafe Owned(SSL_new(listener.context.pointer), SSL_free),
+            let made = unsafe Owned(BIO_new(io.method.pointer), BIO_free_all)
+        else { return nil }
+        (self.listener, self.io) = (listener, io)
+        unsafe ssl = session.take()
+        let bio = unsafe made.take()
+        unsafe BIO_set_data(bio, Unmanaged.passUnretained(io).toOpaque())
+        // The connection owns it from here on.
+        unsafe SSL_set_bio(ssl, bio, bio)
+        unsafe c_ssl_set_app_data(ssl, Unmanaged.passUnretained(self).toOpaque())
+        unsafe SSL_set_accept_state(ssl)
     }
 
+    /// First what points to the exchange, whose method its BIO needs to the last.
     deinit {
-        SSL_free(ssl)
+        unsafe SSL_free(ssl)
         io.release(self)
+    }
+
+    /// The session that OpenSSL calls back for. Nil for a connection that is none's.
+    static func of<Result>(_ ssl: OpaquePointer?, _ body: (TLSSession) -> Result) -> Result? {
+        guard let ssl = unsafe ssl, let data = unsafe c_ssl_get_app_data(ssl) else { return nil }
+        return unsafe Unmanaged<TLSSession>.fromOpaque(data)._withUnsafeGuaranteedRef(body)
     }
 
     /// Hands received bytes to OpenSSL. They must stay valid until the calls that read them have returned `wantsMore`.
     @inline(__always)
     public func receive(_ bytes: UnsafeRawBufferPointer) {
         io.claim(self)
-        io.input = bytes.baseAddress
+        unsafe io.input = bytes.baseAddress
         io.inputCount = bytes.count
     }
 
     public func handshake() -> Handshake {
-        let result = SSL_do_handshake(ssl)
+        let result = unsafe SSL_do_handshake(ssl)
         if result == 1 {
             (isOpen, steps) = (true, 0)
             return .done
         }
-        switch SSL_get_error(ssl, result) {
+        switch unsafe SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ: return .wantsMore
         case SSL_ERROR_WANT_CLIENT_HELLO_CB: return .named
         default:
@@ -166,23 +180,23 @@ public final class TLSSession {
 
     private var isAbused: Bool { steps > Limits.tlsStepsBetweenData }
 
-    /// Decrypts into `room`.
+    /// Decrypts into `room`. OpenSSL is told what is left of it.
     @inline(__always)
     public func read(into room: UnsafeMutableRawBufferPointer) -> Read {
         var total = 0
         while total < room.count {
             var count = 0
-            let result = SSL_read_ex(ssl, room.baseAddress! + total, room.count - total, &count)
+            let result = unsafe SSL_read_ex(ssl, room.baseAddress! + total, room.count - total, &count)
             if result == 1 {
                 total += count
                 steps = 0
                 // Without a whole header of a next record there is nothing more to be had.
-                if io.inputCount == 0 && SSL_has_pending(ssl) == 0 { return .bytes(total) }
+                if unsafe io.inputCount == 0 && SSL_has_pending(ssl) == 0 { return .bytes(total) }
                 continue
             }
             if isAbused { return .failed }
-            if total > 0 && SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return .bytes(total) }
-            switch SSL_get_error(ssl, result) {
+            if unsafe total > 0 && SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return .bytes(total) }
+            switch unsafe SSL_get_error(ssl, result) {
             case SSL_ERROR_WANT_READ: return .wantsMore
             case SSL_ERROR_ZERO_RETURN: return total > 0 ? .bytes(total) : .closed
             default:
@@ -200,7 +214,7 @@ public final class TLSSession {
         var sent = 0
         while sent < bytes.count {
             var count = 0
-            guard SSL_write_ex(ssl, bytes.baseAddress! + sent, bytes.count - sent, &count) == 1 else {
+            guard unsafe SSL_write_ex(ssl, bytes.baseAddress! + sent, bytes.count - sent, &count) == 1 else {
                 ERR_clear_error()
                 return false
             }
@@ -214,28 +228,29 @@ public final class TLSSession {
         io.claim(self)
         guard let start = bytes.baseAddress else { return }
         precondition(bytes.count <= io.capacity - io.outputCount)
-        memmove(io.output + bytes.count, io.output, io.outputCount)
-        memcpy(io.output, start, bytes.count)
+        unsafe memmove(io.output + bytes.count, io.output, io.outputCount)
+        unsafe memcpy(io.output, start, bytes.count)
         io.outputCount += bytes.count
     }
 
     /// Puts a close_notify into the output: the peer can tell the end from a cut.
     public func finish() {
         io.claim(self)
-        if SSL_shutdown(ssl) < 0 { ERR_clear_error() }
+        if unsafe SSL_shutdown(ssl) < 0 { ERR_clear_error() }
     }
 
     /// What the client presented in this handshake, or in the one whose session it resumes; nil when that was nothing.
     public var clientCertificate: ClientCertificate? {
-        guard listener.clientAuthorities != nil, SSL_get_verify_result(ssl) == Int(X509_V_OK),
-            let certificate = SSL_get0_peer_certificate(ssl),
-            let chain = isResumed ? ClientChain(of: SSL_get_session(ssl)) : ClientChain(verifiedBy: ssl)
+        // The connection keeps what it shows.
+        guard listener.clientAuthorities != nil, unsafe SSL_get_verify_result(ssl) == Int(X509_V_OK),
+            let certificate = unsafe SSL_get0_peer_certificate(ssl),
+            let chain = unsafe isResumed ? ClientChain(of: SSL_get_session(ssl)) : ClientChain(verifiedBy: ssl)
         else { return nil }
-        return ClientCertificate(certificate, chain)
+        return unsafe ClientCertificate(certificate, chain)
     }
 
-    public var isResumed: Bool { SSL_session_reused(ssl) == 1 }
-    public var isVersion13: Bool { SSL_version(ssl) == TLS1_3_VERSION }
+    public var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
+    public var isVersion13: Bool { unsafe SSL_version(ssl) == TLS1_3_VERSION }
 
     /// `TLSv1.3`, for logs.
     public var version: StaticString { isVersion13 ? "TLSv1.3" : "TLSv1.2" }
@@ -243,18 +258,20 @@ public final class TLSSession {
     enum Choice { case made, malformed, pause }
 
     /// At the ClientHello: notes the server name, pauses once, and chooses the certificate.
-    func choose(from ssl: OpaquePointer) -> Choice {
+    func choose() -> Choice {
         var certificate = listener.fallback
+        // The ClientHello's own bytes, which are there for as long as the callback runs.
         var bytes: UnsafePointer<UInt8>?
         var count = 0
-        if SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_server_name), &bytes, &count) == 1, let bytes {
+        if unsafe SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_server_name), &bytes, &count) == 1 {
             // RFC 6066 section 3: a list (2 bytes of length) of type (1) and name (2 bytes of length).
-            guard count >= 5, Int(bytes[0]) << 8 | Int(bytes[1]) == count - 2, bytes[2] == 0 else { return .malformed }
-            let length = Int(bytes[3]) << 8 | Int(bytes[4])
+            let list = unsafe Array(UnsafeBufferPointer(start: bytes, count: count))
+            guard count >= 5, Int(list[0]) << 8 | Int(list[1]) == count - 2, list[2] == 0 else { return .malformed }
+            let length = Int(list[3]) << 8 | Int(list[4])
             guard length > 0, length <= 255, length == count - 5 else { return .malformed }
-            let raw = UnsafeBufferPointer(start: bytes + 5, count: length)
-            for byte in raw where byte <= 0x20 || byte >= 0x7F { return .malformed }
-            serverName = String(decoding: raw.lazy.map(ASCII.lowercase), as: UTF8.self)
+            let name = list[5...]
+            if name.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) { return .malformed }
+            serverName = String(decoding: name.lazy.map(ASCII.lowercase), as: UTF8.self)
             if let chosen = listener.certificate(for: serverName) { certificate = chosen }
             // What stands behind the ClientHello in the loop's room would not survive a pause.
             if !wasNamed, io.inputCount == 0 {
@@ -262,8 +279,8 @@ public final class TLSSession {
                 return .pause
             }
         }
-        guard SSL_set_SSL_CTX(ssl, certificate.context) != nil else { return .malformed }
+        guard unsafe SSL_set_SSL_CTX(ssl, certificate.context.pointer) != nil else { return .malformed }
         // After the change of context, which takes most of these settings along.
-        return listener.clientAuthorities?.apply(to: ssl) ?? true ? .made : .malformed
+        return unsafe listener.clientAuthorities?.apply(to: ssl) ?? true ? .made : .malformed
     }
 }

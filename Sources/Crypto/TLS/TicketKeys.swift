@@ -24,7 +24,8 @@ final class TicketKeys: Sendable {
     }
 
     private let ring: Mutex<[Key]>
-    private let aes = UInt(bitPattern: EVP_CIPHER_fetch(nil, "AES-256-CBC", nil))
+    /// Kept for good, and a number, for pointers don't go between threads.
+    private let aes = unsafe UInt(bitPattern: EVP_CIPHER_fetch(nil, "AES-256-CBC", nil))
 
     private init() { ring = Mutex([Key(now: Clock.monotonic())]) }
 
@@ -50,7 +51,8 @@ final class TicketKeys: Sendable {
         }
     }
 
-    /// OpenSSL's ticket callback. With `singleUse` (TLS 1.3, RFC 8446 appendix C.4) whoever resumes gets a new ticket.
+    /// OpenSSL's ticket callback: 16 bytes of name, and 16 of `iv`. With `singleUse` (TLS 1.3, RFC 8446 appendix C.4)
+    /// whoever resumes gets a new ticket.
     /// Returns 1 for done, 2 for done but issue a new ticket, 0 for no such key, -1 for failure.
     func prepare(
         name: UnsafeMutableRawPointer, iv: UnsafeMutablePointer<UInt8>, cipher: OpaquePointer, mac: OpaquePointer,
@@ -60,23 +62,23 @@ final class TicketKeys: Sendable {
         var result: Int32 = 1
         if encrypting {
             key = issuing()
-            guard RAND_bytes(iv, 16) == 1 else { return -1 }
-            withUnsafeBytes(of: key.name) { name.copyMemory(from: $0.baseAddress!, byteCount: 16) }
+            guard unsafe RAND_bytes(iv, 16) == 1 else { return -1 }
+            unsafe name.storeBytes(of: key.name, as: (UInt64, UInt64).self)
         } else {
-            guard let found = named((name.loadUnaligned(as: UInt64.self), name.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
-            else { return 0 }
+            guard let found = unsafe named(name.loadUnaligned(as: (UInt64, UInt64).self)) else { return 0 }
             key = found.key
             if !found.isCurrent || singleUse { result = 2 }
         }
-        let aes = OpaquePointer(bitPattern: aes)
-        let initialised = withUnsafeBytes(of: &key.cipher) { secret in
-            let bytes = secret.baseAddress!.assumingMemoryBound(to: UInt8.self)
-            return encrypting
+        let aes = unsafe OpaquePointer(bitPattern: aes)
+        // 32 bytes of key for AES-256, as many for the MAC: both are copied.
+        let initialised = unsafe withUnsafeBytes(of: &key.cipher) { secret in
+            let bytes = unsafe secret.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            return unsafe encrypting
                 ? EVP_EncryptInit_ex(cipher, aes, nil, bytes, iv) : EVP_DecryptInit_ex(cipher, aes, nil, bytes, iv)
         }
         guard initialised == 1 else { return -1 }
-        let keyed = withUnsafeBytes(of: &key.mac) { secret in
-            c_mac_set_sha256_key(mac, secret.baseAddress!.assumingMemoryBound(to: UInt8.self), secret.count)
+        let keyed = unsafe withUnsafeBytes(of: &key.mac) { secret in
+            unsafe c_mac_set_sha256_key(mac, secret.baseAddress!.assumingMemoryBound(to: UInt8.self), secret.count)
         }
         return keyed == 1 ? result : -1
     }
