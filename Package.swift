@@ -35,7 +35,7 @@ let package = Package(
         // 2 doors to the outside
         module("Net", ["Base", "CLinux"], strict: true),
         module("Crypto", ["Base", "COpenSSL"], strict: true),
-        module("Storage", ["Base", "CLinux"]),
+        module("Storage", ["Base", "CLinux"], strict: true),
         // 3 pure: bytes and values in, values out
         module("HTTP", ["Base"]),
         module("Configuration", ["Base"]),

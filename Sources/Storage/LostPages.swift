@@ -7,8 +7,8 @@ import Synchronization
 ///
 /// A file that can be made as long as it was is: the access is repeated, and finds zeros. Else zeros that this process
 /// alone has take the page's place. Counting goes on with either, and what was lost is noted for `MeterTable.mend`.
-final class LostPages: Sendable {
-    /// Shared with the handler, which may run on any thread at any moment: never freed.
+@safe final class LostPages: Sendable {
+    /// Shared with the handler, which may run on any thread at any moment: never freed, and so its address is good for ever.
     private struct Region: ~Copyable {
         let start: UInt
         let length: UInt
@@ -34,44 +34,44 @@ final class LostPages: Sendable {
     /// Watches over a mapping of the file from its beginning on.
     init(_ memory: UnsafeMutableRawPointer, length: Int, of descriptor: Int32, path: String) throws(StorageFault) {
         self.path = path
-        region = .allocate(capacity: 1)
-        region.initialize(
+        unsafe region = .allocate(capacity: 1)
+        unsafe region.initialize(
             to: Region(start: UInt(bitPattern: memory), length: UInt(length), descriptor: Atomic(descriptor)))
         var isLast = false
         while !isLast {
             let next = Self.last.load(ordering: .acquiring)
-            region.pointee.next.store(next, ordering: .relaxed)
-            (isLast, _) = Self.last.compareExchange(
+            unsafe region.pointee.next.store(next, ordering: .relaxed)
+            (isLast, _) = unsafe Self.last.compareExchange(
                 expected: next, desired: UInt(bitPattern: region), ordering: .acquiringAndReleasing)
         }
         guard Self.handle() else { throw .system("can't watch over", path: path, code: errno) }
     }
 
-    deinit { region.pointee.descriptor.store(-1, ordering: .releasing) }
+    deinit { unsafe region.pointee.descriptor.store(-1, ordering: .releasing) }
 
     /// The file has so many bytes, and its pages are there.
-    func expect(size: Int) { region.pointee.size.store(size, ordering: .releasing) }
+    func expect(size: Int) { unsafe region.pointee.size.store(size, ordering: .releasing) }
 
     /// Whether nothing was lost that `makeWhole` has not told, as far as anybody has noticed.
-    var isIntact: Bool { region.pointee.lostFrom.load(ordering: .acquiring) == .max && privatePages == 0 }
+    var isIntact: Bool { unsafe region.pointee.lostFrom.load(ordering: .acquiring) == .max && privatePages == 0 }
 
     /// The same, and the file is as long as it should be: a cut is not noticed by who looks at the page that it is in.
     var isWhole: Bool {
         var status = stat()
-        let hasLength = fstat(region.pointee.descriptor.load(ordering: .acquiring), &status) == 0
+        let hasLength = unsafe fstat(region.pointee.descriptor.load(ordering: .acquiring), &status) == 0
             && status.st_size >= region.pointee.size.load(ordering: .acquiring)
         return hasLength && isIntact
     }
 
-    var privatePages: Int { region.pointee.privatePages.load(ordering: .acquiring) }
+    var privatePages: Int { unsafe region.pointee.privatePages.load(ordering: .acquiring) }
 
     /// Makes the file as long as it should be. From which byte on it was lost since the last time; nil where nothing was.
     func makeWhole() throws(StorageFault) -> Int? {
-        let code = Self.lengthen(region)
+        let code = unsafe Self.lengthen(region)
         guard code == 0 else {
             throw .system(isIntact ? "can't look at" : "can't put back the end of", path: path, code: code)
         }
-        let from = region.pointee.lostFrom.exchange(.max, ordering: .acquiringAndReleasing)
+        let from = unsafe region.pointee.lostFrom.exchange(.max, ordering: .acquiringAndReleasing)
         return from == .max ? nil : from
     }
 
@@ -80,14 +80,14 @@ final class LostPages: Sendable {
     /// Notes where the file ends, if that is too early, and makes it longer. An `errno`. One thread at a time: who came
     /// late would note what another has mended already. Nobody who is at it can be interrupted by the handler.
     private static func lengthen(_ region: UnsafeMutablePointer<Region>) -> Int32 {
-        while region.pointee.isBusy.exchange(true, ordering: .acquiring) { sched_yield() }
-        defer { region.pointee.isBusy.store(false, ordering: .releasing) }
-        let size = region.pointee.size.load(ordering: .acquiring)
-        let descriptor = region.pointee.descriptor.load(ordering: .acquiring)
+        while unsafe region.pointee.isBusy.exchange(true, ordering: .acquiring) { sched_yield() }
+        defer { unsafe region.pointee.isBusy.store(false, ordering: .releasing) }
+        let size = unsafe region.pointee.size.load(ordering: .acquiring)
+        let descriptor = unsafe region.pointee.descriptor.load(ordering: .acquiring)
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { return errno }
+        guard unsafe fstat(descriptor, &status) == 0 else { return errno }
         if status.st_size >= size { return 0 }
-        region.pointee.lostFrom.min(Int(status.st_size), ordering: .acquiringAndReleasing)
+        unsafe region.pointee.lostFrom.min(Int(status.st_size), ordering: .acquiringAndReleasing)
         // Unlike `ftruncate` it never makes a file shorter that another process has made longer, and it asks for the room.
         return posix_fallocate(descriptor, 0, size)
     }
@@ -95,40 +95,40 @@ final class LostPages: Sendable {
     private static func handle() -> Bool {
         var action = Glibc.sigaction()
         action.sa_flags = SA_SIGINFO
-        action.__sigaction_handler.sa_sigaction = { _, info, _ in
+        unsafe action.__sigaction_handler.sa_sigaction = { _, info, _ in
             // Whoever was interrupted may be about to read it.
             let code = errno
-            let address = info.map { UInt(bitPattern: $0.pointee._sifields._sigfault.si_addr) } ?? 0
+            let address = unsafe info.map { unsafe UInt(bitPattern: $0.pointee._sifields._sigfault.si_addr) } ?? 0
             // Not ours: it ends the process, as it should.
             if !LostPages.replace(address) { signal(SIGBUS, SIG_DFL) }
             errno = code
         }
         _ = pageSize
-        return sigaction(SIGBUS, &action, nil) == 0
+        return unsafe sigaction(SIGBUS, &action, nil) == 0
     }
 
     /// Puts a page there, if the address is of a file that is watched over. Only calls that a signal handler may make.
     private static func replace(_ address: UInt) -> Bool {
         var next = last.load(ordering: .acquiring)
-        while let region = UnsafeMutablePointer<Region>(bitPattern: next) {
-            let place = address &- region.pointee.start
-            let descriptor = region.pointee.descriptor.load(ordering: .acquiring)
-            if place < region.pointee.length, descriptor >= 0 {
+        while let region = unsafe UnsafeMutablePointer<Region>(bitPattern: next) {
+            let place = unsafe address &- region.pointee.start
+            let descriptor = unsafe region.pointee.descriptor.load(ordering: .acquiring)
+            if unsafe place < region.pointee.length, descriptor >= 0 {
                 let page = place - place % pageSize
                 var byte: UInt8 = 0
                 // There again: whoever touched it may try once more. A page that was not lost is asked to have room, too.
-                if lengthen(region) == 0, posix_fallocate(descriptor, Int(page), Int(pageSize)) == 0,
-                    pread(descriptor, &byte, 1, Int(page)) == 1
+                if unsafe lengthen(region) == 0, posix_fallocate(descriptor, Int(page), Int(pageSize)) == 0,
+                    unsafe pread(descriptor, &byte, 1, Int(page)) == 1
                 {
                     return true
                 }
-                region.pointee.privatePages.add(1, ordering: .acquiringAndReleasing)
-                let start = UnsafeMutableRawPointer(bitPattern: region.pointee.start + page)
+                unsafe region.pointee.privatePages.add(1, ordering: .acquiringAndReleasing)
+                let start = unsafe UnsafeMutableRawPointer(bitPattern: region.pointee.start + page)
                 // Where not even that can be had the access is tried until it can.
-                _ = mmap(start, Int(pageSize), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+                _ = unsafe mmap(start, Int(pageSize), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
                 return true
             }
-            next = region.pointee.next.load(ordering: .relaxed)
+            next = unsafe region.pointee.next.load(ordering: .relaxed)
         }
         return false
     }

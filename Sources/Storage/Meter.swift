@@ -30,7 +30,7 @@ public enum MeterKind: UInt8, Sendable {
 /// in an eighth of the pages, and the processor remembers few translations of pages.
 ///
 ///     block   0...7 of slot 0 │ 0...7 of slot 1 │ ... │ 8...63 of slot 0 │ 8...63 of slot 1 │ ...
-public struct Meter: Sendable, Equatable, BitwiseCopyable {
+@safe public struct Meter: Sendable, Equatable, BitwiseCopyable {
     /// Words of a slot.
     public static let words = 64
     /// Bytes of a slot, whole cache lines.
@@ -42,26 +42,27 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
 
     /// Place in the table, from 0. Names the slot in memory only; in files its name does.
     public let index: Int
-    /// Where its first line stands.
-    private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<UInt64>>
+    /// Where its first line stands: in memory that stays mapped, and in which every word is an atomic.
+    private nonisolated(unsafe) let base: UnsafeMutableRawPointer
 
     /// - Parameter slots: where the first block begins.
     init(index: Int, in slots: UnsafeMutableRawPointer) {
         self.index = index
         let place = index / Self.block * Self.block * Self.words + index % Self.block * Self.firstWords
-        base = slots.assumingMemoryBound(to: Atomic<UInt64>.self) + place
+        unsafe base = slots + place * 8
     }
 
-    public static func == (left: Meter, right: Meter) -> Bool { left.base == right.base }
+    public static func == (left: Meter, right: Meter) -> Bool { unsafe left.base == right.base }
 
     /// A word of the slot.
     @inline(__always)
-    subscript(word: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        if word < Self.firstWords { return base + word }
+    subscript(word: Int) -> MappedWord {
+        assert(word >= 0 && word < Self.words)
+        if word < Self.firstWords { return unsafe MappedWord(word, in: base) }
         // Behind the first lines of the block, and then behind the rest of each slot before this one.
         let first = Self.block * Self.firstWords
         let rest = (index & (Self.block - 1)) * (Self.words - 2 * Self.firstWords)
-        return base + (first + rest + word - Self.firstWords)
+        return unsafe MappedWord(first + rest + word - Self.firstWords, in: base)
     }
 
     /// A word of the slot.
@@ -136,17 +137,17 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
 
     /// Asks for the words that nearly every request writes.
     @inline(__always)
-    public func prefetch() { Base.prefetch(base, lines: 1) }
+    public func prefetch() { self[0].prefetch() }
 
     /// Asks for the words of further buckets, of bandwidth and of quota windows.
     @inline(__always)
-    public func prefetchMore() { Base.prefetch(self[Cell.bucket(1).word], lines: 1) }
+    public func prefetchMore() { self[Cell.bucket(1).word].prefetch() }
 
     @inline(__always)
-    public func value(_ cell: Cell) -> UInt64 { self[cell.word].pointee.load(ordering: .acquiring) }
+    public func value(_ cell: Cell) -> UInt64 { self[cell.word].load() }
 
     @inline(__always)
-    public func store(_ value: UInt64, to cell: Cell) { self[cell.word].pointee.store(value, ordering: .releasing) }
+    public func store(_ value: UInt64, to cell: Cell) { self[cell.word].store(value) }
 
     /// Zero, written only where it is not yet.
     public func clear(_ cell: Cell) {
@@ -156,20 +157,19 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
     /// Adds, wrapping.
     @inline(__always)
     public func add(_ amount: UInt64, to cell: Cell) {
-        self[cell.word].pointee.wrappingAdd(amount, ordering: .acquiringAndReleasing)
+        self[cell.word].add(amount)
     }
 
     /// Takes away, wrapping.
     @inline(__always)
     public func subtract(_ amount: UInt64, from cell: Cell) {
-        self[cell.word].pointee.wrappingSubtract(amount, ordering: .acquiringAndReleasing)
+        self[cell.word].subtract(amount)
     }
 
     /// Puts `new` where `expected` stands; else says false and hands out what stands there.
     @inline(__always)
     public func replace(_ expected: inout UInt64, with new: UInt64, in cell: Cell) -> Bool {
-        let (exchanged, original) = self[cell.word].pointee.compareExchange(
-            expected: expected, desired: new, ordering: .acquiringAndReleasing)
+        let (exchanged, original) = self[cell.word].replace(expected, with: new)
         expected = original
         return exchanged
     }
@@ -217,10 +217,10 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
 
     /// The tenant's id, the key's name or the route's path, as far as it fits in 64 bytes.
     public var name: String {
-        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: Self.nameSize / 8) { words in
-            for i in 0..<words.count { words[i] = self[10 + i].pointee.load(ordering: .relaxed).littleEndian }
-            return String(decoding: UnsafeRawBufferPointer(words)[..<head.nameLength], as: UTF8.self)
+        let bytes = (0..<head.nameLength).map { i in
+            UInt8(truncatingIfNeeded: self[10 + i / 8].load() >> UInt64(i % 8 * 8))
         }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// Whether those bytes are the name, as far as it is kept. Without making one.
@@ -228,7 +228,7 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
         let length = min(bytes.count, Self.nameSize)
         guard head.nameLength == length else { return false }
         for i in 0..<length {
-            let word = self[10 + i / 8].pointee.load(ordering: .relaxed)
+            let word = self[10 + i / 8].load()
             if UInt8(truncatingIfNeeded: word >> UInt64(i % 8 * 8)) != bytes[i] { return false }
         }
         return true
@@ -237,7 +237,7 @@ public struct Meter: Sendable, Equatable, BitwiseCopyable {
     func setName(_ bytes: some Collection<UInt8>) {
         var words = [UInt64](repeating: 0, count: Self.nameSize / 8)
         for (i, byte) in bytes.prefix(Self.nameSize).enumerated() { words[i / 8] |= UInt64(byte) << UInt64(i % 8 * 8) }
-        for (i, word) in words.enumerated() { self[10 + i].pointee.store(word, ordering: .relaxed) }
+        for (i, word) in words.enumerated() { self[10 + i].store(word) }
     }
 
     /// The index of the tenant's slot; a tenant's own for a tenant.

@@ -22,7 +22,7 @@ extension MeterTable {
     /// Remembers how things stand. Not what was lost a moment ago: that is for `mend`.
     public func keepCopy() {
         names.withLock { names in
-            let header = (0..<Self.headerSize / 8).map { self.header[$0].load(ordering: .acquiring) }
+            let header = (0..<Self.headerSize / 8).map { self.header[$0].load() }
             if pages.isWhole { names.header = header }
             for first in stride(from: 0, to: names.capacity, by: Self.keptAtOnce) {
                 keep(first..<min(first + Self.keptAtOnce, names.capacity))
@@ -35,21 +35,22 @@ extension MeterTable {
 
     /// Under the lock.
     func keep(_ slots: Range<Int>) {
-        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: slots.count * Meter.words) { room in
+        // Written whole before it is read: the words of all of these slots.
+        unsafe withUnsafeTemporaryAllocation(of: UInt64.self, capacity: slots.count * Meter.words) { room in
             for (place, index) in slots.enumerated() {
                 let meter = meter(index)
                 for word in 0..<Meter.words {
-                    room[place * Meter.words + word] = meter[word].pointee.load(ordering: .acquiring)
+                    unsafe room[place * Meter.words + word] = meter[word].load()
                 }
             }
             // It was lost while it was read.
             guard pages.isWhole else { return }
             for (place, index) in slots.enumerated() {
                 // A free slot's place in the copy stays memory that nobody has touched.
-                let words = UnsafeMutableBufferPointer(rebasing: room[place * Meter.words..<(place + 1) * Meter.words])
-                if Meter.Head(words[Meter.Cell.state.word]).state == .free { continue }
+                let words = unsafe UnsafeMutableBufferPointer(rebasing: room[place * Meter.words..<(place + 1) * Meter.words])
+                if unsafe Meter.Head(words[Meter.Cell.state.word]).state == .free { continue }
                 let copy = copy(of: meter(index))
-                for word in 0..<Meter.words { copy[word].pointee.store(words[word], ordering: .relaxed) }
+                for word in 0..<Meter.words { copy[word].store(unsafe words[word]) }
             }
         }
     }
@@ -100,12 +101,12 @@ extension MeterTable {
     }
 
     private func restoreHeader(_ names: Names, _ from: Int) {
-        for (word, value) in names.header.enumerated() where isLost(header + word, from) {
-            fill(header + word, value, from)
+        for (word, value) in names.header.enumerated() where isLost(header[word], from) {
+            fill(header[word], value, from)
         }
         // These two change whenever a slot is given out, and go by what this process knows.
-        header[Word.capacity].max(UInt64(names.capacity), ordering: .acquiringAndReleasing)
-        header[Word.given].max(names.given, ordering: .acquiringAndReleasing)
+        header[Word.capacity].raise(to: UInt64(names.capacity))
+        header[Word.given].raise(to: names.given)
     }
 
     /// Whether it had lost anything.
@@ -115,7 +116,7 @@ extension MeterTable {
         guard isLost(meter[Meter.words - 1], from), copy.head.state != .free else { return false }
         // What the ledger has written comes before what it was written of.
         for word in (0..<Meter.words).reversed() where isLost(meter[word], from) && word != Meter.Cell.state.word {
-            let value = copy[word].pointee.load(ordering: .relaxed)
+            let value = copy[word].load()
             switch word {
             // What was in flight is settled by and by: `levelInFlight`.
             case Meter.Cell.inFlight.word: break
@@ -132,36 +133,31 @@ extension MeterTable {
 
     // MARK: Words
 
-    private typealias Word64 = UnsafeMutablePointer<Atomic<UInt64>>
-
-    /// Bytes of the file in front of it.
-    private func place(_ word: Word64) -> Int { UnsafeRawPointer(word) - UnsafeRawPointer(memory) }
-
     /// All of it or a part.
-    private func isLost(_ word: Word64, _ from: Int) -> Bool { place(word) + 8 > from }
+    private func isLost(_ word: MappedWord, _ from: Int) -> Bool { place(of: word) + 8 > from }
 
     /// What a cut within it has left, which means nothing, makes room.
-    private func clear(_ word: Word64, _ from: Int) {
-        if place(word) < from { word.pointee.store(0, ordering: .relaxed) }
+    private func clear(_ word: MappedWord, _ from: Int) {
+        if place(of: word) < from { word.store(0) }
     }
 
-    private func add(_ word: Word64, _ value: UInt64, _ from: Int) {
+    private func add(_ word: MappedWord, _ value: UInt64, _ from: Int) {
         clear(word, from)
-        word.pointee.wrappingAdd(value, ordering: .acquiringAndReleasing)
+        word.add(value)
     }
 
     /// Where somebody has set it since, that stays.
-    private func fill(_ word: Word64, _ value: UInt64, _ from: Int) {
+    private func fill(_ word: MappedWord, _ value: UInt64, _ from: Int) {
         clear(word, from)
-        _ = word.pointee.compareExchange(expected: 0, desired: value, ordering: .acquiringAndReleasing)
+        word.replace(0, with: value)
     }
 
     /// 24 bits of period, 40 bits of what is used in it: of the same period both are.
-    private func addWindow(_ word: Word64, _ value: UInt64, _ from: Int) {
+    private func addWindow(_ word: MappedWord, _ value: UInt64, _ from: Int) {
         let used: UInt64 = 1 << 40 - 1
         fill(word, value & ~used, from)
-        let now = word.pointee.load(ordering: .acquiring)
-        if now & ~used == value & ~used { word.pointee.wrappingAdd(value & used, ordering: .acquiringAndReleasing) }
+        let now = word.load()
+        if now & ~used == value & ~used { word.add(value & used) }
     }
 
     /// Where the ledger keeps what it has written of a counter.

@@ -11,7 +11,10 @@ import Synchronization
 ///
 /// Two processes may have it open (hand-over to a new binary): each holds a *lane*, a lock that the kernel takes back
 /// when its process dies, and half of every in-flight word.
-public final class MeterTable: Sendable {
+///
+/// Both mappings are the table's own from `init` to `deinit`, and have room for every slot that there may ever be: what is
+/// reached through them is there.
+@safe public final class MeterTable: Sendable {
     /// What the file begins with: `GWMETER2`, the number of the layout that `Meter` draws.
     static let magic: UInt64 = 0x3252_4554_454D_5747
     static let headerSize = 4096
@@ -45,7 +48,7 @@ public final class MeterTable: Sendable {
     /// This process's half of the in-flight words, 0 or 1.
     public let lane: Int
     private let descriptor: Int32
-    nonisolated(unsafe) let memory: UnsafeMutableRawPointer
+    private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
     /// As large, and this process's own: what the slots held when it was last kept.
     private nonisolated(unsafe) let copy: UnsafeMutableRawPointer
     let pages: LostPages
@@ -85,24 +88,26 @@ public final class MeterTable: Sendable {
         defer { if !keep { close(fd) } }
         let lane = try Self.takeLane(fd, path)
         let length = Self.headerSize + Self.slotsMax * Meter.size
-        let mapped = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0)
-        guard let mapped, mapped != MAP_FAILED else { throw .system("can't map", path: path, code: errno) }
-        defer { if !keep { munmap(mapped, length) } }
-        let spare = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-        guard let spare, spare != MAP_FAILED else { throw .system("can't have memory for a copy of", path: path, code: errno) }
-        defer { if !keep { munmap(spare, length) } }
-        pages = try LostPages(mapped, length: length, of: fd, path: path)
-        let header = mapped.assumingMemoryBound(to: Atomic<UInt64>.self)
+        let mapped = unsafe mmap(nil, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0)
+        guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else { throw .system("can't map", path: path, code: errno) }
+        defer { if !keep { unsafe munmap(mapped, length) } }
+        let spare = unsafe mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let spare = unsafe spare, unsafe spare != MAP_FAILED else {
+            throw .system("can't have memory for a copy of", path: path, code: errno)
+        }
+        defer { if !keep { unsafe munmap(spare, length) } }
+        pages = try unsafe LostPages(mapped, length: length, of: fd, path: path)
+        let header = unsafe Header(mapped)
         let capacity = try Self.check(header, fd, path)
         pages.expect(size: Self.headerSize + capacity * Meter.size)
         let otherLives = !Self.isFree(lane: 1 - lane, fd)
         self.lane = lane
-        epoch = header[Word.epoch].wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
-        wasClean = header[Word.isClean].exchange(0, ordering: .acquiringAndReleasing) == 1
+        epoch = header[Word.epoch].add(1)
+        wasClean = header[Word.isClean].exchange(0) == 1
         time = MeterTime(offset: Self.agreeOnTime(header, otherLives: otherLives))
         descriptor = fd
-        memory = mapped
-        copy = spare
+        unsafe memory = mapped
+        unsafe copy = spare
         names = Mutex(Names())
         keep = true
         names.withLock { names in
@@ -115,49 +120,49 @@ public final class MeterTable: Sendable {
     }
 
     deinit {
-        header[Word.lastTime].store(time.ticks(monotonic: Clock.monotonic()), ordering: .relaxed)
+        header[Word.lastTime].store(time.ticks(monotonic: Clock.monotonic()))
         // Another process that has it open may yet end otherwise.
-        if Self.isFree(lane: 1 - lane, descriptor) { header[Word.isClean].store(1, ordering: .releasing) }
-        munmap(memory, Self.headerSize + Self.slotsMax * Meter.size)
-        munmap(copy, Self.headerSize + Self.slotsMax * Meter.size)
+        if Self.isFree(lane: 1 - lane, descriptor) { header[Word.isClean].store(1) }
+        unsafe munmap(memory, Self.headerSize + Self.slotsMax * Meter.size)
+        unsafe munmap(copy, Self.headerSize + Self.slotsMax * Meter.size)
         close(descriptor)
     }
 
     /// The file, whole: made beside its place and then moved there, so that nobody sees half a header.
     private static func openFile(_ path: String) throws(StorageFault) -> Int32 {
-        let known = open(path, O_RDWR | O_CLOEXEC)
+        let known = unsafe open(path, O_RDWR | O_CLOEXEC)
         if known >= 0 { return known }
         guard errno == ENOENT else { throw .system("can't open", path: path, code: errno) }
         let draft = "\(path).\(getpid())"
-        let fd = open(draft, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        let fd = unsafe open(draft, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard fd >= 0 else { throw .system("can't make", path: draft, code: errno) }
         defer { close(fd) }
         var words = [UInt64](repeating: 0, count: headerSize / 8)
         (words[Word.magic], words[Word.slotSize], words[Word.isClean]) = (magic, UInt64(Meter.size), 1)
-        let written = words.withUnsafeBytes { write(fd, $0.baseAddress!, $0.count) }
+        let written = unsafe words.withUnsafeBytes { unsafe write(fd, $0.baseAddress!, $0.count) }
         // `link` does not replace what another process has put there meanwhile.
-        guard written == headerSize, fsync(fd) == 0, link(draft, path) == 0 || errno == EEXIST else {
+        guard written == headerSize, fsync(fd) == 0, unsafe link(draft, path) == 0 || errno == EEXIST else {
             let code = written < 0 || written == headerSize ? errno : ENOSPC
-            unlink(draft)
+            unsafe unlink(draft)
             throw .system("can't make", path: path, code: code)
         }
-        unlink(draft)
-        let made = open(path, O_RDWR | O_CLOEXEC)
+        unsafe unlink(draft)
+        let made = unsafe open(path, O_RDWR | O_CLOEXEC)
         guard made >= 0 else { throw .system("can't open", path: path, code: errno) }
         return made
     }
 
     /// The file's capacity in slots, when it is a table of ours.
     private static func check(
-        _ header: UnsafeMutablePointer<Atomic<UInt64>>, _ fd: Int32, _ path: String
+        _ header: Header, _ fd: Int32, _ path: String
     ) throws(StorageFault) -> Int {
         var info = stat()
-        guard fstat(fd, &info) == 0 else { throw .system("can't read", path: path, code: errno) }
+        guard unsafe fstat(fd, &info) == 0 else { throw .system("can't read", path: path, code: errno) }
         // Beyond the end of the file there is no memory to look at.
-        guard info.st_size >= headerSize, header[Word.magic].load(ordering: .acquiring) == magic,
-            header[Word.slotSize].load(ordering: .relaxed) == UInt64(Meter.size)
+        guard info.st_size >= headerSize, header[Word.magic].load() == magic,
+            header[Word.slotSize].load() == UInt64(Meter.size)
         else { throw .damaged("is not a meter table of this version; move it away to start with new meters", path: path) }
-        let capacity = header[Word.capacity].load(ordering: .acquiring)
+        let capacity = header[Word.capacity].load()
         guard capacity <= UInt64(slotsMax), Int(capacity) % Meter.block == 0,
             Int(info.st_size) >= headerSize + Int(capacity) * Meter.size
         else {
@@ -189,12 +194,12 @@ public final class MeterTable: Sendable {
         // One thread gives: that which made it so.
         if isGivingMany.load(ordering: .relaxed) { return try body() }
         var wanted = Self.lock(Self.givingLock)
-        while fcntl(descriptor, Self.setLockWaiting, &wanted) != 0 {
+        while unsafe fcntl(descriptor, Self.setLockWaiting, &wanted) != 0 {
             guard errno == EINTR else { throw .system("can't lock", path: path, code: errno) }
         }
         defer {
             wanted.l_type = Int16(F_UNLCK)
-            _ = fcntl(descriptor, Self.setLock, &wanted)
+            _ = unsafe fcntl(descriptor, Self.setLock, &wanted)
         }
         return try body()
     }
@@ -213,7 +218,7 @@ public final class MeterTable: Sendable {
     private static func takeLane(_ fd: Int32, _ path: String) throws(StorageFault) -> Int {
         for lane in 0...1 {
             var wanted = lock(lane)
-            if fcntl(fd, setLock, &wanted) == 0 { return lane }
+            if unsafe fcntl(fd, setLock, &wanted) == 0 { return lane }
             guard errno == EAGAIN || errno == EACCES else { throw .system("can't lock", path: path, code: errno) }
         }
         throw .inUse(path: path)
@@ -221,7 +226,7 @@ public final class MeterTable: Sendable {
 
     private static func isFree(lane: Int, _ fd: Int32) -> Bool {
         var asked = lock(lane)
-        return fcntl(fd, getLock, &asked) == 0 && asked.l_type == Int16(F_UNLCK)
+        return unsafe fcntl(fd, getLock, &asked) == 0 && asked.l_type == Int16(F_UNLCK)
     }
 
     /// What was in flight in a process that died is in flight no more. Called now and then by the control thread.
@@ -239,7 +244,7 @@ public final class MeterTable: Sendable {
     private func clear(lane: Int, _ capacity: Int) {
         let keep: UInt64 = lane == 0 ? 0xFFFF_FFFF_0000_0000 : 0x0000_0000_FFFF_FFFF
         for index in 0..<capacity where meter(index).value(.inFlight) & ~keep != 0 {
-            meter(index)[Meter.Cell.inFlight.word].pointee.bitwiseAnd(keep, ordering: .acquiringAndReleasing)
+            meter(index)[Meter.Cell.inFlight.word].mask(keep)
         }
     }
 
@@ -249,60 +254,75 @@ public final class MeterTable: Sendable {
     private static let origin: UInt64 = 1_767_225_600
 
     /// Nanoseconds to add to the monotonic clock. Chosen anew after a boot, from the wall clock.
-    private static func agreeOnTime(_ header: UnsafeMutablePointer<Atomic<UInt64>>, otherLives: Bool) -> UInt64 {
+    private static func agreeOnTime(_ header: Header, otherLives: Bool) -> UInt64 {
         let boot = bootIdentity()
-        let known = header[Word.timeOffset].load(ordering: .relaxed)
-        if header[Word.boot].load(ordering: .acquiring) == boot, boot != 0 { return known }
+        let known = header[Word.timeOffset].load()
+        if header[Word.boot].load() == boot, boot != 0 { return known }
         if otherLives { return known }
-        let last = header[Word.lastTime].load(ordering: .relaxed) / MeterTime.ticksPerNanosecond
+        let last = header[Word.lastTime].load() / MeterTime.ticksPerNanosecond
         let wall = Clock.wall()
         let time = max(wall > origin * 1_000_000_000 ? wall - origin * 1_000_000_000 : 0, last, 1_000_000_000)
         let offset = time &- Clock.monotonic()
-        header[Word.timeOffset].store(offset, ordering: .relaxed)
-        header[Word.boot].store(boot, ordering: .releasing)
+        header[Word.timeOffset].store(offset)
+        header[Word.boot].store(boot)
         return offset
     }
 
     /// A hash of the kernel's boot id; zero when it has none.
     private static func bootIdentity() -> UInt64 {
-        let fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+        let fd = unsafe open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { return 0 }
         defer { close(fd) }
         var room = [UInt8](repeating: 0, count: 64)
-        let count = Glibc.read(fd, &room, room.count)
+        let count = unsafe Glibc.read(fd, &room, room.count)
         return count > 0 ? hash(room[..<count], 0) : 0
     }
 
     /// Notes the table's time, for the next boot. Called now and then by the control thread.
     public func noteTime(monotonic: UInt64) {
-        header[Word.lastTime].store(time.ticks(monotonic: monotonic), ordering: .relaxed)
+        header[Word.lastTime].store(time.ticks(monotonic: monotonic))
     }
 
     // MARK: Slots
 
-    var header: UnsafeMutablePointer<Atomic<UInt64>> { memory.assumingMemoryBound(to: Atomic<UInt64>.self) }
+    var header: Header { unsafe Header(memory) }
+
+    /// The words of the header page.
+    @safe struct Header {
+        private let memory: UnsafeMutableRawPointer
+
+        init(_ memory: UnsafeMutableRawPointer) { unsafe self.memory = memory }
+
+        subscript(word: Int) -> MappedWord {
+            precondition(word >= 0 && word < MeterTable.headerSize / 8)
+            return unsafe MappedWord(word, in: memory)
+        }
+    }
+
+    /// Bytes of the file in front of a word of it.
+    func place(of word: MappedWord) -> Int { Int(word.address - UInt(bitPattern: unsafe memory)) }
 
     /// Word 0...63 of the header page that is the ledger's, zero in a new table.
-    public func ledgerHeader(_ word: Int) -> UInt64 { header[Word.ledger + word].load(ordering: .acquiring) }
+    public func ledgerHeader(_ word: Int) -> UInt64 { header[Word.ledger + word].load() }
 
     public func setLedgerHeader(_ word: Int, to value: UInt64) {
         precondition(word < Self.ledgerHeaderWords)
-        header[Word.ledger + word].store(value, ordering: .releasing)
+        header[Word.ledger + word].store(value)
     }
 
     /// Returns when all that was counted until now is on the disk. For the ledger's thread.
     public func sync() throws(StorageFault) {
         let length = Self.headerSize + capacity * Meter.size
-        guard msync(memory, length, MS_SYNC) == 0 else { throw .system("can't sync", path: path, code: errno) }
+        guard unsafe msync(memory, length, MS_SYNC) == 0 else { throw .system("can't sync", path: path, code: errno) }
     }
 
     /// Identifies the kernel's boot since which the table has been in memory; a power cut ends it.
-    public var boot: UInt64 { header[Word.boot].load(ordering: .acquiring) }
+    public var boot: UInt64 { header[Word.boot].load() }
 
-    func meter(_ index: Int) -> Meter { Meter(index: index, in: memory + Self.headerSize) }
+    func meter(_ index: Int) -> Meter { unsafe Meter(index: index, in: memory + Self.headerSize) }
 
     /// What is remembered of it.
-    func copy(of meter: Meter) -> Meter { Meter(index: meter.index, in: copy + Self.headerSize) }
+    func copy(of meter: Meter) -> Meter { unsafe Meter(index: meter.index, in: copy + Self.headerSize) }
 
     /// Slots that the file has room for.
     public var capacity: Int { names.withLock { $0.capacity } }
@@ -322,15 +342,15 @@ public final class MeterTable: Sendable {
             names.places[meter.value(.hash)] = UInt32(index)
         }
         names.capacity = capacity
-        names.given = header[Word.given].load(ordering: .acquiring)
+        names.given = header[Word.given].load()
     }
 
     /// What the other process has given out since we last looked. Under the lock.
     private func catchUp(_ names: inout Names) {
-        guard header[Word.given].load(ordering: .acquiring) != names.given else { return }
+        guard header[Word.given].load() != names.given else { return }
         names = Names(
             otherLives: names.otherLives, header: names.header, loss: names.loss, wasCut: names.wasCut)
-        read(capacity: Int(header[Word.capacity].load(ordering: .acquiring)), into: &names)
+        read(capacity: Int(header[Word.capacity].load()), into: &names)
     }
 
     /// The slot of a tenant: the one that it had before, else a new one. Only for the control thread.
@@ -449,7 +469,7 @@ public final class MeterTable: Sendable {
 
     private func give(_ wanted: Identity, _ hash: UInt64, _ names: inout Names) throws(StorageFault) -> Meter {
         let meter = try takeFree(&names)
-        for word in 0..<Meter.words { meter[word].pointee.store(0, ordering: .relaxed) }
+        for word in 0..<Meter.words { meter[word].store(0) }
         meter.setName(wanted.own)
         meter.store(hash, to: .hash)
         var head = Meter.Head()
@@ -461,7 +481,7 @@ public final class MeterTable: Sendable {
         meter.head = head
         names.places[hash] = UInt32(meter.index)
         if wanted.kind != .tenant { names.children[head.parent, default: 0] += 1 }
-        names.given = header[Word.given].wrappingAdd(1, ordering: .acquiringAndReleasing).newValue
+        names.given = header[Word.given].add(1)
         keep(meter.index..<meter.index + 1)
         return meter
     }
@@ -496,7 +516,7 @@ public final class MeterTable: Sendable {
         guard wanted > names.capacity else { return }
         let code = posix_fallocate(descriptor, 0, Self.headerSize + wanted * Meter.size)
         guard code == 0 else { throw .system("can't make room in", path: path, code: code) }
-        header[Word.capacity].store(UInt64(wanted), ordering: .releasing)
+        header[Word.capacity].store(UInt64(wanted))
         pages.expect(size: Self.headerSize + wanted * Meter.size)
         for index in (names.capacity..<wanted).reversed() { names.free.append(UInt32(index)) }
         names.capacity = wanted

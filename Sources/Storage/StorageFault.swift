@@ -17,7 +17,7 @@ public enum StorageFault: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .system(let what, let path, let code): "\(what) \(path): \(String(cString: strerror(code)))"
+        case .system(let what, let path, let code): "\(what) \(path): \(unsafe String(cString: strerror(code)))"
         case .damaged(let what, let path): "\(path): \(what)"
         case .inUse(let path): "\(path) is in use by two other gateways already"
         }

@@ -36,7 +36,7 @@ struct MendingTests {
         for (number, meter) in meters.enumerated() {
             for cell in [Meter.Cell.admitted, .refusedByRate] {
                 // What is written behind the end of a file, on its last page, is gone once it is longer.
-                let place = UnsafeRawPointer(meter[cell.word]) - UnsafeRawPointer(table.memory)
+                let place = table.place(of: meter[cell.word])
                 let least = place >= cut && place / 4096 == cut / 4096 ? 10 : 11
                 #expect((UInt64(number + least)...UInt64(number + 11)).contains(meter.value(cell)))
             }

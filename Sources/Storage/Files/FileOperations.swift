@@ -35,18 +35,18 @@ extension FileOperations {
         -> Int
     {
         // `rethrows` knows no typed errors yet.
-        try room.withUnsafeMutableBytes { room in
+        try unsafe room.withUnsafeMutableBytes { room in
             Result { () throws(StorageFault) in
-                try read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: room[part]), at: offset)
+                try unsafe read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: room[part]), at: offset)
             }
         }.get()
     }
 
     /// What follows the first `start` bytes of an array.
     func write(_ descriptor: Int32, _ bytes: [UInt8], from start: Int, at offset: Int) throws(StorageFault) -> Int {
-        try bytes.withUnsafeBytes { bytes in
+        try unsafe bytes.withUnsafeBytes { bytes in
             Result { () throws(StorageFault) in
-                try write(descriptor, UnsafeRawBufferPointer(rebasing: bytes[start...]), at: offset)
+                try unsafe write(descriptor, UnsafeRawBufferPointer(rebasing: bytes[start...]), at: offset)
             }
         }.get()
     }
@@ -78,7 +78,7 @@ public struct DiskFiles: FileOperations {
 
     public func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
         let flags = (writing ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC
-        let descriptor = Glibc.open(path, flags, 0o600)
+        let descriptor = unsafe Glibc.open(path, flags, 0o600)
         guard descriptor >= 0 else { throw .system("can't open", path: path, code: errno) }
         return descriptor
     }
@@ -90,7 +90,7 @@ public struct DiskFiles: FileOperations {
     {
         var done = 0
         while done < room.count {
-            let count = pread(descriptor, room.baseAddress! + done, room.count - done, offset + done)
+            let count = unsafe pread(descriptor, room.baseAddress! + done, room.count - done, offset + done)
             if count == 0 { break }
             if count < 0 {
                 if errno == EINTR { continue }
@@ -104,7 +104,7 @@ public struct DiskFiles: FileOperations {
     public func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int
     {
         while true {
-            let count = pwrite(descriptor, bytes.baseAddress, bytes.count, offset)
+            let count = unsafe pwrite(descriptor, bytes.baseAddress, bytes.count, offset)
             if count > 0 { return count }
             if count < 0, errno == EINTR { continue }
             throw .system("can't write", path: Self.name(descriptor), code: count == 0 ? ENOSPC : errno)
@@ -123,7 +123,7 @@ public struct DiskFiles: FileOperations {
 
     public func status(_ descriptor: Int32) throws(StorageFault) -> FileStatus {
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else {
+        guard unsafe fstat(descriptor, &status) == 0 else {
             throw .system("can't look at", path: Self.name(descriptor), code: errno)
         }
         return FileStatus(status)
@@ -131,21 +131,22 @@ public struct DiskFiles: FileOperations {
 
     public func status(path: String) throws(StorageFault) -> FileStatus? {
         var status = stat()
-        if stat(path, &status) == 0 { return FileStatus(status) }
+        if unsafe stat(path, &status) == 0 { return FileStatus(status) }
         if errno == ENOENT { return nil }
         throw .system("can't look at", path: path, code: errno)
     }
 
     public func list(_ folder: String) throws(StorageFault) -> [String] {
-        guard let stream = opendir(folder) else { throw .system("can't read", path: folder, code: errno) }
-        defer { closedir(stream) }
+        guard let stream = unsafe opendir(folder) else { throw .system("can't read", path: folder, code: errno) }
+        defer { unsafe closedir(stream) }
         var names: [String] = []
         while true {
             // An error and the end look alike but for this.
             errno = 0
-            guard let entry = readdir(stream) else { break }
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { room in
-                String(decoding: room.prefix { $0 != 0 }, as: UTF8.self)
+            // Good until the next call of this stream, and its name ends with a zero.
+            guard let entry = unsafe readdir(stream) else { break }
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { room in
+                unsafe String(decoding: room.prefix { $0 != 0 }, as: UTF8.self)
             }
             if name != ".", name != ".." { names.append(name) }
         }
@@ -154,24 +155,24 @@ public struct DiskFiles: FileOperations {
     }
 
     public func makeFolder(_ folder: String) throws(StorageFault) {
-        if mkdir(folder, 0o700) != 0, errno != EEXIST {
+        if unsafe mkdir(folder, 0o700) != 0, errno != EEXIST {
             throw .system("can't make the folder", path: folder, code: errno)
         }
     }
 
     public func syncFolder(_ folder: String) throws(StorageFault) {
-        let descriptor = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = unsafe Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .system("can't open", path: folder, code: errno) }
         defer { Glibc.close(descriptor) }
         guard fsync(descriptor) == 0 else { throw .system("can't sync", path: folder, code: errno) }
     }
 
     public func rename(_ path: String, to new: String) throws(StorageFault) {
-        guard Glibc.rename(path, new) == 0 else { throw .system("can't rename", path: path, code: errno) }
+        guard unsafe Glibc.rename(path, new) == 0 else { throw .system("can't rename", path: path, code: errno) }
     }
 
     public func remove(_ path: String) throws(StorageFault) {
-        if unlink(path) != 0, errno != ENOENT { throw .system("can't remove", path: path, code: errno) }
+        if unsafe unlink(path) != 0, errno != ENOENT { throw .system("can't remove", path: path, code: errno) }
     }
 
     public func lock(_ descriptor: Int32) throws(StorageFault) -> Bool {
@@ -184,9 +185,9 @@ public struct DiskFiles: FileOperations {
 
     /// The path behind a descriptor, for messages only.
     private static func name(_ descriptor: Int32) -> String {
-        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { room in
-            let count = readlink("/proc/self/fd/\(descriptor)", room.baseAddress!, room.count)
-            return count > 0 ? String(decoding: room[..<count], as: UTF8.self) : "a file"
+        unsafe withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { room in
+            let count = unsafe readlink("/proc/self/fd/\(descriptor)", room.baseAddress!, room.count)
+            return unsafe count > 0 ? String(decoding: room[..<count], as: UTF8.self) : "a file"
         }
     }
 }

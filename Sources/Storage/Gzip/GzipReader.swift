@@ -38,17 +38,17 @@ struct GzipReader {
             while true {
                 let isLast = try take(1) == 1
                 switch try take(2) {
-                case 0: try stored(body)
-                case 1: try compressed(.fixedLiterals, .fixedDistances, body)
+                case 0: try unsafe stored(body)
+                case 1: try unsafe compressed(.fixedLiterals, .fixedDistances, body)
                 case 2:
                     let (literals, distances) = try codes()
-                    try compressed(literals, distances, body)
+                    try unsafe compressed(literals, distances, body)
                 default: throw damaged
                 }
                 if isStopped { return }
                 if isLast { break }
             }
-            try deliver(body)
+            try unsafe deliver(body)
             if isStopped { return }
             _ = try take(bitCount % 8)
             let (sum, count) = (try take(32), try take(32))
@@ -129,7 +129,7 @@ struct GzipReader {
         let count = try take(16)
         guard try take(16) == count ^ 0xFFFF else { throw damaged }
         for _ in 0..<count {
-            try put(UInt8(try take(8)), body)
+            try unsafe put(UInt8(try take(8)), body)
             if isStopped { return }
         }
     }
@@ -177,7 +177,7 @@ struct GzipReader {
         while !isStopped {
             let literal = try symbol(literals)
             if literal < 256 {
-                try put(UInt8(literal), body)
+                try unsafe put(UInt8(literal), body)
                 continue
             }
             if literal == 256 { return }
@@ -189,7 +189,7 @@ struct GzipReader {
             let distance = Self.distances[place].base + Int(try take(Self.distances[place].extra))
             for _ in 0..<count {
                 guard distance <= filled else { throw damaged }
-                try put(output[filled - distance], body)
+                try unsafe put(output[filled - distance], body)
                 if isStopped { return }
             }
         }
@@ -199,9 +199,10 @@ struct GzipReader {
 
     private mutating func put(_ byte: UInt8, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) {
         if filled == output.count {
-            try deliver(body)
-            output.withUnsafeMutableBytes { room in
-                room.copyMemory(
+            try unsafe deliver(body)
+            // The two parts do not overlap: the room is eight windows large.
+            unsafe output.withUnsafeMutableBytes { room in
+                unsafe room.copyMemory(
                     from: UnsafeRawBufferPointer(rebasing: room[(Self.outputSize - Self.windowSize)...]))
             }
             (filled, delivered) = (Self.windowSize, Self.windowSize)
@@ -212,10 +213,10 @@ struct GzipReader {
 
     private mutating func deliver(_ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) {
         if isStopped || delivered == filled { return }
-        let goesOn = output.withUnsafeBytes { room in
-            let piece = UnsafeRawBufferPointer(rebasing: room[delivered..<filled])
-            crc = CRC32.checksum(piece, after: crc)
-            return body(piece)
+        let goesOn = unsafe output.withUnsafeBytes { room in
+            let piece = unsafe UnsafeRawBufferPointer(rebasing: room[delivered..<filled])
+            crc = unsafe CRC32.checksum(piece, after: crc)
+            return unsafe body(piece)
         }
         size &+= UInt32(truncatingIfNeeded: filled - delivered)
         delivered = filled

@@ -14,34 +14,35 @@ public struct GzipTool: Compressor {
     public init(_ name: String = "gzip") { self.name = name }
 
     public func compress(_ input: Int32, into output: Int32) throws(StorageFault) {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, input, 0)
-        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        // What is made here is given back below, whatever happens in between; the child has its own of everything.
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, input, 0)
+        unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
         // The gateway blocks signals and ignores two; its child is to end as others do.
         var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
+        unsafe sigemptyset(&none)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
         var ordinary = sigset_t()
-        sigemptyset(&ordinary)
-        for one in [SIGPIPE, SIGXFSZ] { sigaddset(&ordinary, one) }
-        posix_spawnattr_setsigdefault(&attributes, &ordinary)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        unsafe sigemptyset(&ordinary)
+        for one in [SIGPIPE, SIGXFSZ] { unsafe sigaddset(&ordinary, one) }
+        unsafe posix_spawnattr_setsigdefault(&attributes, &ordinary)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         // Nothing of the gateway's environment but where programs are.
-        let path = "PATH=" + (getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin")
-        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(name), strdup("-c"), strdup("-n"), nil]
-        var environment: [UnsafeMutablePointer<CChar>?] = [strdup(path), nil]
-        defer { for text in arguments + environment { free(text) } }
+        let path = unsafe "PATH=" + (getenv("PATH").map { unsafe String(cString: $0) } ?? "/usr/bin:/bin")
+        var arguments: [UnsafeMutablePointer<CChar>?] = unsafe [strdup(name), strdup("-c"), strdup("-n"), nil]
+        var environment: [UnsafeMutablePointer<CChar>?] = unsafe [strdup(path), nil]
+        defer { unsafe (arguments + environment).forEach { unsafe free($0) } }
         var child = pid_t()
-        let code = posix_spawnp(&child, name, &actions, &attributes, &arguments, &environment)
+        let code = unsafe posix_spawnp(&child, name, &actions, &attributes, &arguments, &environment)
         guard code == 0 else { throw .system("can't run", path: name, code: code) }
         _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), id_t(child), 19)
         var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0 {
+        while unsafe waitpid(child, &status, 0) < 0 {
             guard errno == EINTR else { throw .system("can't wait for", path: name, code: errno) }
         }
         // The whole status is zero only after an exit with zero.

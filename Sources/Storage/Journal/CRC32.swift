@@ -17,19 +17,20 @@ public enum CRC32 {
 
     /// - Parameter before: the checksum of what comes before these bytes.
     public static func checksum(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
-        tables.withUnsafeBufferPointer { tables in
+        // Each index is a byte in one of the eight tables; a word is read where eight bytes are left.
+        unsafe tables.withUnsafeBufferPointer { tables in
             var crc = ~before
             var at = 0
             while bytes.count - at >= 8 {
-                let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)) ^ UInt64(crc)
+                let word = unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)) ^ UInt64(crc)
                 crc = 0
                 for place in 0..<8 {
-                    crc ^= tables[(7 - place) << 8 | Int(truncatingIfNeeded: word >> UInt64(8 * place) & 0xFF)]
+                    unsafe crc ^= tables[(7 - place) << 8 | Int(truncatingIfNeeded: word >> UInt64(8 * place) & 0xFF)]
                 }
                 at += 8
             }
             while at < bytes.count {
-                crc = crc >> 8 ^ tables[Int(truncatingIfNeeded: (crc ^ UInt32(bytes[at])) & 0xFF)]
+                crc = unsafe crc >> 8 ^ tables[Int(truncatingIfNeeded: (crc ^ UInt32(bytes[at])) & 0xFF)]
                 at += 1
             }
             return ~crc

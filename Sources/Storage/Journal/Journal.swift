@@ -159,8 +159,8 @@ public final class Journal {
         -> Int
     {
         var good = 0
-        try LineScan(files, descriptor, size: size).backward { line, isWhole, start in
-            guard isWhole, CheckedLine.isValid(line) else { return true }
+        try unsafe LineScan(files, descriptor, size: size).backward { line, isWhole, start in
+            guard isWhole, unsafe CheckedLine.isValid(line) else { return true }
             good = start + line.count + 1
             return false
         }
@@ -174,7 +174,7 @@ public final class Journal {
     /// The good lines of a file from the last to the first; `body` returns false to stop. Those that are not good are
     /// left out.
     public func readBackward(_ name: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) {
-        try JournalReader(files).backward(path(name), body)
+        try unsafe JournalReader(files).backward(path(name), body)
     }
 }
 
@@ -191,16 +191,16 @@ public struct JournalReader {
         var bad = 0
         func judge(_ line: UnsafeRawBufferPointer, _ isWhole: Bool) -> Bool {
             if !isWhole { return true }
-            if CheckedLine.isValid(line) { return body(line) }
+            if unsafe CheckedLine.isValid(line) { return unsafe body(line) }
             bad += 1
             return true
         }
         if path.hasSuffix(".gz") {
             var lines = LineSplitter()
-            try unpacked(path) { lines.take($0, judge) }
-            lines.end(judge)
+            try unsafe unpacked(path) { unsafe lines.take($0, judge) }
+            unsafe lines.end(judge)
         } else {
-            try scan(path) { scan throws(StorageFault) in try scan.forward(judge) }
+            try scan(path) { scan throws(StorageFault) in try unsafe scan.forward(judge) }
         }
         return bad
     }
@@ -210,13 +210,13 @@ public struct JournalReader {
         let descriptor = try files.open(path, writing: false)
         defer { files.close(descriptor) }
         var reader = GzipReader(files, descriptor, path: path)
-        try reader.read(body)
+        try unsafe reader.read(body)
     }
 
     /// The good lines from the last to the first; `body` returns false to stop.
     public func backward(_ path: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) {
         try scan(path) { scan throws(StorageFault) in
-            try scan.backward { line, isWhole, _ in isWhole && CheckedLine.isValid(line) ? body(line) : true }
+            try unsafe scan.backward { line, isWhole, _ in unsafe isWhole && CheckedLine.isValid(line) ? body(line) : true }
         }
     }
 

@@ -28,11 +28,12 @@ public struct LineScan {
             if count == 0 { break }
             offset += count
             let end = kept + count
-            let next: Int? = room.withUnsafeBytes { room in
+            // `end` is within the room: so much was read into it.
+            let next: Int? = unsafe room.withUnsafeBytes { room in
                 var start = 0
-                while let found = memchr(room.baseAddress! + start, Int32(ASCII.lf), end - start) {
-                    let stop = UnsafeRawPointer(found) - room.baseAddress!
-                    if !body(UnsafeRawBufferPointer(rebasing: room[start..<stop]), true) { return nil }
+                while let found = unsafe memchr(room.baseAddress! + start, Int32(ASCII.lf), end - start) {
+                    let stop = unsafe UnsafeRawPointer(found) - room.baseAddress!
+                    if unsafe !body(UnsafeRawBufferPointer(rebasing: room[start..<stop]), true) { return nil }
                     start = stop + 1
                 }
                 return start
@@ -40,10 +41,10 @@ public struct LineScan {
             guard let next else { return }
             kept = end - next
             if next > 0, kept > 0 {
-                room.withUnsafeMutableBytes { _ = memmove($0.baseAddress!, $0.baseAddress! + next, kept) }
+                unsafe room.withUnsafeMutableBytes { _ = unsafe memmove($0.baseAddress!, $0.baseAddress! + next, kept) }
             }
         }
-        if kept > 0 { _ = room.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[..<kept]), false) } }
+        if kept > 0 { _ = unsafe room.withUnsafeBytes { unsafe body(UnsafeRawBufferPointer(rebasing: $0[..<kept]), false) } }
     }
 
     /// From the last line to the first. `body` gets each line without its line end, whether it had one, and where it
@@ -65,12 +66,12 @@ public struct LineScan {
             var end = block.count + held.count
             block += held
             var search = wanted
-            let goesOn: Bool = block.withUnsafeBytes { bytes in
+            let goesOn: Bool = unsafe block.withUnsafeBytes { bytes in
                 while search > 0 {
                     search -= 1
-                    guard bytes[search] == ASCII.lf else { continue }
-                    let line = UnsafeRawBufferPointer(rebasing: bytes[search + 1..<end])
-                    if isWhole || !line.isEmpty, !body(line, isWhole, offset + search + 1) { return false }
+                    guard unsafe bytes[search] == ASCII.lf else { continue }
+                    let line = unsafe UnsafeRawBufferPointer(rebasing: bytes[search + 1..<end])
+                    if unsafe isWhole || !line.isEmpty, unsafe !body(line, isWhole, offset + search + 1) { return false }
                     isWhole = true
                     end = search
                 }
@@ -79,6 +80,6 @@ public struct LineScan {
             if !goesOn { return }
             held = Array(block[..<end])
         }
-        if isWhole || !held.isEmpty { _ = held.withUnsafeBytes { body($0, isWhole, 0) } }
+        if isWhole || !held.isEmpty { _ = unsafe held.withUnsafeBytes { unsafe body($0, isWhole, 0) } }
     }
 }

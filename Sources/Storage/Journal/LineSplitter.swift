@@ -11,27 +11,28 @@ struct LineSplitter {
         _ piece: UnsafeRawBufferPointer, _ body: (_ line: UnsafeRawBufferPointer, _ isWhole: Bool) -> Bool
     ) -> Bool {
         guard let base = piece.baseAddress else { return true }
+        // Never behind the end of the piece: a line end was found in front of it.
         var start = 0
-        while let found = memchr(base + start, Int32(ASCII.lf), piece.count - start) {
-            let stop = UnsafeRawPointer(found) - base
-            let line = UnsafeRawBufferPointer(rebasing: piece[start..<stop])
+        while let found = unsafe memchr(base + start, Int32(ASCII.lf), piece.count - start) {
+            let stop = unsafe UnsafeRawPointer(found) - base
+            let line = unsafe UnsafeRawBufferPointer(rebasing: piece[start..<stop])
             start = stop + 1
             if kept.isEmpty {
-                if !body(line, true) { return false }
+                if unsafe !body(line, true) { return false }
                 continue
             }
-            kept += line
-            let goesOn = kept.withUnsafeBytes { body($0, true) }
+            unsafe kept += line
+            let goesOn = unsafe kept.withUnsafeBytes { unsafe body($0, true) }
             kept.removeAll(keepingCapacity: true)
             if !goesOn { return false }
         }
-        kept += piece[start...]
+        unsafe kept += piece[start...]
         return true
     }
 
     /// No more comes.
     mutating func end(_ body: (_ line: UnsafeRawBufferPointer, _ isWhole: Bool) -> Bool) {
-        if !kept.isEmpty { _ = kept.withUnsafeBytes { body($0, false) } }
+        if !kept.isEmpty { _ = unsafe kept.withUnsafeBytes { unsafe body($0, false) } }
         kept = []
     }
 }
