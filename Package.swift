@@ -31,7 +31,7 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         // 1 foundation, no I/O
-        module("Base", ["CLinux"]),
+        module("Base", ["CLinux"], strict: true),
         // 2 doors to the outside
         module("Net", ["Base", "CLinux"], strict: true),
         module("Crypto", ["Base", "COpenSSL"], strict: true),

@@ -39,9 +39,9 @@ public enum ASCII {
     /// Digits only, at least one, no sign, no overflow; nil otherwise.
     @inlinable
     public static func decimal(_ bytes: UnsafeRawBufferPointer) -> UInt64? {
-        guard !bytes.isEmpty, bytes.count <= 20 else { return nil }
+        guard unsafe !bytes.isEmpty, bytes.count <= 20 else { return nil }
         var value: UInt64 = 0
-        for byte in bytes {
+        for unsafe byte in unsafe bytes {
             guard isDigit(byte) else { return nil }
             let (shifted, o1) = value.multipliedReportingOverflow(by: 10)
             let (sum, o2) = shifted.addingReportingOverflow(UInt64(byte &- 0x30))
@@ -55,8 +55,8 @@ public enum ASCII {
     @inlinable
     public static func equalsIgnoringCase(_ bytes: UnsafeRawBufferPointer, _ name: StaticString) -> Bool {
         guard bytes.count == name.utf8CodeUnitCount else { return false }
-        let other = name.utf8Start
-        for i in 0..<bytes.count where lowercase(bytes[i]) != other[i] { return false }
+        let other = unsafe name.utf8Start
+        for i in 0..<bytes.count where unsafe lowercase(bytes[i]) != other[i] { return false }
         return true
     }
 }

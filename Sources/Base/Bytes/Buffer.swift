@@ -7,38 +7,41 @@
 ///
 ///     base        start             end        capacity
 ///      |  consumed  |    readable    |  writable  |
-public struct Buffer: ~Copyable {
+///
+/// The four keep this order, whatever is called: each step that would break it ends the process.
+@safe public struct Buffer: ~Copyable {
     public private(set) var base: UnsafeMutableRawPointer
     public private(set) var capacity: Int
     public private(set) var start = 0
     public private(set) var end = 0
-    private let pool: Unmanaged<BufferPool>
+    /// Outlives all of its buffers.
+    private let pool: Uncounted<BufferPool>
 
     /// At least `capacity` bytes of room.
     public init(capacity: Int, from pool: BufferPool) {
-        self.pool = Unmanaged.passUnretained(pool)
-        (base, self.capacity) = pool.take(capacity)
+        self.pool = unsafe Uncounted(pool)
+        unsafe (base, self.capacity) = pool.take(capacity)
     }
 
-    deinit { pool._withUnsafeGuaranteedRef { $0.give(base, capacity) } }
+    deinit { pool.follow { unsafe $0.give(base, capacity) } }
 
     @inlinable public var count: Int { end - start }
     @inlinable public var isEmpty: Bool { start == end }
-    @inlinable public var readable: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base + start, count: end - start) }
+    @inlinable public var readable: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: base + start, count: end - start) }
     @inlinable public var writable: UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(start: base + end, count: capacity - end)
+        unsafe UnsafeMutableRawBufferPointer(start: base + end, count: capacity - end)
     }
 
     /// Makes sure that `count` more bytes can be written: moves the readable window to the front, or to a larger region.
     public mutating func reserve(_ count: Int) {
         if capacity - end >= count { return }
         if capacity - self.count >= count {
-            memmove(base, base + start, self.count)
+            unsafe memmove(base, base + start, self.count)
         } else {
-            let (larger, room) = pool._withUnsafeGuaranteedRef { $0.take(max(self.count + count, 2 * capacity)) }
-            memcpy(larger, base + start, self.count)
-            pool._withUnsafeGuaranteedRef { $0.give(base, capacity) }
-            (base, capacity) = (larger, room)
+            let (larger, room) = unsafe pool.follow { unsafe $0.take(max(self.count + count, 2 * capacity)) }
+            unsafe memcpy(larger, base + start, self.count)
+            pool.follow { unsafe $0.give(base, capacity) }
+            unsafe (base, capacity) = (larger, room)
         }
         (start, end) = (0, self.count)
     }
@@ -61,7 +64,7 @@ public struct Buffer: ~Copyable {
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
         guard let source = bytes.baseAddress, bytes.count > 0 else { return }
         reserve(bytes.count)
-        memcpy(base + end, source, bytes.count)
+        unsafe memcpy(base + end, source, bytes.count)
         end += bytes.count
     }
 }
@@ -70,15 +73,15 @@ extension Optional where Wrapped == Buffer {
     /// What can be read: nothing where there is no buffer.
     public var readable: UnsafeRawBufferPointer {
         switch self {
-        case .some(let buffer): return buffer.readable
-        case .none: return UnsafeRawBufferPointer(start: nil, count: 0)
+        case .some(let buffer): return unsafe buffer.readable
+        case .none: return unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         }
     }
 }
 
 /// The spare memory of one event loop, by powers of two. Last in, first out: what is handed out next was used last and is
 /// still in the processor's cache. Not thread-safe: one pool a loop, and it outlives every buffer.
-public final class BufferPool {
+@safe public final class BufferPool {
     /// What one power of two may keep; more goes back to the allocator.
     private static let keptBytes = 4 << 20
     private static let smallest = 12  // 4 KiB
@@ -86,11 +89,11 @@ public final class BufferPool {
     private var free: [[UnsafeMutableRawPointer]]
 
     public init() {
-        free = Array(repeating: [], count: Self.largest - Self.smallest + 1)
+        unsafe free = Array(repeating: [], count: Self.largest - Self.smallest + 1)
     }
 
     deinit {
-        for list in free { for pointer in list { pointer.deallocate() } }
+        for unsafe list in unsafe free { for unsafe pointer in unsafe list { unsafe pointer.deallocate() } }
     }
 
     /// The exponent of the smallest power of two that holds `count`.
@@ -100,16 +103,16 @@ public final class BufferPool {
 
     func take(_ count: Int) -> (UnsafeMutableRawPointer, Int) {
         let e = exponent(count)
-        if e <= Self.largest, let spare = free[e - Self.smallest].popLast() { return (spare, 1 << e) }
+        if e <= Self.largest, let spare = unsafe free[e - Self.smallest].popLast() { return unsafe (spare, 1 << e) }
         return (UnsafeMutableRawPointer.allocate(byteCount: 1 << e, alignment: 64), 1 << e)
     }
 
     func give(_ pointer: UnsafeMutableRawPointer, _ capacity: Int) {
         let e = exponent(capacity)
-        if e <= Self.largest, free[e - Self.smallest].count << e < Self.keptBytes {
-            free[e - Self.smallest].append(pointer)
+        if e <= Self.largest, unsafe free[e - Self.smallest].count << e < Self.keptBytes {
+            unsafe free[e - Self.smallest].append(pointer)
         } else {
-            pointer.deallocate()
+            unsafe pointer.deallocate()
         }
     }
 }

@@ -3,23 +3,23 @@
 #endif
 
 /// Appends to a fixed region and never past its end: what does not fit sets `overflowed` and is left out, so a caller
-/// checks once, at the end, and not at each append.
-public struct ByteWriter {
+/// checks once, at the end, and not at each append. The region must stay for as long as this is used.
+@safe public struct ByteWriter {
     public let base: UnsafeMutableRawPointer
     public let capacity: Int
     public private(set) var count = 0
     public internal(set) var overflowed = false
 
     public init(_ region: UnsafeMutableRawBufferPointer) {
-        base = region.baseAddress!
+        unsafe base = region.baseAddress!
         capacity = region.count
     }
 
-    public var written: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+    public var written: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: base, count: count) }
 
     /// The room that is left.
     public var spare: UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(start: base + count, count: capacity - count)
+        unsafe UnsafeMutableRawBufferPointer(start: base + count, count: capacity - count)
     }
 
     /// `count` bytes were written into `spare`.
@@ -38,12 +38,12 @@ public struct ByteWriter {
 
     @inlinable @inline(__always)
     public mutating func append(_ text: StaticString) {
-        append(text.utf8Start, text.utf8CodeUnitCount)
+        unsafe append(text.utf8Start, text.utf8CodeUnitCount)
     }
 
     @inlinable @inline(__always)
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        if let start = bytes.baseAddress { append(start, bytes.count) }
+        if let start = bytes.baseAddress { unsafe append(start, bytes.count) }
     }
 
     /// For the edges only: names from the configuration, error texts. Disfavoured, or every literal would be a
@@ -51,25 +51,25 @@ public struct ByteWriter {
     @_disfavoredOverload
     public mutating func append(_ text: String) {
         var text = text
-        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+        text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }
     }
 
     public mutating func append(_ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { append($0) }
+        unsafe bytes.withUnsafeBytes { unsafe append($0) }
     }
 
     /// Inlined, so that a literal becomes a few stores of constants.
     @inline(__always)
     public mutating func append(_ start: UnsafeRawPointer, _ length: Int) {
         guard capacity - count >= length else { overflowed = true; return }
-        memcpy(base + count, start, length)
+        unsafe memcpy(base + count, start, length)
         count += length
     }
 
     @inline(__always)
     public mutating func append(byte: UInt8) {
         guard count < capacity else { overflowed = true; return }
-        base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
+        unsafe base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
         count += 1
     }
 
@@ -87,7 +87,7 @@ public struct ByteWriter {
         var at = count + length
         repeat {
             at &-= 1
-            base.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: rest % 10), toByteOffset: at, as: UInt8.self)
+            unsafe base.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: rest % 10), toByteOffset: at, as: UInt8.self)
             rest /= 10
         } while rest > 0
         count += length

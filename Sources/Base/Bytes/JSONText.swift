@@ -14,24 +14,25 @@ public enum JSONText {
     public static func write(
         _ bytes: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
-        guard let start = bytes.baseAddress else { return target }
-        let end = start + bytes.count
-        var (from, to) = (start, target)
-        while from < end {
-            let rest = end - from
-            let word = rest >= 8 ? from.loadUnaligned(as: UInt64.self) : last(rest, before: end, of: bytes.count)
-            to.storeBytes(of: word, as: UInt64.self)
+        // Reads from `from` up to `end` only; what is written never goes beyond the room, whose size is the worst case.
+        guard let start = bytes.baseAddress else { return unsafe target }
+        let end = unsafe start + bytes.count
+        var (from, to) = unsafe (start, target)
+        while unsafe from < end {
+            let rest = unsafe end - from
+            let word = unsafe rest >= 8 ? from.loadUnaligned(as: UInt64.self) : last(rest, before: end, of: bytes.count)
+            unsafe to.storeBytes(of: word, as: UInt64.self)
             let special = special(word)
             if special == 0 {
-                from += 8
-                to += 8
-                if from <= end { continue }
-                return to - (from - end)
+                unsafe from += 8
+                unsafe to += 8
+                if unsafe from <= end { continue }
+                return unsafe to - (from - end)
             }
             let plain = special.trailingZeroBitCount / 8
-            (from, to) = escape(from + plain, end, to + plain)
+            unsafe (from, to) = escape(from + plain, end, to + plain)
         }
-        return to
+        return unsafe to
     }
 
     /// The last `rest` bytes, one to seven, as the lowest of a word that is filled up with spaces. Never reads outside
@@ -41,15 +42,15 @@ public enum JSONText {
         let bits = UInt64(truncatingIfNeeded: 8 &* rest)
         let word: UInt64
         if count >= 8 {
-            word = (end - 8).loadUnaligned(as: UInt64.self) &>> (64 &- bits)
+            word = unsafe (end - 8).loadUnaligned(as: UInt64.self) &>> (64 &- bits)
         } else if rest >= 4 {
-            let low = (end - rest).loadUnaligned(as: UInt32.self)
-            let high = (end - 4).loadUnaligned(as: UInt32.self)
+            let low = unsafe (end - rest).loadUnaligned(as: UInt32.self)
+            let high = unsafe (end - 4).loadUnaligned(as: UInt32.self)
             word = UInt64(low) | UInt64(high) &<< (bits &- 32)
         } else {
-            let low = (end - rest).load(as: UInt8.self)
-            let middle = (end - (rest &+ 1) / 2).load(as: UInt8.self)
-            let high = (end - 1).load(as: UInt8.self)
+            let low = unsafe (end - rest).load(as: UInt8.self)
+            let middle = unsafe (end - (rest &+ 1) / 2).load(as: UInt8.self)
+            let high = unsafe (end - 1).load(as: UInt8.self)
             word = UInt64(low) | UInt64(middle) &<< (bits / 2 & 0x38) | UInt64(high) &<< (bits &- 8)
         }
         return word | 0x2020_2020_2020_2020 &<< bits
@@ -73,8 +74,8 @@ public enum JSONText {
     private static func escape(
         _ from: UnsafeRawPointer, _ end: UnsafeRawPointer, _ to: UnsafeMutableRawPointer
     ) -> (UnsafeRawPointer, UnsafeMutableRawPointer) {
-        let rest = UnsafeRawBufferPointer(start: from, count: end - from)
-        let byte = rest[0]
+        let rest = unsafe UnsafeRawBufferPointer(start: from, count: end - from)
+        let byte = unsafe rest[0]
         let letter: UInt8
         switch byte {
         case 0x22, 0x5C: letter = byte
@@ -83,34 +84,34 @@ public enum JSONText {
         case 0x0A: letter = 0x6E
         case 0x0C: letter = 0x66
         case 0x0D: letter = 0x72
-        case ..<0x80: return (from + 1, unicodeEscape(byte, to))
+        case ..<0x80: return unsafe (from + 1, unicodeEscape(byte, to))
         default:
-            let (length, valid) = utf8Sequence(rest)
+            let (length, valid) = unsafe utf8Sequence(rest)
             if !valid {
-                to.copyMemory(from: "\u{FFFD}" as StaticString)
-                return (from + length, to + 3)
+                unsafe to.copyMemory(from: "\u{FFFD}" as StaticString)
+                return unsafe (from + length, to + 3)
             }
-            if byte == 0xC2, rest[1] < 0xA0 { return (from + 2, unicodeEscape(rest[1], to)) }
-            to.copyMemory(from: from, byteCount: length)
-            return (from + length, to + length)
+            if byte == 0xC2, unsafe rest[1] < 0xA0 { return unsafe (from + 2, unicodeEscape(rest[1], to)) }
+            unsafe to.copyMemory(from: from, byteCount: length)
+            return unsafe (from + length, to + length)
         }
-        to.storeBytes(of: 0x5C, as: UInt8.self)
-        to.storeBytes(of: letter, toByteOffset: 1, as: UInt8.self)
-        return (from + 1, to + 2)
+        unsafe to.storeBytes(of: 0x5C, as: UInt8.self)
+        unsafe to.storeBytes(of: letter, toByteOffset: 1, as: UInt8.self)
+        return unsafe (from + 1, to + 2)
     }
 
     private static func unicodeEscape(_ value: UInt8, _ to: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
         let digits: StaticString = "0123456789abcdef"
-        to.copyMemory(from: "\\u00" as StaticString)
-        to.storeBytes(of: digits.utf8Start[Int(value >> 4)], toByteOffset: 4, as: UInt8.self)
-        to.storeBytes(of: digits.utf8Start[Int(value & 15)], toByteOffset: 5, as: UInt8.self)
-        return to + 6
+        unsafe to.copyMemory(from: "\\u00" as StaticString)
+        unsafe to.storeBytes(of: digits.utf8Start[Int(value >> 4)], toByteOffset: 4, as: UInt8.self)
+        unsafe to.storeBytes(of: digits.utf8Start[Int(value & 15)], toByteOffset: 5, as: UInt8.self)
+        return unsafe to + 6
     }
 
     /// The length of the UTF-8 sequence at the front (Unicode 16.0, table 3-7), or of the longest start of one, which
     /// is then replaced as a whole.
     private static func utf8Sequence(_ bytes: UnsafeRawBufferPointer) -> (length: Int, valid: Bool) {
-        let lead = bytes[0]
+        let lead = unsafe bytes[0]
         let length: Int
         var second: ClosedRange<UInt8> = 0x80...0xBF
         switch lead {
@@ -127,7 +128,7 @@ public enum JSONText {
         }
         for i in 1..<length {
             let allowed = i == 1 ? second : 0x80...0xBF
-            guard i < bytes.count, allowed.contains(bytes[i]) else { return (i, false) }
+            guard i < bytes.count, unsafe allowed.contains(bytes[i]) else { return (i, false) }
         }
         return (length, true)
     }
@@ -136,7 +137,7 @@ public enum JSONText {
 extension UnsafeMutableRawPointer {
     @inline(__always)
     fileprivate func copyMemory(from text: StaticString) {
-        copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
+        unsafe copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
     }
 }
 
@@ -144,21 +145,21 @@ extension ByteWriter {
     /// A JSON string, quotes included, made valid whatever the bytes are (`JSONText`).
     public mutating func append(jsonString bytes: UnsafeRawBufferPointer) {
         append(byte: 0x22)
-        append(jsonText: bytes)
+        unsafe append(jsonText: bytes)
         append(byte: 0x22)
     }
 
     /// The same without quotes.
     public mutating func append(jsonText bytes: UnsafeRawBufferPointer) {
         let room = JSONText.room(for: bytes.count)
-        if spare.count >= room {
-            let start = base + count
-            return produced(JSONText.write(bytes, to: start) - start)
+        if unsafe spare.count >= room {
+            let start = unsafe base + count
+            return unsafe produced(JSONText.write(bytes, to: start) - start)
         }
         // It may fit all the same: most texts need no escape.
-        withUnsafeTemporaryAllocation(byteCount: room, alignment: 8) { region in
+        unsafe withUnsafeTemporaryAllocation(byteCount: room, alignment: 8) { region in
             guard let start = region.baseAddress else { return }
-            append(start, JSONText.write(bytes, to: start) - start)
+            unsafe append(start, JSONText.write(bytes, to: start) - start)
         }
     }
 }

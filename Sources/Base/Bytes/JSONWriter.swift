@@ -46,10 +46,10 @@ public struct JSONWriter {
         separate()
         bytes.append(0x22)
         text.withUTF8 { text in
-            withUnsafeTemporaryAllocation(byteCount: JSONText.room(for: text.count), alignment: 8) { region in
+            unsafe withUnsafeTemporaryAllocation(byteCount: JSONText.room(for: text.count), alignment: 8) { region in
                 guard let start = region.baseAddress else { return }
-                let end = JSONText.write(UnsafeRawBufferPointer(text), to: start)
-                bytes.append(contentsOf: UnsafeRawBufferPointer(start: start, count: end - start))
+                let end = unsafe JSONText.write(UnsafeRawBufferPointer(text), to: start)
+                unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: start, count: end - start))
             }
         }
         bytes.append(0x22)

@@ -4,5 +4,5 @@ import CLinux
 @inlinable @inline(__always)
 public func prefetch(_ address: UnsafeRawPointer?, lines: Int) {
     let first = UInt(bitPattern: address)
-    for line in 0..<UInt(truncatingIfNeeded: lines) { c_prefetch(UnsafeRawPointer(bitPattern: first &+ line &* 64)) }
+    for line in 0..<UInt(truncatingIfNeeded: lines) { unsafe c_prefetch(UnsafeRawPointer(bitPattern: first &+ line &* 64)) }
 }

@@ -15,7 +15,7 @@ public enum Clock {
 
     private static func read(_ clock: clockid_t) -> UInt64 {
         var now = timespec()
-        clock_gettime(clock, &now)
+        unsafe clock_gettime(clock, &now)
         return UInt64(max(0, now.tv_sec)) &* 1_000_000_000 &+ UInt64(now.tv_nsec)
     }
 }
@@ -56,18 +56,19 @@ extension ByteWriter {
     public mutating func append(rfc3339 wall: UInt64) {
         let t = CivilTime(secondsSince1970: Int(wall / 1_000_000_000))
         let milliseconds = Int(wall % 1_000_000_000 / 1_000_000)
-        guard spare.count >= 24 else { overflowed = true; return }
+        guard unsafe spare.count >= 24 else { overflowed = true; return }
         append("0000-00-00T00:00:00.000Z")
-        let text = base + count - 24
-        Self.put(t.year / 100, at: text)
-        Self.put(t.year % 100, at: text + 2)
-        Self.put(t.month, at: text + 5)
-        Self.put(t.day, at: text + 8)
-        Self.put(t.hour, at: text + 11)
-        Self.put(t.minute, at: text + 14)
-        Self.put(t.second, at: text + 17)
-        Self.put(milliseconds / 10, at: text + 20)
-        text.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: milliseconds % 10), toByteOffset: 22, as: UInt8.self)
+        // The 24 bytes that were just appended.
+        let text = unsafe base + count - 24
+        unsafe Self.put(t.year / 100, at: text)
+        unsafe Self.put(t.year % 100, at: text + 2)
+        unsafe Self.put(t.month, at: text + 5)
+        unsafe Self.put(t.day, at: text + 8)
+        unsafe Self.put(t.hour, at: text + 11)
+        unsafe Self.put(t.minute, at: text + 14)
+        unsafe Self.put(t.second, at: text + 17)
+        unsafe Self.put(milliseconds / 10, at: text + 20)
+        unsafe text.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: milliseconds % 10), toByteOffset: 22, as: UInt8.self)
     }
 
     /// Two decimal digits.
@@ -75,8 +76,8 @@ extension ByteWriter {
     private static func put(_ value: Int, at place: UnsafeMutableRawPointer) {
         let value = UInt32(truncatingIfNeeded: value)
         let (tens, ones) = (value / 10 % 10, value % 10)
-        place.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: tens), as: UInt8.self)
-        place.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: ones), toByteOffset: 1, as: UInt8.self)
+        unsafe place.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: tens), as: UInt8.self)
+        unsafe place.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: ones), toByteOffset: 1, as: UInt8.self)
     }
 
     /// `Mon, 23 Nov 2026 12:00:00 GMT` (RFC 9110 section 5.6.7).
@@ -84,9 +85,10 @@ extension ByteWriter {
         let t = CivilTime(secondsSince1970: secondsSince1970)
         let days: StaticString = "SunMonTueWedThuFriSat"
         let months: StaticString = "JanFebMarAprMayJunJulAugSepOctNovDec"
-        append(days.utf8Start + 3 * t.weekday, 3); append(", ")
+        // Three letters of each, at a weekday of 0...6 and a month of 1...12.
+        unsafe append(days.utf8Start + 3 * t.weekday, 3); append(", ")
         append(padded: t.day, 2); append(byte: 0x20)
-        append(months.utf8Start + 3 * (t.month - 1), 3); append(byte: 0x20)
+        unsafe append(months.utf8Start + 3 * (t.month - 1), 3); append(byte: 0x20)
         append(padded: t.year, 4); append(byte: 0x20)
         append(padded: t.hour, 2); append(byte: 0x3A)
         append(padded: t.minute, 2); append(byte: 0x3A)
@@ -95,10 +97,10 @@ extension ByteWriter {
 
     /// The last `width` decimal digits of a value that is not negative.
     mutating func append(padded value: Int, _ width: Int) {
-        guard spare.count >= width else { overflowed = true; return }
+        guard unsafe spare.count >= width else { overflowed = true; return }
         var rest = UInt32(truncatingIfNeeded: value)
         for place in (0..<width).reversed() {
-            spare[place] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
+            unsafe spare[place] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
         }
         produced(width)

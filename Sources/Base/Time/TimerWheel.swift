@@ -3,8 +3,8 @@ open class Timed {
     /// When `expired()` is wanted, monotonic nanoseconds; `.max` is never. Set through `TimerWheel.schedule`.
     public internal(set) final var deadline: UInt64 = .max
     final var slot: Int32 = -1
-    final var previous: Unmanaged<Timed>?
-    final var next: Unmanaged<Timed>?
+    final var previous: Uncounted<Timed>?
+    final var next: Uncounted<Timed>?
 
     public init() {}
 
@@ -17,25 +17,27 @@ open class Timed {
 ///
 /// One turn of the wheel is 4096 ticks of 4.2 ms = 17 s. A deadline beyond it is parked in the farthest slot.
 /// A node does not keep its object alive: unlink with `remove` before it goes.
-public struct TimerWheel: ~Copyable {
+///
+/// Both arrays are the wheel's own, and each index is below their length: a slot is taken modulo 4096.
+@safe public struct TimerWheel: ~Copyable {
     static let tickShift: UInt64 = 22
     static let slots = 4096
-    private let heads: UnsafeMutablePointer<Unmanaged<Timed>?>
+    private let heads: UnsafeMutablePointer<Uncounted<Timed>?>
     private let occupied: UnsafeMutablePointer<UInt64>
     /// The next tick to be looked at.
     private var tick: UInt64
 
     public init(now: UInt64) {
-        heads = .allocate(capacity: Self.slots)
-        heads.initialize(repeating: nil, count: Self.slots)
-        occupied = .allocate(capacity: Self.slots / 64)
-        occupied.initialize(repeating: 0, count: Self.slots / 64)
+        unsafe heads = .allocate(capacity: Self.slots)
+        unsafe heads.initialize(repeating: nil, count: Self.slots)
+        unsafe occupied = .allocate(capacity: Self.slots / 64)
+        unsafe occupied.initialize(repeating: 0, count: Self.slots / 64)
         tick = now >> Self.tickShift
     }
 
     deinit {
-        heads.deallocate()
-        occupied.deallocate()
+        unsafe heads.deallocate()
+        unsafe occupied.deallocate()
     }
 
     /// Wants `node.expired()` at `deadline`; `.max` cancels.
@@ -62,21 +64,23 @@ public struct TimerWheel: ~Copyable {
         let slot = Int(max(wanted, tick) & UInt64(Self.slots - 1))
         node.slot = Int32(slot)
         node.previous = nil
-        node.next = heads[slot]
-        heads[slot]?._withUnsafeGuaranteedRef { $0.previous = Unmanaged.passUnretained(node) }
-        heads[slot] = Unmanaged.passUnretained(node)
-        occupied[slot >> 6] |= 1 << UInt64(slot & 63)
+        node.next = unsafe heads[slot]
+        // Whoever schedules it keeps it until it is out again.
+        let reference = unsafe Uncounted(node)
+        unsafe heads[slot]?.follow { $0.previous = reference }
+        unsafe heads[slot] = reference
+        unsafe occupied[slot >> 6] |= 1 << UInt64(slot & 63)
     }
 
     private mutating func unlink(_ node: Timed) {
         let slot = Int(node.slot)
         if let previous = node.previous {
-            previous._withUnsafeGuaranteedRef { $0.next = node.next }
+            previous.follow { $0.next = node.next }
         } else {
-            heads[slot] = node.next
-            if node.next == nil { occupied[slot >> 6] &= ~(1 << UInt64(slot & 63)) }
+            unsafe heads[slot] = node.next
+            if node.next == nil { unsafe occupied[slot >> 6] &= ~(1 << UInt64(slot & 63)) }
         }
-        node.next?._withUnsafeGuaranteedRef { $0.previous = node.previous }
+        node.next?.follow { $0.previous = node.previous }
         node.slot = -1
         node.previous = nil
         node.next = nil
@@ -87,7 +91,7 @@ public struct TimerWheel: ~Copyable {
         var checked = 0
         var at = Int(tick & UInt64(Self.slots - 1))
         while checked <= Self.slots {
-            let word = occupied[at >> 6] >> UInt64(at & 63)
+            let word = unsafe occupied[at >> 6] >> UInt64(at & 63)
             if word != 0 {
                 let ticks = UInt64(checked + word.trailingZeroBitCount)
                 let due = (tick + ticks) << Self.tickShift
@@ -105,8 +109,8 @@ public struct TimerWheel: ~Copyable {
         let last = now >> Self.tickShift
         while tick <= last {
             let slot = Int(tick & UInt64(Self.slots - 1))
-            while let head = heads[slot] {
-                let node = head.takeUnretainedValue()
+            while let head = unsafe heads[slot] {
+                let node = head.follow { $0 }
                 unlink(node)
                 if node.deadline <= now {
                     node.deadline = .max
