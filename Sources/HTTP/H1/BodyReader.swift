@@ -15,28 +15,41 @@ public struct BodyReader: Sendable {
         public var fault: HTTPFault?
     }
 
-    private var remaining: UInt64
+    private let kind: MessageKind
+    private var remaining: UInt64 = 0
     private var decoder: ChunkedDecoder?
-    public private(set) var isDone: Bool
+    public private(set) var isDone = true
     /// Only the end of the connection ends it.
-    public let isUntilClose: Bool
+    public private(set) var isUntilClose = false
 
     /// `kind` says who is to blame for a malformed body.
-    public init(_ framing: BodyFraming, of kind: MessageKind) {
-        (remaining, decoder, isDone, isUntilClose) = (0, nil, false, framing == .untilClose)
+    @inlinable
+    public init(_ framing: BodyFraming = .none, of kind: MessageKind) {
+        self.init(kind)
+        begin(framing)
+    }
+
+    @usableFromInline
+    init(_ kind: MessageKind) { self.kind = kind }
+
+    /// Another body comes.
+    @inline(__always)
+    public mutating func begin(_ framing: BodyFraming) {
+        if decoder != nil { decoder = nil }
+        (remaining, isDone, isUntilClose) = (0, false, false)
         switch framing {
         case .none: isDone = true
         case .length(let length): (remaining, isDone) = (length, length == 0)
         case .chunked: decoder = ChunkedDecoder(of: kind)
-        case .untilClose: remaining = .max
+        case .untilClose: (remaining, isUntilClose) = (.max, true)
         }
     }
 
     /// Bytes of data that are known to come next; what follows them may be another message.
-    public var ahead: UInt64 { decoder?.dataAhead ?? remaining }
+    public var ahead: UInt64 { isDone ? 0 : decoder?.dataAhead ?? remaining }
 
     /// Field lines behind the last chunk, each with its CRLF; empty before the end.
-    public var trailers: [UInt8] { isDone ? decoder?.trailers ?? [] : [] }
+    public var trailers: [UInt8] { decoder != nil && isDone ? decoder!.trailers : [] }
 
     /// Takes what is the body's of `region` and moves its data to the front.
     public mutating func read(_ region: UnsafeMutableRawBufferPointer) -> Step {

@@ -65,11 +65,9 @@ final class ServerPool {
     }
 
     /// A connection of this pool was closed.
-    func forget(_ connection: UpstreamEnd) {
-        switch connection {
-        case .h1(let connection): connections.closed(connection)
-        case .other: connections.closed()
-        }
+    /// - Parameter connection: nil for one that is never unused.
+    func forget(_ connection: H1Upstream?) {
+        if let connection { connections.closed(connection) } else { connections.closed() }
         tellWaiting()
     }
 

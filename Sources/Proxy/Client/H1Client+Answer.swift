@@ -51,7 +51,7 @@ extension H1Client {
         chunks = false
         send(worker.rooms.h1(head, with: UnsafeRawBufferPointer(first.data)) { out in out.append("Connection: upgrade\r\n") })
         phase = .tunnel
-        body = BodyReader(.untilClose, of: .request)
+        body.begin(.untilClose)
         loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)
         // What came before the answer was left in the kernel or here, and no event tells of it again.
         if canRead || inbound != nil { loop.wake(self, []) }

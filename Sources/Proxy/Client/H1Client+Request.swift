@@ -73,7 +73,7 @@ extension H1Client {
         keepsOn = worker.requestHead.keepAlive
         isHTTP10 = worker.requestHead.version == .http10
         expectsContinue = worker.requestHead.expectsContinue
-        body = BodyReader(worker.requestHead.framing, of: .request)
+        body.begin(worker.requestHead.framing)
         metrics.requestBegan()
         loop.schedule(self, at: .max)
         do throws(Exchange.Halt) {

@@ -35,7 +35,7 @@ final class H1Client: Transport {
     var hold = Hold()
 
     // The request under way
-    var body = BodyReader(.none, of: .request)
+    var body = BodyReader(of: .request)
     var isHTTP10 = false
     var expectsContinue = false
     /// The connection may go on after this request.
@@ -88,7 +88,7 @@ final class H1Client: Transport {
     }
 
     override func expired() {
-        if isCongested, phase != .tunnel, exchange?.phase.isWaiting != true, takesWhatItIsSent() {
+        if isCongested, phase != .tunnel, exchange?.phase != .waiting, takesWhatItIsSent() {
             return loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
         }
         switch phase {
@@ -195,7 +195,7 @@ final class H1Client: Transport {
         phase = .exchange
         isHTTP10 = false
         // Where this one ends is not known: all that follows is a part of it.
-        body = BodyReader(.untilClose, of: .request)
+        body.begin(.untilClose)
         exchange.refuseUnparsed(problem, detail, status: status)
     }
 

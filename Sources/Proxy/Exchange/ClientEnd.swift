@@ -1,3 +1,4 @@
+import Base
 import HTTP
 import Net
 
@@ -12,115 +13,132 @@ import Net
 ///     go on (`Exchange.clientHasRoom`, `Exchange.upstreamHasRoom`).
 ///  4. A part counts as gone once it was given, whether or not the kernel has it.
 ///  5. `breakOff` and `cancel` are allowed at any time and are the last call on that end; a second one does nothing.
-enum ClientEnd {
-    case h1(H1Client)
-    case other(OtherClient)
+///
+/// A value of this doesn't keep the end: whoever holds one for longer than a turn keeps its `object` as well, as an exchange
+/// does. Within a turn the loop keeps what is closed.
+struct ClientEnd {
+    private enum Kind {
+        case h1(Uncounted<H1Client>)
+        case other(Uncounted<OtherClient>)
+    }
+    private let kind: Kind
+
+    static func h1(_ client: H1Client) -> ClientEnd { ClientEnd(kind: .h1(Uncounted(client))) }
+    static func other(_ client: OtherClient) -> ClientEnd { ClientEnd(kind: .other(Uncounted(client))) }
+
+    /// The end itself, to be kept.
+    var object: AnyObject {
+        switch kind {
+        case .h1(let client): client.follow { $0 }
+        case .other(let client): client.follow { $0 }
+        }
+    }
 }
 
 extension ClientEnd {
     /// Its turn, its deadline, its flow.
     var source: Source {
-        switch self {
-        case .h1(let client): client
-        case .other(let client): client.source
+        switch kind {
+        case .h1(let client): client.follow { $0 }
+        case .other(let client): client.follow { $0.source }
         }
     }
 
     /// What is true of its whole connection.
     var origin: ClientOrigin {
-        switch self {
-        case .h1(let client): client.origin
-        case .other(let client): client.origin
+        switch kind {
+        case .h1(let client): client.follow { $0.origin }
+        case .other(let client): client.follow { $0.origin }
         }
     }
 
     /// As the access log calls it.
     var protocolName: StaticString {
-        switch self {
-        case .h1(let client): client.protocolName
+        switch kind {
+        case .h1(let client): client.follow { $0.protocolName }
         case .other: "other"
         }
     }
 
     /// Bytes of the answer that it takes now. Zero: it says so when it takes more.
     var room: Int {
-        switch self {
-        case .h1(let client): client.room
-        case .other(let client): client.room
+        switch kind {
+        case .h1(let client): client.follow { $0.room }
+        case .other(let client): client.follow { $0.room }
         }
     }
 
     /// Nothing that is sent to it arrives any more; its own event tells of its end.
     var isBroken: Bool {
-        switch self {
-        case .h1(let client): client.isBroken
-        case .other(let client): client.isBroken
+        switch kind {
+        case .h1(let client): client.follow { $0.isBroken }
+        case .other(let client): client.follow { $0.isBroken }
         }
     }
 
     /// 100 (Continue), where the client waits for it: the request is welcome (RFC 9110 section 10.1.1).
     func askForBody() {
-        switch self {
-        case .h1(let client): client.askForBody()
-        case .other(let client): client.askForBody()
+        switch kind {
+        case .h1(let client): client.follow { $0.askForBody() }
+        case .other(let client): client.follow { $0.askForBody() }
         }
     }
 
     /// An answer before the answer: 1xx, neither 100 nor 101.
     func inform(_ head: WrittenHead) {
-        switch self {
-        case .h1(let client): client.inform(head)
-        case .other(let client): client.inform(head)
+        switch kind {
+        case .h1(let client): client.follow { $0.inform(head) }
+        case .other(let client): client.follow { $0.inform(head) }
         }
     }
 
     /// The answer's head, and what has come of its body.
     func answer(_ head: WrittenHead, _ first: BodyPart) {
-        switch self {
-        case .h1(let client): client.answer(head, first)
-        case .other(let client): client.answer(head, first)
+        switch kind {
+        case .h1(let client): client.follow { $0.answer(head, first) }
+        case .other(let client): client.follow { $0.answer(head, first) }
         }
     }
 
     /// The next part of the answer's body.
     func pass(_ part: BodyPart) {
-        switch self {
-        case .h1(let client): client.pass(part)
-        case .other(let client): client.pass(part)
+        switch kind {
+        case .h1(let client): client.follow { $0.pass(part) }
+        case .other(let client): client.follow { $0.pass(part) }
         }
     }
 
     /// 101: from here on parts of both directions are bytes of another protocol.
     func openTunnel(_ head: WrittenHead, _ first: BodyPart) {
-        switch self {
-        case .h1(let client): client.openTunnel(head, first)
-        case .other(let client): client.openTunnel(head, first)
+        switch kind {
+        case .h1(let client): client.follow { $0.openTunnel(head, first) }
+        case .other(let client): client.follow { $0.openTunnel(head, first) }
         }
     }
 
     /// No other request after this one on its connection.
     /// - Parameter expectsMore: it may be in the middle of sending something.
     func retire(expectsMore: Bool = false) {
-        switch self {
-        case .h1(let client): client.retireAfterAnswer(expectsMore: expectsMore)
-        case .other(let client): client.retire()
+        switch kind {
+        case .h1(let client): client.follow { $0.retireAfterAnswer(expectsMore: expectsMore) }
+        case .other(let client): client.follow { $0.retire() }
         }
     }
 
     /// Request and answer are over: the exchange is not this one's any more.
     func finished() {
-        switch self {
-        case .h1(let client): client.exchangeDone()
-        case .other(let client): client.finished()
+        switch kind {
+        case .h1(let client): client.follow { $0.exchangeDone() }
+        case .other(let client): client.follow { $0.finished() }
         }
     }
 
     /// The answer can't be completed: a reset, so that nobody takes the part that was sent for the whole.
     /// - Parameter isUndeliverable: it is the client who has broken its connection.
     func breakOff(isUndeliverable: Bool = false) {
-        switch self {
-        case .h1(let client): client.shut(abort: !isUndeliverable)
-        case .other(let client): client.breakOff()
+        switch kind {
+        case .h1(let client): client.follow { $0.shut(abort: !isUndeliverable) }
+        case .other(let client): client.follow { $0.breakOff() }
         }
     }
 }

@@ -16,7 +16,7 @@ extension Exchange {
         setClientDeadline()
         // What the upstream owes is owed again, whether or not something of it is there already. It owes nothing while the
         // request is still on its way, nor in a tunnel.
-        upstream?.wantsMore(isOwed: (request.isDone || phase.hasAnswer) && !phase.isTunnel)
+        upstream?.wantsMore(isOwed: (request.isDone || phase.hasAnswer) && phase != .tunnel)
     }
 
     // MARK: Heads
@@ -31,11 +31,11 @@ extension Exchange {
     }
 
     /// The final head, and what has come of the body.
-    func answerHead(_ head: borrowing ResponseHead, _ first: BodyPart) {
+    func answerHead(_ head: borrowing ResponseHead, _ first: consuming BodyPart) {
         guard let written = writeAnswerHead(head) else { return fail(.malformed) }
         answered(head.status)
         answerBegins(.answering)
-        let first = counted(first)
+        count(&first)
         client.answer(written, first)
         if !first.isLast { upstream?.expectAnswer(within: responseTimeout) }
         if !first.data.isEmpty { pace(written.count + first.data.count) }
@@ -45,12 +45,12 @@ extension Exchange {
     private func answered(_ status: UInt16) {
         answer.status = status
         attempts.answeredAt = worker.loop.now
-        if let pool = upstream?.pool { attemptEnded(.answered(status), at: pool) }
+        attemptEnded(.answered(status))
     }
 
     /// A client that takes nothing has as long as one that sends nothing.
     private func watchClient() {
-        if client.room == 0, !phase.isWaiting {
+        if client.room == 0, phase != .waiting {
             worker.loop.schedule(client.source, at: worker.loop.now + worker.limits.bodyTimeout)
         }
     }
@@ -109,10 +109,10 @@ extension Exchange {
     // MARK: Body
 
     /// The next part of the answer's body; in a tunnel, bytes.
-    func answerPart(_ part: BodyPart) {
-        let part = counted(part)
+    func answerPart(_ part: consuming BodyPart) {
+        count(&part)
         client.pass(part)
-        if phase.isTunnel {
+        if phase == .tunnel {
             setClientDeadline()
             if client.isBroken { return client.breakOff(isUndeliverable: true) }
             if part.isLast { endTunnel() }
@@ -122,12 +122,9 @@ extension Exchange {
         afterSending(part)
     }
 
-    private func counted(_ part: BodyPart) -> BodyPart {
+    private func count(_ part: inout BodyPart) {
         answer.bytes += UInt64(part.data.count)
-        if part.trailers.isEmpty { return part }
-        var part = part
-        part.trailers = resolution.route?.responseEdits.kept(of: part.trailers) ?? []
-        return part
+        if !part.trailers.isEmpty { part.trailers = resolution.route?.responseEdits.kept(of: part.trailers) ?? [] }
     }
 
     private func afterSending(_ part: BodyPart) {
@@ -139,11 +136,11 @@ extension Exchange {
     // MARK: Tunnel
 
     /// 101: both sides speak another protocol from here on.
-    func switched(_ head: borrowing ResponseHead, _ first: BodyPart) {
+    func switched(_ head: borrowing ResponseHead, _ first: consuming BodyPart) {
         guard request.wantsUpgrade, let written = writeAnswerHead(head) else { return fail(.malformed) }
         answered(101)
         answerBegins(.tunnel)
-        let first = counted(first)
+        count(&first)
         upstream?.pause()
         client.openTunnel(written, first)
     }

@@ -118,14 +118,13 @@ extension Exchange {
     }
 
     /// The next part of the body; in a tunnel, bytes.
-    func requestPart(_ part: BodyPart) {
+    func requestPart(_ part: consuming BodyPart) {
         guard let upstream else { return }
-        if phase.isTunnel {
+        if phase == .tunnel {
             request.bytes += UInt64(part.data.count)
             upstream.pass(part)
             return setClientDeadline()
         }
-        var part = part
         guard take(&part) else { return }
         setClientDeadline()
         upstream.pass(part)
@@ -160,7 +159,7 @@ extension Exchange {
 
     /// The upstream takes more.
     func upstreamHasRoom() {
-        if phase.isTunnel { return worker.loop.wake(client.source, []) }
+        if phase == .tunnel { return worker.loop.wake(client.source, []) }
         if request.isDone { return }
         setClientDeadline()
         worker.loop.wake(client.source, [])

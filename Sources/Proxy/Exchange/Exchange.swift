@@ -29,7 +29,8 @@ final class Exchange {
     enum Phase {
         case beginning
         case forwarding
-        case waiting(Line)
+        /// In `line`.
+        case waiting
         case answering
         case tunnel
         case over
@@ -38,7 +39,12 @@ final class Exchange {
     let worker: Worker
     private(set) var client: ClientEnd
     private(set) var upstream: UpstreamEnd?
+    /// The counted references to both: set and let go together with them, and nowhere else.
+    private var clientObject: AnyObject
+    private var upstreamObject: AnyObject?
     private(set) var phase = Phase.over
+    /// What it waits in, and only then.
+    private var line: Line?
     /// All waiting of a request together ends then.
     private var waitsUntil = UInt64.max
     var request = Request()
@@ -51,12 +57,12 @@ final class Exchange {
     var noted = NotedHead()
 
     init(worker: Worker, client: ClientEnd) {
-        (self.worker, self.client) = (worker, client)
+        (self.worker, self.client, clientObject) = (worker, client, client.object)
     }
 
     /// Makes it ready for another request.
     func reset(for client: ClientEnd) {
-        self.client = client
+        (self.client, clientObject) = (client, client.object)
         (phase, waitsUntil) = (.beginning, .max)
         request = Request(started: worker.loop.now)
         (bill, attempts, answer) = (Bill(), Attempts(), Answer())
@@ -80,10 +86,18 @@ final class Exchange {
 
     /// The connection is in no state to carry another request.
     func dropUpstream(abort: Bool = false, as outcome: AttemptOutcome = .abandoned) {
+        unlinkUpstream { connection in
+            attemptEnded(outcome)
+            connection.cancel(abort: abort)
+        }
+    }
+
+    /// It is not this exchange's any more, and is there until `body` has returned.
+    private func unlinkUpstream(_ body: (UpstreamEnd) -> Void) {
         guard let connection = upstream else { return }
-        upstream = nil
-        attemptEnded(outcome, at: connection.pool)
-        connection.cancel(abort: abort)
+        let object = upstreamObject
+        (upstream, upstreamObject) = (nil, nil)
+        withExtendedLifetime(object) { body(connection) }
     }
 
     // MARK: 1. Who is it for?
@@ -145,8 +159,7 @@ final class Exchange {
     // MARK: 2. Where does it go?
 
     /// Sends the head that `begin` has written, and the part of the body that came with it, or waits for a connection.
-    func forward(_ first: BodyPart) {
-        var first = first
+    func forward(_ first: consuming BodyPart) {
         guard take(&first) else { return }
         phase = .forwarding
         switch resolution.balancer!._withUnsafeGuaranteedRef({ $0.acquire(for: self) }) {
@@ -186,8 +199,8 @@ final class Exchange {
 
     /// This connection carries it from now on.
     func attempt(on connection: UpstreamEnd) {
-        assert(upstream == nil && !phase.isWaiting, "it has a connection, or waits for one")
-        upstream = connection
+        assert(upstream == nil && phase != .waiting, "it has a connection, or waits for one")
+        (upstream, upstreamObject) = (connection, connection.object)
         assert(!attempts.owesOutcome, "what the attempt before this has come to was not told")
         attempts.pool = connection.pool
         attempts.count += 1
@@ -195,8 +208,8 @@ final class Exchange {
     }
 
     /// The attempt has come to this, or had come to something else before: then that was it.
-    func attemptEnded(_ outcome: AttemptOutcome, at pool: ServerPool) {
-        guard attempts.owesOutcome else { return }
+    func attemptEnded(_ outcome: AttemptOutcome) {
+        guard attempts.owesOutcome, let pool = attempts.pool else { return }
         attempts.owesOutcome = false
         resolution.balancer?._withUnsafeGuaranteedRef { $0.record(outcome, of: pool) }
     }
@@ -222,7 +235,7 @@ final class Exchange {
     }
 
     func expectAnswer() {
-        if case .forwarding = phase { upstream?.expectAnswer(within: responseTimeout) }
+        if phase == .forwarding { upstream?.expectAnswer(within: responseTimeout) }
     }
 
     /// Nanoseconds that an upstream may take for its next bytes.
@@ -252,17 +265,17 @@ final class Exchange {
     /// It stands in a line from now on, until it is called or its time is over.
     /// - Parameter patience: how long in this line. A second line never lengthens what is left of a first one's.
     func waits(_ line: Line, atMost patience: UInt64) {
-        assert(!phase.isWaiting && upstream == nil, "it waits already, or need not")
-        phase = .waiting(line)
+        assert(phase != .waiting && upstream == nil, "it waits already, or need not")
+        (phase, self.line) = (.waiting, line)
         waitsUntil = min(waitsUntil, worker.loop.now + patience)
         setClientDeadline()
     }
 
     /// The line calls it, and has let go of it. False when it is not this ticket that it waits with: it has left meanwhile.
     func isCalled(_ ticket: WaitingLine<Exchange>.Ticket) -> Bool {
-        switch phase {
-        case .waiting(.place(_, ticket)), .waiting(.name(_, ticket)):
-            phase = .forwarding
+        switch line {
+        case .place(_, ticket)?, .name(_, ticket)?:
+            (phase, line) = (.forwarding, nil)
             return true
         default:
             worker.metrics.staleEvents.add()
@@ -286,19 +299,20 @@ final class Exchange {
 
     /// Leaves the line that it stands in.
     private func stopWaiting() {
-        guard case .waiting(let line) = phase else { return }
-        phase = .forwarding
-        switch line {
+        guard phase == .waiting, let left = line else { return }
+        (phase, line) = (.forwarding, nil)
+        switch left {
         case .place(let balancer, let ticket): balancer.stopWaiting(ticket)
         case .name(let server, let ticket): worker.stopWaiting(for: server, ticket)
         }
     }
 
-    private func refuseWaiting(in line: Line) {
+    private func refuseWaiting() {
+        let left = line
         stopWaiting()
-        switch line {
-        case .name: refuse(.noHealthyUpstream, "the upstream's name was not found in time")
-        case .place: refuse(.overloaded, "no connection to the upstream became free in time")
+        switch left {
+        case .name?: refuse(.noHealthyUpstream, "the upstream's name was not found in time")
+        case .place?, nil: refuse(.overloaded, "no connection to the upstream became free in time")
         }
     }
 
@@ -311,10 +325,7 @@ final class Exchange {
     func finish() {
         phase = .over
         kept.clear()
-        if let connection = upstream {
-            upstream = nil
-            connection.release()
-        }
+        unlinkUpstream { $0.release() }
         settle()
         client.finished()
     }
@@ -337,7 +348,7 @@ final class Exchange {
 
     func clientTimedOut() {
         switch phase {
-        case .waiting(let line): refuseWaiting(in: line)
+        case .waiting: refuseWaiting()
         case .answering, .tunnel: breakOff()
         case .beginning, .forwarding:
             // It does not take what came before its answer.
@@ -358,8 +369,6 @@ final class Exchange {
 }
 
 extension Exchange.Phase {
-    var isWaiting: Bool { if case .waiting = self { true } else { false } }
-    var isTunnel: Bool { if case .tunnel = self { true } else { false } }
     /// It is too late for an answer of the gateway's own.
     var hasAnswer: Bool {
         switch self {

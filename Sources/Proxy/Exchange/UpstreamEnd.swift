@@ -1,108 +1,134 @@
+import Base
 import HTTP
 import Net
 
 /// Where an exchange's request goes to and its answer comes from. The contract of bodies stands above `ClientEnd`.
-enum UpstreamEnd {
-    case h1(H1Upstream)
-    case other(OtherUpstream)
+///
+/// A value of this doesn't keep the end: whoever holds one for longer than a turn keeps its `object` as well, as an exchange
+/// does. Within a turn the loop keeps what is closed.
+struct UpstreamEnd {
+    private enum Kind {
+        case h1(Uncounted<H1Upstream>)
+        case other(Uncounted<OtherUpstream>)
+    }
+    private let kind: Kind
+
+    static func h1(_ upstream: H1Upstream) -> UpstreamEnd { UpstreamEnd(kind: .h1(Uncounted(upstream))) }
+    static func other(_ upstream: OtherUpstream) -> UpstreamEnd { UpstreamEnd(kind: .other(Uncounted(upstream))) }
+
+    /// The end itself, to be kept.
+    var object: AnyObject {
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0 }
+        case .other(let upstream): upstream.follow { $0 }
+        }
+    }
 }
 
 extension UpstreamEnd {
     /// Its server's.
     var pool: ServerPool {
-        switch self {
-        case .h1(let upstream): upstream.pool
-        case .other(let upstream): upstream.pool
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.pool }
+        case .other(let upstream): upstream.follow { $0.pool }
         }
     }
 
     /// Belongs to the exchange from now on.
     func use(_ exchange: Exchange) {
-        switch self {
-        case .h1(let upstream): upstream.use(exchange)
-        case .other(let upstream): upstream.use(exchange)
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.use(exchange) }
+        case .other(let upstream): upstream.follow { $0.use(exchange) }
         }
     }
 
     /// Whether this is that connection.
     func `is`(_ connection: H1Upstream) -> Bool {
-        switch self {
-        case .h1(let upstream): upstream === connection
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0 === connection }
         case .other: false
+        }
+    }
+
+    /// In tests: which one it is.
+    var scripted: OtherUpstream? {
+        switch kind {
+        case .h1: nil
+        case .other(let upstream): upstream.follow { $0 }
         }
     }
 
     /// Bytes of the request that it takes now; zero while it is being connected, too.
     var room: Int {
-        switch self {
-        case .h1(let upstream): upstream.room
-        case .other(let upstream): upstream.room
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.room }
+        case .other(let upstream): upstream.follow { $0.room }
         }
     }
 
     /// It keeps something that the server has not taken yet.
     var isCongested: Bool {
-        switch self {
-        case .h1(let upstream): upstream.isCongested
-        case .other(let upstream): upstream.room == 0
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.isCongested }
+        case .other(let upstream): upstream.follow { $0.room == 0 }
         }
     }
 
     /// The request's head, and what has come of its body.
     func send(_ head: WrittenHead, _ first: BodyPart) {
-        switch self {
-        case .h1(let upstream): upstream.send(head, first)
-        case .other(let upstream): upstream.send(head, first)
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.send(head, first) }
+        case .other(let upstream): upstream.follow { $0.send(head, first) }
         }
     }
 
     /// The next part of the request's body.
     func pass(_ part: BodyPart) {
-        switch self {
-        case .h1(let upstream): upstream.pass(part)
-        case .other(let upstream): upstream.pass(part)
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.pass(part) }
+        case .other(let upstream): upstream.follow { $0.pass(part) }
         }
     }
 
     /// The answer, or its next part, must come within so many nanoseconds from now.
     func expectAnswer(within timeout: UInt64) {
-        switch self {
-        case .h1(let upstream): upstream.expectAnswer(within: timeout)
-        case .other(let upstream): upstream.expectAnswer(within: timeout)
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.expectAnswer(within: timeout) }
+        case .other(let upstream): upstream.follow { $0.expectAnswer(within: timeout) }
         }
     }
 
     /// Nothing of the answer is read, and no time runs, until `wantsMore`.
     func pause() {
-        switch self {
-        case .h1(let upstream): upstream.pause()
-        case .other(let upstream): upstream.pause()
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.pause() }
+        case .other(let upstream): upstream.follow { $0.pause() }
         }
     }
 
     /// The next part of the answer may be read.
     /// - Parameter isOwed: it is due, from now on.
     func wantsMore(isOwed: Bool) {
-        switch self {
-        case .h1(let upstream): upstream.resume(isOwed: isOwed)
-        case .other(let upstream): upstream.wantsMore(isOwed: isOwed)
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.resume(isOwed: isOwed) }
+        case .other(let upstream): upstream.follow { $0.wantsMore(isOwed: isOwed) }
         }
     }
 
     /// Request and answer are over. It is kept for another request if that is safe, which it knows itself.
     func release() {
-        switch self {
-        case .h1(let upstream): upstream.release()
-        case .other(let upstream): upstream.release()
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.release() }
+        case .other(let upstream): upstream.follow { $0.release() }
         }
     }
 
     /// Nothing of the answer is wanted any more.
     /// - Parameter abort: what was sent must not be taken for the whole request.
     func cancel(abort: Bool) {
-        switch self {
-        case .h1(let upstream): upstream.shut(abort: abort)
-        case .other(let upstream): upstream.cancel()
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.shut(abort: abort) }
+        case .other(let upstream): upstream.follow { $0.cancel() }
         }
     }
 }

@@ -23,8 +23,10 @@ final class H1Upstream: Transport {
     private var chunks = false
     /// All of the request was given to it.
     private var hasRequest = false
-    /// Of the answer; nil before its head is whole.
-    private var body: BodyReader?
+    /// The answer's head is whole.
+    private var hasHead = false
+    /// Of the answer.
+    private var body = BodyReader(of: .response)
     private var isTunnel = false
     private var interimAnswers = 0
     /// The answer says that the connection may go on, and nothing stood behind its end.
@@ -154,7 +156,7 @@ final class H1Upstream: Transport {
 
     func readAnswer() {
         guard let exchange else { return }
-        if canRead, body == nil { exchange.prefetch() }
+        if canRead, !hasHead { exchange.prefetch() }
         while canRead, state == .busy, holder === exchange, exchange.upstream?.is(self) == true {
             let limit = exchange.answerRoom
             if limit == 0 { return pause() }
@@ -163,7 +165,7 @@ final class H1Upstream: Transport {
             switch receive(into: room) {
             case .bytes(let count):
                 let region = UnsafeMutableRawBufferPointer(rebasing: room[..<count])
-                if body == nil { readHead(region, exchange) } else { readBody(region, exchange) }
+                if hasHead { readBody(region, exchange) } else { readHead(region, exchange) }
                 // One read a turn when there may be much more: others want a turn as well.
                 if canRead, state == .busy {
                     loop.wake(self, [])
@@ -171,7 +173,7 @@ final class H1Upstream: Transport {
                 }
             case .nothing: return
             case .end:
-                guard body?.end() == true else { return exchange.fail(.cut) }
+                guard hasHead, body.end() else { return exchange.fail(.cut) }
                 return exchange.answerPart(.end)
             case .failed: return exchange.fail(.cut)
             }
@@ -187,11 +189,11 @@ final class H1Upstream: Transport {
 
     /// What the region holds of the answer's body. False where that is no valid HTTP.
     private func take(_ region: UnsafeMutableRawBufferPointer) -> (BodyPart, isValid: Bool) {
-        let step = body!.read(region)
+        let step = body.read(region)
         // Bytes after the end were not asked for: this connection can't be trusted with another request.
         if step.consumed < region.count { keeps = false }
         let data = UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
-        return (BodyPart(data, isLast: body!.isDone, trailers: body!.trailers), step.fault == nil)
+        return (BodyPart(data, isLast: body.isDone, trailers: body.trailers), step.fault == nil)
     }
 
     /// Collects the head; what follows it in the same read stays where it is, in front of which there is room.
@@ -238,7 +240,8 @@ final class H1Upstream: Transport {
     private func answer(_ rest: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
         isTunnel = worker.responseHead.isUpgrade
         keeps = worker.responseHead.keepAlive && !isTunnel
-        body = BodyReader(isTunnel ? .untilClose : worker.responseHead.framing, of: .response)
+        hasHead = true
+        body.begin(isTunnel ? .untilClose : worker.responseHead.framing)
         let (first, isValid) = take(rest)
         if isTunnel { return exchange.switched(worker.responseHead, first) }
         if isValid { return exchange.answerHead(worker.responseHead, first) }
@@ -251,11 +254,11 @@ final class H1Upstream: Transport {
 
     /// The exchange is done with it. Kept only when the next answer on it can't be mistaken for anything else.
     func release() {
-        let isWhole = hasRequest && keeps && body?.isDone == true
+        let isWhole = hasRequest && keeps && hasHead && body.isDone
         dropHolder()
-        inbound = nil
-        (body, scanned) = (nil, 0)
-        (chunks, hasRequest, isTunnel, keeps, isSlow) = (false, false, false, false, false)
+        if inbound != nil { inbound = nil }
+        scanned = 0
+        (hasHead, chunks, hasRequest, isTunnel, keeps, isSlow) = (false, false, false, false, false, false)
         (interimAnswers, responseTimeout, isHeldByPace) = (0, 0, false)
         // A read that filled its room may have left bytes behind, which would be taken for the next answer.
         guard isWhole, !pool.isRetired, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
@@ -270,7 +273,7 @@ final class H1Upstream: Transport {
         if isClosed { return }
         dropHolder()
         inbound = nil
-        pool.forget(.h1(self))
+        pool.forget(self)
         super.shut(abort: abort)
     }
 

@@ -174,7 +174,7 @@ final class ScriptedUpstream: OtherUpstream {
 
     /// Whether its exchange still names it: nothing else is to be believed.
     private var carried: Exchange? {
-        if case .other(let named)? = exchange?.upstream, named === self { return exchange }
+        if exchange?.upstream?.scripted === self { return exchange }
         return nil
     }
 
@@ -244,6 +244,6 @@ final class ScriptedUpstream: OtherUpstream {
         self.state = state
         exchange = nil
         pool.inFlight -= 1
-        pool.forget(.other(self))
+        pool.forget(nil)
     }
 }

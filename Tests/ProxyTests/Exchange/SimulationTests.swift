@@ -239,7 +239,7 @@ private final class Simulation {
     private func find() {
         let name = some(["app.test", "other.test"])!
         gateway.found(name, at: chance(4) == 0 ? nil : "10.0.1.\(1 + chance(4))")
-        if clients.contains(where: { $0.end.exchange?.phase.isWaiting == true }) { count("waited") }
+        if clients.contains(where: { $0.end.exchange?.phase == .waiting }) { count("waited") }
     }
 
     // MARK: Invariants
@@ -250,9 +250,9 @@ private final class Simulation {
             guard let exchange = client.end.exchange else { continue }
             let tenant = String(client.token.split(separator: "-")[0])
             underWay[tenant, default: 0] += 1
-            guard case .other(let upstream)? = exchange.upstream else { continue }
+            guard let upstream = exchange.upstream?.scripted else { continue }
             if (upstream as? ScriptedUpstream)?.exchange !== exchange { wrong.append("\(client.token): a link from one side") }
-            if exchange.phase.isWaiting { wrong.append("\(client.token): waits, and has a connection") }
+            if exchange.phase == .waiting { wrong.append("\(client.token): waits, and has a connection") }
         }
         for host in Self.hosts where gateway.underWay(host) != underWay[host, default: 0] {
             wrong.append("\(host): \(gateway.underWay(host)) under way, not \(underWay[host, default: 0])")
