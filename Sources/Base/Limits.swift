@@ -115,4 +115,9 @@ public enum Limits {
     public static let callsPerTurn = 32
     /// A tunnel in which nothing moves is closed after this time.
     public static let tunnelIdleNanoseconds: UInt64 = 3_600_000_000_000
+    /// Objects and arrays inside each other in JSON. Claims and key sets have two or three levels, and each is a call.
+    public static let jsonDepthMax = 16
+    /// Values of a JSON text that is kept whole, so that the work on it is bounded by more than its size: 256 keys of a set
+    /// with a dozen members each.
+    public static let jsonValuesMax = 4096
 }

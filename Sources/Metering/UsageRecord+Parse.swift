@@ -2,7 +2,16 @@ import Base
 
 extension UsageRecord {
     /// From a line without its line end; nil where a member that it must have is missing or is not what it should be.
+    /// Members that it does not know are passed over, so that an older gateway reads what a newer one wrote.
     public init?(_ line: UnsafeRawBufferPointer) {
+        do throws(JSONReader.Fault) {
+            self = try JSONReader.read(line) { json throws(JSONReader.Fault) in try UsageRecord(&json) }
+        } catch {
+            return nil
+        }
+    }
+
+    private init(_ json: inout JSONReader) throws(JSONReader.Fault) {
         var id: RecordID?
         var tenant: String?
         var key: String?
@@ -12,86 +21,47 @@ extension UsageRecord {
         var totals = UsageCounters()
         var lines: UInt64?
         var (first, last): (RecordID?, RecordID?)
-        var scanner = JSONScanner(line)
-        let isRead = scanner.object { name, scanner in
-            func number(_ value: inout UInt64) -> Bool {
-                guard let read = scanner.unsigned() else { return false }
-                value = read
-                return true
-            }
-            if name.isName("id") {
-                id = scanner.rawString().flatMap { RecordID($0) }
-                return id != nil
-            }
-            if name.isName("tenant") {
-                tenant = scanner.string()
-                return tenant != nil
-            }
-            if name.isName("key") {
-                key = scanner.string()
-                return key != nil
-            }
-            if name.isName("from") {
-                from = scanner.rawString().flatMap { Timestamp.parse($0) }
-                return from != nil
-            }
-            if name.isName("to") {
-                to = scanner.rawString().flatMap { Timestamp.parse($0) }
-                return to != nil
-            }
-            if name.isName("admitted") { return number(&usage.admitted) }
-            if name.isName("in_flight") { return number(&inFlight) }
-            if name.isName("shadow_refused") { return number(&usage.shadowRefused) }
-            if name.isName("request_bytes") { return number(&usage.requestBytes) }
-            if name.isName("response_bytes") { return number(&usage.responseBytes) }
-            if name.isName("upstream_ms") { return number(&usage.upstreamMilliseconds) }
-            if name.isName("cost") {
-                guard let cost = scanner.signed() else { return false }
-                usage.cost = cost
-                return true
-            }
-            if name.isName("refused") {
-                return scanner.object { reason, scanner in
-                    guard let count = scanner.unsigned() else { return false }
+        try json.object { name, json throws(JSONReader.Fault) in
+            switch name {
+            case "id": id = try json.recordID()
+            case "tenant": tenant = try json.string().text
+            case "key": key = try json.string().text
+            case "from": from = try json.timestamp()
+            case "to": to = try json.timestamp()
+            case "admitted": usage.admitted = try json.unsigned()
+            case "in_flight": inFlight = try json.unsigned()
+            case "shadow_refused": usage.shadowRefused = try json.unsigned()
+            case "request_bytes": usage.requestBytes = try json.unsigned()
+            case "response_bytes": usage.responseBytes = try json.unsigned()
+            case "upstream_ms": usage.upstreamMilliseconds = try json.unsigned()
+            case "cost": usage.cost = try json.integer()
+            case "refused":
+                try json.object { reason, json throws(JSONReader.Fault) in
                     // A reason of another version counts as "other".
-                    let index = Usage.reasons.firstIndex { reason.isName($0) } ?? Usage.reasons.count - 1
-                    usage.refused[index] &+= count
-                    return true
+                    let index = Usage.reasons.firstIndex { $0 ~= reason } ?? Usage.reasons.count - 1
+                    usage.refused[index] &+= try json.unsigned()
                 }
-            }
-            if name.isName("status") {
+            case "status":
                 var index = 0
-                return scanner.list { scanner in
-                    guard index < 5, let count = scanner.unsigned() else { return false }
-                    usage.status[index] = count
+                try json.array { json throws(JSONReader.Fault) in
+                    guard index < usage.status.count else { throw .malformed }
+                    usage.status[index] = try json.unsigned()
                     index += 1
-                    return true
                 }
-            }
-            if name.isName("totals") {
+            case "totals":
                 var index = 0
-                return scanner.list { scanner in
-                    guard index < UsageCounters.count, let count = scanner.unsigned() else { return false }
-                    totals.words[index] = count
+                try json.array { json throws(JSONReader.Fault) in
+                    guard index < UsageCounters.count else { throw .malformed }
+                    totals.words[index] = try json.unsigned()
                     index += 1
-                    return true
                 }
+            case "lines": lines = try json.unsigned()
+            case "first": first = try json.recordID()
+            case "last": last = try json.recordID()
+            default: try json.skip()
             }
-            if name.isName("lines") {
-                lines = scanner.unsigned()
-                return lines != nil
-            }
-            if name.isName("first") {
-                first = scanner.rawString().flatMap { RecordID($0) }
-                return first != nil
-            }
-            if name.isName("last") {
-                last = scanner.rawString().flatMap { RecordID($0) }
-                return last != nil
-            }
-            return scanner.skip()
         }
-        guard isRead, scanner.isAtEnd, let id, let tenant, let from, let to, to >= from else { return nil }
+        guard let id, let tenant, let from, let to, to >= from else { throw .malformed }
         var rolledUp: RolledUp?
         if let lines, let first, let last { rolledUp = RolledUp(lines: lines, first: first, last: last) }
         self.init(
@@ -100,11 +70,14 @@ extension UsageRecord {
     }
 }
 
-extension UnsafeRawBufferPointer {
-    @inline(__always)
-    fileprivate func isName(_ name: StaticString) -> Bool {
-        guard count == name.utf8CodeUnitCount else { return false }
-        for index in 0..<count where self[index] != name.utf8Start[index] { return false }
-        return true
+extension JSONReader {
+    fileprivate mutating func recordID() throws(Fault) -> RecordID {
+        guard let text = try string().plain, let id = RecordID(text) else { throw .malformed }
+        return id
+    }
+
+    fileprivate mutating func timestamp() throws(Fault) -> UInt64 {
+        guard let text = try string().plain, let time = Timestamp.parse(text) else { throw .malformed }
+        return time
     }
 }

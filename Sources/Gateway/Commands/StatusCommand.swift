@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Base
 import Glibc
 
 /// `gateway status`: the running gateway on one screen, seen through its admin listener over one second.
@@ -17,30 +17,65 @@ enum StatusCommand {
 
     // MARK: What is asked
 
-    private struct Limit: Decodable {
-        var policy: String
-        var limit: UInt64
-        var left: UInt64
+    private struct Limit {
+        var policy = ""
+        var limit: UInt64 = 0
+        var left: UInt64 = 0
+
+        init(_ json: inout JSONReader) throws(JSONReader.Fault) {
+            try json.object { name, json throws(JSONReader.Fault) in
+                switch name {
+                case "policy": policy = try json.string().text
+                case "limit": limit = try json.unsigned()
+                case "left": left = try json.unsigned()
+                default: try json.skip()
+                }
+            }
+        }
     }
 
-    private struct Tenant: Decodable {
-        var id: String
+    private struct Tenant {
+        var id = ""
         var plan: String?
-        var limits: [Limit]?
-        var live: [String: UInt64]?
-    }
+        var limits: [Limit] = []
+        var inFlight: UInt64 = 0
 
-    private struct Page: Decodable { var tenants: [Tenant] }
+        init(_ json: inout JSONReader) throws(JSONReader.Fault) {
+            try json.object { name, json throws(JSONReader.Fault) in
+                switch name {
+                case "id": id = try json.string().text
+                case "plan": plan = try json.string().text
+                case "limits": try json.array { json throws(JSONReader.Fault) in limits.append(try Limit(&json)) }
+                case "live":
+                    try json.object { name, json throws(JSONReader.Fault) in
+                        if "in_flight" ~= name { inFlight = try json.unsigned() } else { try json.skip() }
+                    }
+                default: try json.skip()
+                }
+            }
+        }
+    }
 
     /// More would not be read on a terminal.
     private static let shownMax = 1000
 
     private static func tenants(_ client: AdminClient) throws -> [Tenant] {
         let (status, body) = try client.request("GET", "/v1/tenants?limit=\(shownMax)")
-        guard status == 200, let page = try? JSONDecoder().decode(Page.self, from: Data(body)) else {
+        guard status == 200, let tenants = try? page(body) else {
             throw Command.Failure(text: "gateway: the gateway answers \(status)")
         }
-        return page.tenants
+        return tenants
+    }
+
+    private static func page(_ body: [UInt8]) throws(JSONReader.Fault) -> [Tenant] {
+        var tenants: [Tenant] = []
+        try JSONReader.read(body) { json throws(JSONReader.Fault) in
+            try json.object { name, json throws(JSONReader.Fault) in
+                guard "tenants" ~= name else { return try json.skip() }
+                try json.array { json throws(JSONReader.Fault) in tenants.append(try Tenant(&json)) }
+            }
+        }
+        return tenants
     }
 
     /// The samples of one scrape, by name and labels as they stand there.
@@ -101,10 +136,10 @@ enum StatusCommand {
             func rate(_ name: String) -> String {
                 count(max(0, after.sum(name, tenant: tenant.id) - before.sum(name, tenant: tenant.id)))
             }
-            let left = (tenant.limits ?? []).map { "\($0.policy) \($0.left)/\($0.limit)" }
+            let left = tenant.limits.map { "\($0.policy) \($0.left)/\($0.limit)" }
             rows.append([
                 tenant.id, tenant.plan ?? "-", rate("gateway_requests_total"), rate("gateway_refused_total"),
-                count(after.sum("gateway_refused_total", tenant: tenant.id)), "\(tenant.live?["in_flight"] ?? 0)",
+                count(after.sum("gateway_refused_total", tenant: tenant.id)), "\(tenant.inFlight)",
                 after.p99(tenant: tenant.id) ?? "-", left.isEmpty ? "-" : left.joined(separator: ", "),
             ])
         }

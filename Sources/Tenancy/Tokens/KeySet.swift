@@ -43,7 +43,7 @@ public final class KeySet: Sendable {
     public init(json: [UInt8], algorithms: [SignatureAlgorithm]) throws(Fault) {
         guard json.count <= Self.sizeMax else { throw .tooLarge }
         let value: JSONValue
-        do { value = try JSONReader.read(json) } catch { throw error == .tooLarge ? .tooLarge : .notJSON }
+        do { value = try JSONValue(json: json) } catch { throw error == .tooLarge ? .tooLarge : .notJSON }
         guard let list = value.object?["keys"]?.array else { throw .notKeySet }
         guard list.count <= Self.keysMax else { throw .tooLarge }
         var keys: [Key] = []

@@ -37,7 +37,7 @@ struct Token {
         }
         func object(_ range: Range<Int>) throws(TokenFault) -> JSONObject {
             let bytes = try part(range)
-            guard let value = try? JSONReader.read(bytes), let object = value.object else { throw .malformed }
+            guard let value = try? JSONValue(json: bytes), let object = value.object else { throw .malformed }
             return object
         }
         let header = try object(0..<first)

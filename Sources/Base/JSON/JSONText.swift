@@ -19,8 +19,7 @@ public enum JSONText {
         let end = unsafe start + bytes.count
         var (from, to) = unsafe (start, target)
         while unsafe from < end {
-            let rest = unsafe end - from
-            let word = unsafe rest >= 8 ? from.loadUnaligned(as: UInt64.self) : last(rest, before: end, of: bytes.count)
+            let word = unsafe word(from, before: end, of: bytes.count)
             unsafe to.storeBytes(of: word, as: UInt64.self)
             let special = special(word)
             if special == 0 {
@@ -33,6 +32,27 @@ public enum JSONText {
             unsafe (from, to) = escape(from + plain, end, to + plain)
         }
         return unsafe to
+    }
+
+    /// Where the first byte stands that is not plain ASCII text, from `start` on, or the end of `bytes`.
+    @inline(__always)
+    static func plainEnd(of bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        guard let base = bytes.baseAddress else { return 0 }
+        var at = start
+        while at < bytes.count {
+            let special = unsafe special(word(base + at, before: base + bytes.count, of: bytes.count))
+            if special != 0 { return at + special.trailingZeroBitCount / 8 }
+            at += 8
+        }
+        return bytes.count
+    }
+
+    /// The bytes at `from` as a word, filled up with spaces where fewer than eight are left. Never reads outside the
+    /// `count` bytes that end at `end`.
+    @inline(__always)
+    private static func word(_ from: UnsafeRawPointer, before end: UnsafeRawPointer, of count: Int) -> UInt64 {
+        let rest = unsafe end - from
+        return unsafe rest >= 8 ? from.loadUnaligned(as: UInt64.self) : last(rest, before: end, of: count)
     }
 
     /// The last `rest` bytes, one to seven, as the lowest of a word that is filled up with spaces. Never reads outside
@@ -110,7 +130,7 @@ public enum JSONText {
 
     /// The length of the UTF-8 sequence at the front (Unicode 16.0, table 3-7), or of the longest start of one, which
     /// is then replaced as a whole.
-    private static func utf8Sequence(_ bytes: UnsafeRawBufferPointer) -> (length: Int, valid: Bool) {
+    static func utf8Sequence(_ bytes: UnsafeRawBufferPointer) -> (length: Int, valid: Bool) {
         let lead = unsafe bytes[0]
         let length: Int
         var second: ClosedRange<UInt8> = 0x80...0xBF
