@@ -1,6 +1,5 @@
 """Several authorities: a subject is who it says only by the word of the one that it is to be believed from."""
 
-import os
 import ssl
 import time
 

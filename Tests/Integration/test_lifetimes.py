@@ -8,7 +8,7 @@ import time
 
 from Support import preload
 from Support.case import SANITIZED, Case
-from Support.client import Malformed, RawClient, Truncated
+from Support.client import Malformed, Truncated
 from Support.upstream import text
 
 LOOK_UP = 5.0

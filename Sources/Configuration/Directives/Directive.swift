@@ -37,8 +37,6 @@ public struct Directive: Sendable {
     /// Lines for what one has no room for.
     public let details: [String]
 
-    public var mayRepeat: Bool { if case .once = repetition { false } else { true } }
-
     /// As it is written: `rate N/s|m|h [burst=COUNT];`
     public var usage: String {
         var text = name

@@ -323,7 +323,6 @@ struct DirectiveIndex: Sendable {
         rows[name]?.first { Directive.all[$0].places.contains(place) }
     }
 
-    func isKnown(_ name: String) -> Bool { rows[name] != nil }
     func names(in place: Directive.Place) -> [String] { names[place] ?? [] }
     func required(in place: Directive.Place) -> [Int] { required[place] ?? [] }
     var allNames: some Sequence<String> { rows.keys }

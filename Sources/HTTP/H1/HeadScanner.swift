@@ -118,7 +118,7 @@ struct HeadScanner {
     /// Field lines up to and including the empty line. False when it has not arrived.
     @inline(__always)
     mutating func fields(into list: inout FieldList, limit: Int) throws(Flaw) -> Bool {
-        // Copies, which the optimiser keeps in registers.
+        // A copy: of `self`, whose place moves, every step would be read from memory again.
         let scanner = self
         var line = at
         var writer = list.writer(limit: limit)

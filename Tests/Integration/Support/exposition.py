@@ -26,9 +26,6 @@ class Metrics:
     def sum(self, name, **labels):
         return sum(value for _, value in self.samples(name, **labels))
 
-    def families(self):
-        return set(self.types)
-
     def has(self, name):
         """Whether the family is declared or sampled."""
         return name in self.types or any(sample == name for sample, _ in self.values)
