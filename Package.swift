@@ -53,12 +53,13 @@ let package = Package(
         module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Client", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin", "Storage", "Quotas", "Metering"]),
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
-        tests("Base"), tests("Net", ["Base"]), tests("HTTP", ["Base", "TestSupport"], exclude: ["Corpus"]), tests("Configuration", ["Base"], exclude: ["Cases"]),
+        tests("Base", ["TestSupport"]), tests("Net", ["Base"]), tests("HTTP", ["Base", "TestSupport"], exclude: ["Corpus"]), tests("Configuration", ["Base", "TestSupport"], exclude: ["Cases"]),
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
         tests("Client", ["Base", "Net", "Crypto", "TestSupport"]),
-        tests("Storage", ["Base"]), tests("Proxy", ["Base", "Configuration", "TestSupport"]), tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),
+        tests("Storage", ["Base", "TestSupport"]), tests("Proxy", ["Base", "Configuration", "TestSupport"]),
+        tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),
         tests("Metering", ["Base", "Configuration", "Storage", "TestSupport"]), tests("Admin", ["Base", "Metering", "Net", "TestSupport"]),
-        tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage"]),
+        tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage", "TestSupport"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
     ]

@@ -1,5 +1,6 @@
 import Base
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("JSON, read")
@@ -180,10 +181,12 @@ struct JSONReaderTests {
 
     @Test("what was written is what is read, whatever the bytes are")
     func roundTrip() throws {
-        var random = SeededRandom(seed: 11)
+        var random = SeededGenerator(state: 11)
         for _ in 0..<5_000 {
-            let text = String(
-                decoding: (0..<random.next(below: 40)).map { _ in UInt8(random.next(below: 256)) }, as: UTF8.self)
+            let bytes = (0..<Int.random(in: 0..<40, using: &random)).map { _ in
+                UInt8.random(in: 0...255, using: &random)
+            }
+            let text = String(decoding: bytes, as: UTF8.self)
             var json = JSONWriter()
             json.object { $0.member(text, text) }
             #expect(try JSONValue(json: json.bytes).object?[Array(text.utf8)] == .string(Array(text.utf8)))

@@ -1,5 +1,6 @@
 import Base
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("JSON text")
@@ -44,11 +45,12 @@ struct JSONTests {
 
     @Test("any bytes give JSON that a strict parser reads back to what Swift decodes")
     func roundTrip() throws {
-        var random = SeededRandom(seed: 7)
+        var random = SeededGenerator(state: 7)
         let interesting: [UInt8] = [0x22, 0x5C, 0x7F, 0x1F, 0x20, 0x80, 0xBF, 0xC2, 0xE2, 0x82, 0xAC, 0xF0, 0x9F, 0x98, 0xED, 0]
         for _ in 0..<20_000 {
-            let bytes = (0..<random.next(below: 40)).map { _ in
-                random.next(below: 3) == 0 ? interesting[random.next(below: interesting.count)] : UInt8(random.next(below: 256))
+            let bytes = (0..<Int.random(in: 0..<40, using: &random)).map { _ in
+                Int.random(in: 0..<3, using: &random) > 0
+                    ? UInt8.random(in: 0...255, using: &random) : interesting.randomElement(using: &random) ?? 0
             }
             let text = escaped(bytes).text
             let parsed = try JSONSerialization.jsonObject(with: Data(text), options: .fragmentsAllowed) as? String
@@ -105,20 +107,5 @@ struct JSONTests {
                 {"a":1,"b":"x\\"{[:,","c":null,"d":[{},[],true,18446744073709551615,-9223372036854775808,""],\
                 "":[],"e":["f","g"],"h":false}
                 """)
-    }
-}
-
-/// A small generator with a seed, so that a failure can be seen again.
-struct SeededRandom {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    /// SplitMix64.
-    mutating func next(below bound: Int) -> Int {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Int((z ^ (z >> 31)) % UInt64(bound))
     }
 }

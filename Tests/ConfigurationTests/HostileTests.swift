@@ -1,5 +1,6 @@
 import Configuration
 import Foundation
+import TestSupport
 import Testing
 
 /// What a load must bear: nothing traps, and twice the bytes take no more than about twice the time.
@@ -35,20 +36,9 @@ import Testing
         }
     }
 
-    /// xorshift64*: the same rounds in every run.
-    struct Generator: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state ^= state >> 12
-            state ^= state << 25
-            state ^= state >> 27
-            return state &* 2_685_821_657_736_338_717
-        }
-    }
-
     @Test("no mutation of a configuration traps", arguments: 1...8)
     func mutations(_ seed: Int) throws {
-        var random = Generator(state: UInt64(seed) &* 0x9E37_79B9_7F4A_7C15)
+        var random = SeededGenerator(state: UInt64(seed))
         let contract = try [UInt8](Data(contentsOf: casesFolder.appendingPathComponent("contract.conf")))
         let originals = [contract] + GoldenCase.all.map { Array($0.input.utf8) }
         let interesting: [UInt8] = Array("{};\"\\#=\n\r\t *.:/[]-0 9".utf8) + [0, 0x7F, 0x80, 0xC3, 0xE2, 0xEF, 0xFF]

@@ -4,6 +4,7 @@ import Crypto
 import Foundation
 import Quotas
 import Storage
+import TestSupport
 import Testing
 
 @testable import Tenancy
@@ -22,9 +23,7 @@ struct AdmissionBenchmark {
         }
         let source = ConfigurationSource { [text] _ in .success(Array(text.utf8)) }
         let settings = try #require(ConfigurationLoader.load("x", from: source).settings).hot.tenants
-        let file = FileManager.default.temporaryDirectory.appendingPathComponent("benchmark-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: file) }
-        let table = try MeterTable(path: file)
+        let table = try MeterTable(path: freshPath())
         let directory = Directory(settings) { index, _ in index }
         let quotas = try QuotaBook(settings, table: table)
         let resolver = IdentityResolver()

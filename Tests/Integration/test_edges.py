@@ -8,7 +8,7 @@ import threading
 
 from Support.case import Case
 from Support.client import RawClient, Truncated
-from Support.upstream import answer, text
+from Support.upstream import answer, goes_stale, text
 
 
 class Heads(Case):
@@ -96,14 +96,7 @@ class Uploads(Case):
                 gateway.stop()
 
     def test_get_with_a_body_is_not_repeated_without_it(self):
-        def behaviour(peer):
-            if peer.number == 0:
-                peer.read_request()
-                peer.send(text("first"))
-                peer.read_request()
-            else:
-                answer(lambda request: text(request.body))(peer)
-
+        behaviour = goes_stale(text("first"), lambda request: text(request.body))
         gateway = self.simple(self.upstream(behaviour), workers=1)
         with RawClient(gateway.plain) as client:
             client.request("GET", "/1", "acme.test")

@@ -1,7 +1,6 @@
 """Limits: what is admitted, what is refused and how, over floods, reloads and restarts."""
 
 import os
-import re
 import signal
 import socket
 import threading
@@ -11,6 +10,7 @@ from Support.case import Case
 from Support.client import RawClient
 from Support.offer import Offer
 from Support.upstream import answer, text
+from Support.wire import count_answer
 
 LONG = os.environ.get("GATEWAY_LONG") == "1"
 
@@ -42,7 +42,7 @@ class Flood:
                 if sock is None:
                     sock, kept = socket.create_connection(("127.0.0.1", self.port), 5), b""
                 sock.sendall(self.request)
-                status, kept, closes = self._answer(sock, kept)
+                status, kept, closes = count_answer(sock, kept)
                 mine[status] = mine.get(status, 0) + 1
                 if closes:
                     sock.close()
@@ -57,22 +57,6 @@ class Flood:
         with self.lock:
             for status, count in mine.items():
                 self.statuses[status] = self.statuses.get(status, 0) + count
-
-    @staticmethod
-    def _answer(sock, kept):
-        while b"\r\n\r\n" not in kept:
-            data = sock.recv(65536)
-            if not data:
-                raise ConnectionError
-            kept += data
-        head, _, rest = kept.partition(b"\r\n\r\n")
-        length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
-        while len(rest) < length:
-            data = sock.recv(65536)
-            if not data:
-                raise ConnectionError
-            rest += data
-        return int(head[9:12]), rest[length:], b"Connection: close" in head
 
 
 class Limits(Case):

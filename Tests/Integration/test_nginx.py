@@ -109,27 +109,8 @@ class Curl(Case):
                 self.assertEqual(code, "405")
 
     def test_several_requests_over_one_connection(self):
-        port = self.server.tls
-        done = subprocess.run(
-            [
-                "curl",
-                "-sS",
-                "--max-time",
-                "20",
-                "--cacert",
-                self.authority.certificate,
-                "--resolve",
-                f"acme.test:{port}:127.0.0.1",
-                "-o",
-                "/dev/null",
-                "-w",
-                "%{num_connects} %{http_code}\n",
-                f"https://acme.test:{port}/page.html?[1-20]",
-            ],
-            capture_output=True,
-            timeout=30,
-        )
-        lines = done.stdout.decode().split("\n")[:-1]
+        said = self.curl("/page.html?[1-20]", "-o", "/dev/null", "-w", "%{num_connects} %{http_code}\n")
+        lines = said.decode().split("\n")[:-1]
         self.assertEqual(lines, ["1 200"] + ["0 200"] * 19)
 
     def test_http_client_of_python(self):

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 
@@ -311,12 +310,7 @@ class TLS(Case):
         ):
             with RawClient(gateway.tls) as client:
                 client.send_as_taken(data)
-                try:
-                    client.socket.shutdown(socket.SHUT_WR)
-                except OSError:
-                    pass
-                while client.stream.fill():
-                    pass
+                client.end_and_drain()
         self.assertEqual(self.open(gateway).request("GET", "/", "acme.test").status, 200)
 
     def test_large_bodies_over_tls(self):

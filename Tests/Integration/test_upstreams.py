@@ -8,7 +8,7 @@ import time
 from Support.case import Case
 from Support.client import RawClient, Truncated
 from Support.ports import free_port
-from Support.upstream import answer, answer_and_close, answer_and_reset, chunk, drained, text
+from Support.upstream import answer, answer_and_close, answer_and_reset, chunk, drained, goes_stale, text
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
@@ -211,15 +211,7 @@ class Truncation(Case):
 
 class Retries(Case):
     def test_a_stale_connection_is_retried_once_for_an_idempotent_request(self):
-        def behaviour(peer):
-            if peer.number == 0:
-                peer.read_request()
-                peer.send(text("first"))
-                peer.read_request()  # and dies without an answer
-            else:
-                answer(text("second"))(peer)
-
-        upstream = self.upstream(behaviour)
+        upstream = self.upstream(goes_stale(text("first"), text("second")))
         gateway = self.simple(upstream, workers=1)
         with RawClient(gateway.plain) as client:
             self.assertEqual(client.request("GET", "/1", "acme.test").body, b"first")
@@ -227,15 +219,7 @@ class Retries(Case):
         self.assertEqual([r.target for r in upstream.requests], ["/1", "/2", "/2"])
 
     def test_a_post_that_was_sent_is_never_sent_again(self):
-        def behaviour(peer):
-            if peer.number == 0:
-                peer.read_request()
-                peer.send(text("first"))
-                peer.read_request()
-            else:
-                answer(text("second"))(peer)
-
-        upstream = self.upstream(behaviour)
+        upstream = self.upstream(goes_stale(text("first"), text("second")))
         gateway = self.simple(upstream, workers=1)
         with RawClient(gateway.plain) as client:
             self.assertEqual(client.request("GET", "/1", "acme.test").body, b"first")

@@ -86,13 +86,6 @@ struct Books {
     }
 }
 
-func withFolder<R>(_ body: (String) throws -> R) throws -> R {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gateway-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
-}
-
 /// The files of this machine, of which one call fails, or all after it.
 final class FailingFiles: FileOperations {
     private let disk = DiskFiles()

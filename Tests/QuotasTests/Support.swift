@@ -1,21 +1,10 @@
 import Configuration
-import Foundation
 import Quotas
 import Storage
-
-/// What the tests of this process write to; gone at its end.
-private let scratch: URL = {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("quotas-\(UUID().uuidString)")
-    atexit { try? FileManager.default.removeItem(at: scratch) }
-    return folder
-}()
+import TestSupport
 
 /// A meter table in a folder of its own.
-func freshTable() throws -> MeterTable {
-    let folder = scratch.appendingPathComponent(UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    return try MeterTable(path: folder.appendingPathComponent("meters").path)
-}
+func freshTable() throws -> MeterTable { try MeterTable(path: freshPath()) }
 
 /// A clock that moves when it is told to: monotonic and wall time go together.
 struct ManualClock {

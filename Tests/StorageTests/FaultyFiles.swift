@@ -94,14 +94,6 @@ final class FaultyFiles: FileOperations {
     func lock(_ descriptor: Int32) throws(StorageFault) -> Bool { try disk.lock(descriptor) }
 }
 
-/// A folder that is gone at the end of `body`.
-func withFolder<R>(_ body: (String) throws -> R) throws -> R {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("gateway-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
-}
-
 func bytes(_ path: String) -> [UInt8] { FileManager.default.contents(atPath: path).map { Array($0) } ?? [] }
 
 /// A checked line with a number in it.

@@ -1,6 +1,7 @@
 import Base
 import Foundation
 import Storage
+import TestSupport
 import Testing
 
 @Suite struct JournalTests {

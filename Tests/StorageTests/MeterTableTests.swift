@@ -1,21 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Storage
-
-/// What the tests of this process write to; gone at its end.
-private let scratch: URL = {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("storage-\(UUID().uuidString)")
-    atexit { try? FileManager.default.removeItem(at: scratch) }
-    return folder
-}()
-
-/// A path that nothing is at, in a folder of its own.
-func freshPath(_ name: String = "meters") -> String {
-    let folder = scratch.appendingPathComponent(UUID().uuidString)
-    try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    return folder.appendingPathComponent(name).path
-}
 
 @Suite("MeterTable")
 struct MeterTableTests {

@@ -9,6 +9,7 @@ import threading
 import time
 
 from .upstream import text
+from .wire import count_answer
 
 ANSWER = text("ok")
 
@@ -57,7 +58,7 @@ class Clients:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.sent[me] += 1
                 sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
-                status, closes = self._answer(sock)
+                status, _, closes = count_answer(sock)
                 self.answers[me][status] = self.answers[me].get(status, 0) + 1
                 if status == 200:
                     self.served[me].add(target)
@@ -73,23 +74,6 @@ class Clients:
                 self._ending.wait(self.pause)
         if sock is not None:
             sock.close()
-
-    @staticmethod
-    def _answer(sock):
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = sock.recv(65536)
-            if not more:
-                raise ConnectionError
-            data += more
-        head, _, body = data.partition(b"\r\n\r\n")
-        length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
-        while len(body) < length:
-            more = sock.recv(65536)
-            if not more:
-                raise ConnectionError
-            body += more
-        return int(head[9:12]), b"Connection: close" in head
 
 
 class Seen:

@@ -77,6 +77,15 @@ class RawClient:
         except OSError:
             pass
 
+    def end_and_drain(self):
+        """Sends no more and reads what is still said, unless the connection is gone already."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+        while self.stream.fill():
+            pass
+
     def read_head(self):
         """The next answer's head, 1xx too, without its body."""
         return Response(*self.stream.head())

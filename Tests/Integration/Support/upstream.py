@@ -165,6 +165,21 @@ def answer(data):
     return behaviour
 
 
+def goes_stale(first, others):
+    """The first connection answers one request with the bytes `first` and closes at its second; all others answer with
+    `others` (see `answer`)."""
+
+    def behaviour(peer):
+        if peer.number == 0:
+            peer.read_request()
+            peer.send(first)
+            peer.read_request()
+        else:
+            answer(others)(peer)
+
+    return behaviour
+
+
 def answer_and_close(data):
     """Reads one request whole, answers with these bytes and closes."""
 

@@ -1,5 +1,6 @@
 """HTTP/1 read strictly: what is not exactly as RFC 9112 writes it is an error, and so is a message that ends early."""
 
+import re
 import socket
 import ssl
 
@@ -226,6 +227,24 @@ def read_body(stream, message, length, keep=True):
         raise
     message.body = b"".join(parts)
     return message
+
+
+def count_answer(sock, kept=b""):
+    """Reads an answer with Content-Length for those who only count: its status, what came behind it, and whether the
+    connection ends with it. `kept` is what came behind the one before."""
+    while b"\r\n\r\n" not in kept:
+        more = sock.recv(65536)
+        if not more:
+            raise ConnectionError
+        kept += more
+    head, _, rest = kept.partition(b"\r\n\r\n")
+    length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
+    while len(rest) < length:
+        more = sock.recv(65536)
+        if not more:
+            raise ConnectionError
+        rest += more
+    return int(head[9:12]), rest[length:], b"Connection: close" in head
 
 
 def reset(sock):
