@@ -6,6 +6,8 @@ let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableExperimentalFeature("Lifetimes"),
+    // No exception: what the compiler warns of is mended or said otherwise.
+    .treatAllWarnings(as: .error),
     // `public` declarations are inlined and specialised across our own modules: measured at the cost of one module.
     // Exclusivity is checked in debug builds, in which the whole suite runs: the checks were 5 % of a request.
     .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
