@@ -8,9 +8,9 @@ public final class Directory: Sendable {
     /// All tenants, in the order of the settings.
     public let tenants: Tenants
     private nonisolated(unsafe) let memory: RecordMemory
-    private let exact: HostTable
-    private let wildcard: HostTable
-    private let ids: HostTable
+    private let exact: NameTable
+    private let wildcard: NameTable
+    private let ids: NameTable
     /// All API keys.
     public let keys: KeyTable
     public let issuers: [TokenIssuer]
@@ -54,8 +54,8 @@ public final class Directory: Sendable {
         }
         for host in sharedHosts { exact.append((Self.withoutBrackets(host), Int32(settings.count))) }
         self.memory = memory
-        self.exact = HostTable(exact)
-        ids = HostTable(settings.enumerated().map { ($0.element.id, Int32($0.offset)) })
+        self.exact = NameTable(exact)
+        ids = NameTable(settings.enumerated().map { ($0.element.id, Int32($0.offset)) })
         keys = KeyTable(
             count: keyCount,
             settings.enumerated().lazy.flatMap { index, one in
@@ -65,7 +65,7 @@ public final class Directory: Sendable {
         issuersByName = Dictionary(grouping: issuers.indices) { issuers[$0].issuer }
         soleTenants = users.map { $0.count == 1 ? $0[0] : nil }
         certificates = CertificateOwners(settings, authorities)
-        self.wildcard = HostTable(wildcard)
+        self.wildcard = NameTable(wildcard)
     }
 
     deinit { tenants.deallocate() }
@@ -153,7 +153,7 @@ public final class Directory: Sendable {
 }
 
 /// Lower-case names to numbers: open addressing, all names in one run of bytes.
-struct HostTable: Sendable {
+struct NameTable: Sendable {
     private struct Entry {
         var hash: UInt64 = 0
         var start: Int32 = 0

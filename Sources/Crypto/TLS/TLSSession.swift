@@ -6,7 +6,7 @@ import COpenSSL
 ///
 /// `output` is this object's, `outputCount` never beyond its end; `input` is read only inside the calls that whoever handed
 /// it over keeps it for (`TLSSession.receive`).
-@safe public final class TLSExchange {
+@safe public final class TLSRoom {
     /// Received and not yet read by OpenSSL.
     var input: UnsafeRawPointer?
     var inputCount = 0
@@ -54,7 +54,7 @@ import COpenSSL
         // OpenSSL hands over its own memory with its length. A session keeps its exchange, and so does each of these calls.
         unsafe BIO_meth_set_read(method.pointer) { bio, buffer, length in
             guard let bio = unsafe bio, let buffer = unsafe buffer, let data = unsafe BIO_get_data(bio) else { return -1 }
-            return unsafe Unmanaged<TLSExchange>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
+            return unsafe Unmanaged<TLSRoom>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
                 let count = min(Int(length), io.inputCount)
                 if count <= 0 {
                     unsafe c_bio_set_retry_read(bio)
@@ -68,7 +68,7 @@ import COpenSSL
         }
         unsafe BIO_meth_set_write(method.pointer) { bio, bytes, length in
             guard let bio = unsafe bio, let bytes = unsafe bytes, let data = unsafe BIO_get_data(bio) else { return -1 }
-            return unsafe Unmanaged<TLSExchange>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
+            return unsafe Unmanaged<TLSRoom>.fromOpaque(data)._withUnsafeGuaranteedRef { io in
                 let count = min(Int(length), io.capacity - io.outputCount)
                 if count <= 0 {
                     unsafe c_bio_set_retry_write(bio)
@@ -105,7 +105,7 @@ import COpenSSL
     public enum Read: Equatable { case bytes(Int), wantsMore, closed, failed }
 
     let listener: TLSListener
-    private let io: TLSExchange
+    private let io: TLSRoom
     private let ssl: OpaquePointer
     /// The name that the client asked for in this handshake, lower case; empty when it named none. Taken from the
     /// ClientHello itself: OpenSSL reports that of the resumed session instead.
@@ -115,7 +115,7 @@ import COpenSSL
     /// Steps of TLS itself since the last piece of data, once the handshake is over.
     private var steps = 0
 
-    public init?(listener: TLSListener, io: TLSExchange) {
+    public init?(listener: TLSListener, io: TLSRoom) {
         guard let session = unsafe Owned(SSL_new(listener.context.pointer), SSL_free),
             let made = unsafe Owned(BIO_new(io.method.pointer), BIO_free_all)
         else { return nil }

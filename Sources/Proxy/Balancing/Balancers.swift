@@ -4,16 +4,16 @@ final class Balancers {
     private var balancers: [String: Balancer] = [:]
     private var pools: [ObjectIdentifier: ServerPool] = [:]
 
-    /// The first request of an upstream since the configuration changed, or of all: later ones find it in the lease.
-    /// - Parameter lease: of the configuration in force.
-    func balancer(forUpstream number: Int, in lease: Lease, on worker: Worker) -> Balancer {
-        let upstream = lease.snapshot.upstreams[number]
+    /// The first request of an upstream since the configuration changed, or of all: later ones find it in the view.
+    /// - Parameter view: of the configuration in force.
+    func balancer(forUpstream number: Int, in view: WorkerView, on worker: Worker) -> Balancer {
+        let upstream = view.snapshot.upstreams[number]
         let balancer =
             balancers[upstream.identity]
             ?? Balancer(
                 upstream, worker: worker, metrics: worker.registry.upstream(upstream.name, worker: worker.index))
         balancers[upstream.identity] = balancer
-        lease.keep(balancer, forUpstream: number)
+        view.keep(balancer, forUpstream: number)
         return balancer
     }
 
@@ -27,15 +27,15 @@ final class Balancers {
     }
 
     /// Another configuration is in force. A balancer whose upstream it has goes on by it. One whose upstream it has no more
-    /// is retired: earlier leases hold it, and its turn does while somebody waits there, so that it goes with the last of
+    /// is retired: earlier views hold it, and its turn does while somebody waits there, so that it goes with the last of
     /// its requests. Should the upstream come back, it begins anew.
-    func adopt(_ lease: Lease) {
-        let next = lease.snapshot
+    func adopt(_ view: WorkerView) {
+        let next = view.snapshot
         var retired: [String] = []
         for (identity, balancer) in balancers {
             if let number = next.upstreamNumbers[identity] {
                 balancer.adopt(next.upstreams[number])
-                lease.keep(balancer, forUpstream: number)
+                view.keep(balancer, forUpstream: number)
             } else {
                 retired.append(identity)
             }

@@ -40,35 +40,35 @@ final class ClientOrigin {
     var isSecure: Bool { tlsVersion != nil }
 
     @inline(__always)
-    private func look(_ lease: Lease) {
-        if looked != lease.number { lookAnew(lease) }
+    private func look(_ view: WorkerView) {
+        if looked != view.number { lookAnew(view) }
     }
 
-    private func lookAnew(_ lease: Lease) {
-        looked = lease.number
-        named = serverName.isEmpty ? nil : lease.directory.tenant(host: serverName)?.id
-        trusted = lease.snapshot.trusts(peer)
+    private func lookAnew(_ view: WorkerView) {
+        looked = view.number
+        named = serverName.isEmpty ? nil : view.directory.tenant(host: serverName)?.id
+        trusted = view.snapshot.trusts(peer)
     }
 
     /// The tenant that the TLS server name names; nil without TLS or when nobody has that name.
-    func namedTenant(in lease: Lease) -> String? {
-        look(lease)
+    func namedTenant(in view: WorkerView) -> String? {
+        look(view)
         return named
     }
 
     /// Whether what it says of others is believed: it is one of the `trusted_proxies`.
-    func isTrusted(in lease: Lease) -> Bool {
-        look(lease)
+    func isTrusted(in view: WorkerView) -> Bool {
+        look(view)
         return trusted
     }
 
     /// What it has presented, while that is good.
     /// - Parameter now: seconds since 1970.
-    func certificate(in lease: Lease, now: UInt64) -> ClientCertificate? { presented?.current(in: lease, now: now) }
+    func certificate(in view: WorkerView, now: UInt64) -> ClientCertificate? { presented?.current(in: view, now: now) }
 
     /// It was good once: a new handshake may bring another.
-    func hasLapsedCertificate(in lease: Lease, now: UInt64) -> Bool {
-        presented != nil && certificate(in: lease, now: now) == nil
+    func hasLapsedCertificate(in view: WorkerView, now: UInt64) -> Bool {
+        presented != nil && certificate(in: view, now: now) == nil
     }
 }
 

@@ -31,7 +31,7 @@ extension H1Client {
             guard let tenant = worker.snapshot.directory.tenant(host: tls.serverName) else {
                 return goOn(tls, tls.resumeHandshake())
             }
-            flow = worker.state(of: tenant, in: worker.lease).takeUnretainedValue()
+            flow = worker.state(of: tenant, in: worker.view).takeUnretainedValue()
             isNamed = true
             loop.wake(self, [])
         case .failed:

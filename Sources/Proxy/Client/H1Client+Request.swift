@@ -59,13 +59,13 @@ extension H1Client {
         case .complete:
             scanned = 0
             requests += 1
-            begin(region, kept: kept)
+            beginRequest(region, kept: kept)
             return true
         }
     }
 
     /// A whole head stands at the front of `region`; `worker.requestHead` has taken it apart.
-    private func begin(_ region: UnsafeMutableRawBufferPointer, kept: Bool) {
+    private func beginRequest(_ region: UnsafeMutableRawBufferPointer, kept: Bool) {
         let length = worker.requestHead.length
         let exchange = worker.takeExchange(for: .h1(self))
         self.exchange = exchange

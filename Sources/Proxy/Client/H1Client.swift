@@ -61,7 +61,7 @@ final class H1Client: Transport {
     var canBegin: Bool { phase == .head || tls != nil }
 
     /// Starts its clock.
-    func begin() {
+    func start() {
         metrics.opened()
         loop.schedule(self, at: loop.now + (phase == .handshake ? Limits.handshakeNanoseconds : worker.limits.headerTimeout))
     }

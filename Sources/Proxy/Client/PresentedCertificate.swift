@@ -14,10 +14,10 @@ final class PresentedCertificate {
 
     /// Nil when it is no longer good.
     /// - Parameter now: seconds since 1970.
-    func current(in lease: Lease, now: UInt64) -> ClientCertificate? {
-        if looked != lease.number {
-            looked = lease.number
-            let listener = lease.snapshot.listeners.first { $0.endpoint == endpoint }
+    func current(in view: WorkerView, now: UInt64) -> ClientCertificate? {
+        if looked != view.number {
+            looked = view.number
+            let listener = view.snapshot.listeners.first { $0.endpoint == endpoint }
             isVouchedFor = listener?.tls?.vouches(for: certificate) ?? false
         }
         return isVouchedFor && Int64(now) < certificate.expires ? certificate : nil

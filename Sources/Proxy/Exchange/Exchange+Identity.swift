@@ -15,14 +15,14 @@ extension Exchange {
 
     /// The first look, so that memory that is needed next has time to come: with many tenants none of it is in the
     /// processor's caches.
-    func claim(_ head: borrowing RequestHead, in lease: Lease) -> Claim {
-        var claim = Claim(owner: lease.directory.owner(host: head[head.host]))
+    func claim(_ head: borrowing RequestHead, in view: WorkerView) -> Claim {
+        var claim = Claim(owner: view.directory.owner(host: head[head.host]))
         switch claim.owner {
         case .nobody: break
-        case .tenant(let tenant): lease.prefetch(tenant.index)
+        case .tenant(let tenant): view.prefetch(tenant.index)
         case .shared:
             present(head, in: &claim.presented)
-            worker.identities.lookUp(&claim.presented, in: lease.directory)
+            worker.identities.lookUp(&claim.presented, in: view.directory)
         }
         return claim
     }
@@ -33,28 +33,28 @@ extension Exchange {
     }
 
     func identify(
-        _ claim: Claim, _ head: borrowing RequestHead, after pause: Pause?, in lease: Lease
+        _ claim: Claim, _ head: borrowing RequestHead, after pause: Pause?, in view: WorkerView
     ) throws(Halt) -> Tenant {
         let origin = client.origin
         switch claim.owner {
         case .nobody: throw refuse(.misdirected, "this host is not served on this connection")
         case .tenant(let tenant):
-            if let named = origin.namedTenant(in: lease), named != tenant.id {
+            if let named = origin.namedTenant(in: view), named != tenant.id {
                 throw refuse(.misdirected, "this host is not served on this connection")
             }
             // Where nobody asks for credentials, they are the application's.
             let examines = !tenant.examined.isEmpty
-            if !examines, !tenant.wantsCertificate, origin.certificate(in: lease, now: seconds) == nil { return tenant }
+            if !examines, !tenant.wantsCertificate, origin.certificate(in: view, now: seconds) == nil { return tenant }
             var presented = PresentedCredentials()
             if examines {
                 try standOnce(head)
                 present(head, in: &presented)
             }
-            return try resolve(presented, head, host: tenant, server: nil, after: pause, in: lease)
+            return try resolve(presented, head, host: tenant, server: nil, after: pause, in: view)
         case .shared:
             try standOnce(head)
-            let server = origin.namedTenant(in: lease).flatMap { lease.directory.tenant(id: $0) }
-            return try resolve(claim.presented, head, host: nil, server: server, after: pause, in: lease)
+            let server = origin.namedTenant(in: view).flatMap { view.directory.tenant(id: $0) }
+            return try resolve(claim.presented, head, host: nil, server: server, after: pause, in: view)
         }
     }
 
@@ -70,26 +70,26 @@ extension Exchange {
 
     private func resolve(
         _ presented: PresentedCredentials, _ head: borrowing RequestHead, host: Tenant?, server: Tenant?, after pause: Pause?,
-        in lease: Lease
+        in view: WorkerView
     ) throws(Halt) -> Tenant {
         var presented = presented
-        presented.certificate = client.origin.certificate(in: lease, now: seconds)
+        presented.certificate = client.origin.certificate(in: view, now: seconds)
         let verdict = worker.identities.resolve(
-            host: host, server: server, &presented, in: lease.directory, now: Int64(seconds)
-        ) { lease.prefetch($0) }
+            host: host, server: server, &presented, in: view.directory, now: Int64(seconds)
+        ) { view.prefetch($0) }
         switch verdict {
         case .identified(let identity):
             resolution.identity = identity
             return identity.tenant
         case .refused(let fault):
             // The tenant of the host is known whatever the credentials say: what it refuses is counted as its own.
-            if let host { attribute(to: host, in: lease) }
+            if let host { attribute(to: host, in: view) }
             throw refuse(fault, head, after: pause)
         case .unknownKey(let issuer):
-            if let until = keysComeUntil(lease.directory.issuers[issuer].keys, after: pause) {
+            if let until = keysComeUntil(view.directory.issuers[issuer].keys, after: pause) {
                 throw .aside(.keys(until: until))
             }
-            if let host { attribute(to: host, in: lease) }
+            if let host { attribute(to: host, in: view) }
             throw refuse(.invalidToken(.key), head, after: pause)
         }
     }
@@ -127,7 +127,7 @@ extension Exchange {
         let realm = head[head.host]
         switch fault {
         case .required, .certificateRequired:
-            if let lease = resolution.lease, client.origin.hasLapsedCertificate(in: lease, now: seconds) { client.retire() }
+            if let view = resolution.view, client.origin.hasLapsedCertificate(in: view, now: seconds) { client.retire() }
             return refuse(.credentialsRequired, fault.detail, realm: realm)
         case .mismatch: return refuse(.tenantMismatch, fault.detail, realm: realm)
         case .invalidKey, .invalidToken, .invalidCertificate:

@@ -121,18 +121,18 @@ final class Exchange {
     /// Resolves the tenant and the route of a head and writes what goes upstream, for `forward`.
     /// - Parameter pause: what it has waited for already.
     func begin(_ head: borrowing RequestHead, after pause: Pause?) throws(Halt) {
-        let lease = worker.lease
-        resolution.lease = lease
+        let view = worker.view
+        resolution.view = view
         request.take(head)
-        let claim = claim(head, in: lease)
-        let trusted = client.origin.isTrusted(in: lease)
+        let claim = claim(head, in: view)
+        let trusted = client.origin.isTrusted(in: view)
         request.realClient = trusted ? realClient(head) : nil
         nameRequest(head, trusted: trusted)
         if worker.accessLog != nil { noted.note(head, worker, client: request.realClient) }
 
-        let tenant = try identify(claim, head, after: pause, in: lease)
-        lease.prefetch(tenant, key: resolution.identity?.key)
-        attribute(to: tenant, in: lease)
+        let tenant = try identify(claim, head, after: pause, in: view)
+        view.prefetch(tenant, key: resolution.identity?.key)
+        attribute(to: tenant, in: view)
         if tenant.suspended { throw refuse(.tenantSuspended, "this service is suspended") }
 
         guard let route = findRoute(head[head.path], of: tenant) else { throw refuse(.badRequest, "ambiguous path") }
@@ -142,16 +142,16 @@ final class Exchange {
         if passedHere(head) > Limits.hopsMax { throw refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { throw refuse(.noHealthyUpstream, "no upstream") }
         try reserve(route)
-        resolution.balancer = worker.balancer(forUpstream: upstream, in: lease)
+        resolution.balancer = worker.balancer(forUpstream: upstream, in: view)
         guard writeRequestHead(head, tenant, route, trusted: trusted) else {
             throw refuse(.headersTooLarge, "the head is too large")
         }
     }
 
     /// From here on it is this tenant's, refused or not.
-    func attribute(to tenant: Tenant, in lease: Lease) {
-        resolution.quota = lease.quotas[tenant.index]
-        let state = worker.state(of: tenant, in: lease)
+    func attribute(to tenant: Tenant, in view: WorkerView) {
+        resolution.quota = view.quotas[tenant.index]
+        let state = worker.state(of: tenant, in: view)
         resolution.tenant = state
         state._withUnsafeGuaranteedRef { client.source.flow = $0 }
     }

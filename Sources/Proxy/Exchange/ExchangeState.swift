@@ -36,8 +36,8 @@ extension Exchange {
     /// Whose it is and where it goes.
     struct Resolution {
         /// Of the configuration this request began under: what follows lives as long as it is held.
-        var lease: Lease?
-        /// The lease keeps it.
+        var view: WorkerView?
+        /// The view keeps it.
         var balancer: Unmanaged<Balancer>?
         /// The worker keeps it, as long as the process lives.
         var tenant: Unmanaged<TenantState>?

@@ -40,14 +40,14 @@ public final class Worker {
     private let resolver: Resolver
     let dial: Dialer
     private let mailbox: Mailbox<WorkerMessage>
-    private(set) var lease: Lease
-    var snapshot: Snapshot { lease.snapshot }
+    private(set) var view: WorkerView
+    var snapshot: Snapshot { view.snapshot }
     private(set) var limits: LimitSettings
     private(set) var isDraining = false
     private var whenDrained: (@Sendable () -> Void)?
 
     let rooms = Rooms()
-    let tls = TLSExchange()
+    let tls = TLSRoom()
     var requestHead: RequestHead
     var responseHead: ResponseHead
     private(set) var requestLimits: ParseLimits
@@ -96,7 +96,7 @@ public final class Worker {
         resolver: Resolver, logWriter: AccessLogWriter, dial: @escaping Dialer
     ) throws(SystemError) {
         (self.index, self.count, self.mailbox, self.dial) = (index, count, mailbox, dial)
-        lease = Lease(snapshot, number: 0)
+        view = WorkerView(snapshot, number: 0)
         (self.registry, self.resolver, self.logWriter) = (registry, resolver, logWriter)
         metrics = registry.worker(index)
         loop = try EventLoop()
@@ -137,7 +137,7 @@ public final class Worker {
 
     private func adopt(_ next: Snapshot, _ sockets: [Endpoint: Int32]) {
         let previous = snapshot
-        lease = Lease(next, number: lease.number + 1)
+        view = WorkerView(next, number: view.number + 1)
         limits = next.settings.limits
         if previous.settings.limits.maxHeaders != limits.maxHeaders { requestHead = RequestHead(maxFields: limits.maxHeaders) }
         requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
@@ -145,7 +145,7 @@ public final class Worker {
             accessLog?.flush(now: .max)
             accessLog = AccessLogBuffer(next.settings.accessLog, writer: logWriter, metrics: metrics)
         }
-        balancers.adopt(lease)
+        balancers.adopt(view)
         adoptListeners(next, sockets)
         revokeRemoved()
     }
@@ -178,8 +178,8 @@ public final class Worker {
     private func revokeRemoved() {
         forEachClient { client in
             guard let state = client.flow as? TenantState else { return }
-            if state.looked != lease.number {
-                (state.looked, state.isRemoved) = (lease.number, snapshot.directory.tenant(id: state.id) == nil)
+            if state.looked != view.number {
+                (state.looked, state.isRemoved) = (view.number, snapshot.directory.tenant(id: state.id) == nil)
             }
             if state.isRemoved { client.revoke() }
         }
@@ -213,7 +213,7 @@ public final class Worker {
             return turnAway(loop.detach(client))
         }
         connections += 1
-        client.begin()
+        client.start()
     }
 
     /// A clear end now is better than a wait without one.
@@ -254,13 +254,13 @@ public final class Worker {
     }
 
     /// Of a tenant of the configuration in force: the turn and the counters that it had before.
-    func state(of tenant: Tenant, in lease: Lease) -> Unmanaged<TenantState> {
-        lease.state(of: tenant) ?? .passUnretained(adopt(tenant, at: lease.quotas[tenant.index].meter.index, in: lease))
+    func state(of tenant: Tenant, in view: WorkerView) -> Unmanaged<TenantState> {
+        view.state(of: tenant) ?? .passUnretained(adopt(tenant, at: view.quotas[tenant.index].meter.index, in: view))
     }
 
     /// The first request of a tenant since the configuration changed.
     /// - Parameter place: of its meter.
-    private func adopt(_ tenant: Tenant, at place: Int, in lease: Lease) -> TenantState {
+    private func adopt(_ tenant: Tenant, at place: Int, in view: WorkerView) -> TenantState {
         if place >= tenants.count {
             let room = max(place + 1, 2 * tenants.count)
             tenants += repeatElement(nil, count: room - tenants.count)
@@ -268,21 +268,21 @@ public final class Worker {
         // A removed tenant's meter may be another's by now.
         if let state = tenants[place], state.id == tenant.id {
             state.weight = Int64(tenant.weight)
-            (state.looked, state.isRemoved) = (lease.number, false)
-            lease.keep(state, of: tenant)
+            (state.looked, state.isRemoved) = (view.number, false)
+            view.keep(state, of: tenant)
             return state
         }
         if let former = tenants[place] { formerTenants.append(former) }
         let state = TenantState(id: tenant.id, weight: tenant.weight, metrics: registry.tenant(tenant.id, worker: index))
-        state.looked = lease.number
+        state.looked = view.number
         tenants[place] = state
-        lease.keep(state, of: tenant)
+        view.keep(state, of: tenant)
         return state
     }
 
-    func balancer(forUpstream number: Int, in lease: Lease) -> Unmanaged<Balancer> {
-        lease.balancer(forUpstream: number)
-            ?? .passUnretained(balancers.balancer(forUpstream: number, in: lease, on: self))
+    func balancer(forUpstream number: Int, in view: WorkerView) -> Unmanaged<Balancer> {
+        view.balancer(forUpstream: number)
+            ?? .passUnretained(balancers.balancer(forUpstream: number, in: view, on: self))
     }
 
     func pool(of server: Server) -> ServerPool { balancers.pool(of: server, on: self) }

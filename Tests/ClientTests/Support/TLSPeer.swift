@@ -6,7 +6,7 @@ import Testing
 /// A server's end of TLS over a peer's connection.
 final class TLSPeer {
     private let peer: Peer
-    private let io = TLSExchange()
+    private let io = TLSRoom()
     private let session: TLSSession
     private let received = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 1)
 

@@ -98,7 +98,7 @@ final class ScriptedWorker {
 
     /// Requests of the tenant that hold a place of its concurrency.
     func underWay(_ tenant: String = "acme") -> UInt64 {
-        let quota = worker.lease.quotas[snapshot.directory.tenant(id: tenant)!.index]
+        let quota = worker.view.quotas[snapshot.directory.tenant(id: tenant)!.index]
         return quota.meter.inFlight
     }
 }

@@ -5,7 +5,7 @@ import Tenancy
 
 /// A worker's hold on one configuration, with what it has made for it. Requests hold on to this and not to the snapshot:
 /// references are then counted in memory that no other loop touches, and everything that they look at lives as long.
-final class Lease {
+final class WorkerView {
     let snapshot: Snapshot
     /// The snapshot's own.
     let directory: Directory
