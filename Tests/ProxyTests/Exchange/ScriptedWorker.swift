@@ -73,6 +73,12 @@ final class ScriptedWorker {
     var dialed: [ScriptedUpstream] { servers.dialed }
     var last: ScriptedUpstream { servers.dialed.last! }
 
+    /// Those since the last call, which are not kept any longer.
+    func takeDialed() -> [ScriptedUpstream] {
+        defer { servers.dialed = [] }
+        return servers.dialed
+    }
+
     /// What becomes of the next connections.
     func dials(_ next: @escaping (ServerPool) -> Dial) { servers.next = next }
 
