@@ -271,6 +271,5 @@ private final class Simulation {
         for pool in pools.values where pool.inFlight != 0 || pool.open != 0 {
             wrong.append("a server has \(pool.inFlight) requests and \(pool.open) connections left")
         }
-        if gateway.worker.metrics.staleEvents.value > 0 { wrong.append("\(gateway.worker.metrics.staleEvents.value) stale events") }
     }
 }
