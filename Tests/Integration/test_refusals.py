@@ -79,6 +79,23 @@ class Refusals(Case):
                 self.assert_closed(client)
         self.assertEqual(upstream.requests, [], "a body that never ended was read as a whole one")
 
+    def test_a_refusal_has_room_behind_the_largest_head(self):
+        """All that may be added to an answer and a long `problem_base`: each is within its bounds."""
+        base = "https://example.test/" + "p" * 1500
+        for last in range(100, 1300, 300):
+            with self.subTest(last=last):
+                fields = "".join(f'response_header X-{n:02} "{"v" * 4000}"; ' for n in range(17))
+                gateway = self.simple(
+                    self.upstream(),
+                    tenant=f'max_body 10; {fields} response_header X-Last "{"w" * last}";',
+                    top=f"problem_base {base};",
+                )
+                with RawClient(gateway.plain) as client:
+                    response = client.request("POST", "/", "acme.test", body=b"x" * 11)
+                    self.assertEqual(response.status, 413)
+                    self.assertEqual(json.loads(response.body)["type"], base + "/content-too-large")
+                gateway.stop()
+
     def test_408_a_head_that_does_not_come(self):
         gateway = self.simple(self.upstream(), top="limits { header_timeout 300ms; }")
         with RawClient(gateway.plain) as client:

@@ -5,7 +5,7 @@ import HTTP
 /// turn, and nothing stays in them.
 ///
 ///     inbox    │ headroom: a head, a chunk's size │ one read │ slack: a record, the end of a chunk with its trailers │
-///     head     │ a head as it is written, then its framing, then a small body │
+///     head     │ a head as it is written, then its framing │ a body of the gateway's own │
 struct Rooms: ~Copyable {
     static let cipherSize = Limits.readSize
     /// Behind a read: a TLS record that was begun earlier, or the end of a chunk with its trailers.
@@ -15,6 +15,8 @@ struct Rooms: ~Copyable {
     /// What an end of HTTP/1 adds to a head: its framing, and whether the connection goes on.
     private static let framingSize = 256
     private static let headSize = Limits.headroom - 4096
+    /// Room for a body of the gateway's own: a refusal, as long as `problem_base` makes it.
+    private static let problemSize = 4096
 
     /// One read past TLS.
     let cipher: UnsafeMutableRawPointer
@@ -26,8 +28,8 @@ struct Rooms: ~Copyable {
     init() {
         cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
         inboxBase = .allocate(byteCount: Limits.headroom + Self.inboxSize + Self.slack, alignment: 4096)
-        headBase = .allocate(byteCount: Self.headSize, alignment: 4096)
-        problem = .allocate(byteCount: 4096, alignment: 64)
+        headBase = .allocate(byteCount: Self.headSize + Self.problemSize, alignment: 4096)
+        problem = .allocate(byteCount: Self.problemSize, alignment: 64)
     }
 
     deinit {
@@ -66,7 +68,7 @@ struct Rooms: ~Copyable {
     /// goes with it.
     @inline(__always)
     func h1(_ head: WrittenHead, with body: UnsafeRawBufferPointer, _ add: (inout ByteWriter) -> Void) -> UnsafeRawBufferPointer {
-        var out = ByteWriter(UnsafeMutableRawBufferPointer(start: headBase, count: Self.headSize))
+        var out = ByteWriter(UnsafeMutableRawBufferPointer(start: headBase, count: Self.headSize + Self.problemSize))
         out.produced(head.count)
         add(&out)
         out.append("\r\n")
