@@ -79,6 +79,20 @@ class Refusals(Case):
                 self.assert_closed(client)
         self.assertEqual(upstream.requests, [], "a body that never ended was read as a whole one")
 
+    def test_what_came_of_a_body_before_it_broke_is_counted(self):
+        gateway = self.simple(self.upstream())
+        for way in ("together", "behind its head"):
+            with self.subTest(way=way), RawClient(gateway.plain) as client:
+                head = f"POST /{way.split()[0]} HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                client.send(head if way != "together" else head + "5\r\nhello\r\n6\r\n world\r\nzz\r\n")
+                if way != "together":
+                    client.send("5\r\nhello\r\n")
+                    time.sleep(0.1)
+                    client.send("6\r\n world\r\nzz\r\n")
+                self.assert_problem(client.read_response(), 400, "bad-request", closes=True)
+                line = gateway.log_line(lambda line: line["path"] == "/" + way.split()[0])
+                self.assertEqual((line["status"], line["request_bytes"]), (400, 11))
+
     def test_a_refusal_has_room_behind_the_largest_head(self):
         """All that may be added to an answer and a long `problem_base`: each is within its bounds."""
         base = "https://example.test/" + "p" * 1500

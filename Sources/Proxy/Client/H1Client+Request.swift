@@ -98,7 +98,7 @@ extension H1Client {
         }
         let step = body.read(rest)
         keepRest(of: region, from: length + step.consumed, kept: kept)
-        if let fault = step.fault { return exchange.requestFailed(fault) }
+        if let fault = step.fault { return exchange.requestFailed(fault, after: step.produced) }
         exchange.forward(part(of: rest, step))
         // The read that brought the head may have left part of the body in the kernel, and no event will tell of it.
         if canRead, self.exchange === exchange, exchange.wantsRequest { loop.wake(self, []) }
@@ -212,7 +212,7 @@ extension H1Client {
         if step.consumed < region.count {
             keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[step.consumed...]))
         }
-        if let fault = step.fault { return exchange.requestFailed(fault) }
+        if let fault = step.fault { return exchange.requestFailed(fault, after: step.produced) }
         exchange.requestPart(part(of: region, step))
     }
 }

@@ -152,7 +152,9 @@ extension Exchange {
     func refuseBody() -> Halt { refuse(.contentTooLarge, "the body is larger than allowed") }
 
     /// The body is no valid HTTP.
-    func requestFailed(_ fault: HTTPFault) {
+    /// - Parameter count: bytes of it in front of the fault that no part has brought: they have come all the same.
+    func requestFailed(_ fault: HTTPFault, after count: Int) {
+        request.bytes += UInt64(count)
         dropUpstream(abort: true)
         refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
     }
