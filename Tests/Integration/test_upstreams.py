@@ -497,6 +497,21 @@ class Hostile(Case):
                 with self.subTest(extra=extra, data=data):
                     self.assertEqual(self.twice(data + extra).body, b"ok")
 
+    def test_bytes_after_an_answer_that_ends_with_a_read(self):
+        """Of so slow a tenant 2048 bytes are read at a time: what stands behind them stays in the kernel."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+        data = head % (2048 - len(head) - 2) + b"x" * (2048 - len(head) - 2)
+        self.assertEqual(len(data), 2048)
+
+        def behaviour(peer):
+            while peer.read_request():
+                peer.send(data + text("smuggled") if peer.number == 0 else text("clean"))
+
+        gateway = self.simple(self.upstream(behaviour), "bandwidth 1k/s burst=100k;", workers=1)
+        with RawClient(gateway.plain) as client:
+            self.assertEqual(len(client.request("GET", "/", "acme.test").body), 2048 - len(head) - 2)
+            self.assertEqual(client.request("GET", "/", "acme.test").body, b"clean")
+
     def test_a_body_where_there_must_be_none(self):
         self.twice(b"HTTP/1.1 204 No Content\r\n\r\n" + text("smuggled"), status=204)
         self.twice(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello", status=304)
