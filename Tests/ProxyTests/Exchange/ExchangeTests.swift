@@ -110,6 +110,36 @@ struct ExchangeTests {
         #expect(clients[0].status == nil && gateway.underWay() == 1)
     }
 
+    @Test("all waiting together has the time of the first line")
+    func twoLines() throws {
+        let gateway = try ScriptedWorker("upstream app { server app.test:80; max_connections 1; connect_timeout 1s; }")
+        let clients = (0..<2).map { _ in gateway.client().ask() }
+        gateway.step(5500)
+        gateway.found("app.test", at: "10.0.0.7")
+        gateway.step()
+        #expect(gateway.dialed.count == 1 && clients[1].exchange?.phase == .waiting)
+        gateway.step(600)
+        #expect(clients[1].status == 503)
+        // And the next one begins anew.
+        let next = gateway.client().ask()
+        gateway.step(900)
+        #expect(next.exchange?.phase == .waiting)
+        gateway.step(200)
+        #expect(next.status == 503)
+    }
+
+    @Test("a connection is there for as long as its exchange names it, and no longer")
+    func kept() throws {
+        let gateway = try ScriptedWorker(Self.one)
+        let client = gateway.client().ask()
+        weak var upstream = gateway.takeDialed().first
+        upstream?.connect()
+        upstream?.answer(200, "hel")
+        #expect(upstream != nil)
+        upstream?.send("lo", isLast: true)
+        #expect(client.body == Array("hello".utf8) && upstream == nil)
+    }
+
     @Test("forwarding ─► forwarding: a cut before the answer is tried once more, on a second server")
     func retry() throws {
         let gateway = try ScriptedWorker(Self.two)

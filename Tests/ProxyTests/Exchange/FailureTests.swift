@@ -97,6 +97,7 @@ struct FailureTests {
     func each(moment: Moment) throws {
         for event in Event.allCases {
             let (gateway, client, upstream) = try bring(to: moment)
+            let exchange = try #require(client.exchange)
             let others: UInt64 = moment == .waitingForPlace ? 1 : 0
             #expect(gateway.underWay() == 1 + others)
             switch event {
@@ -118,6 +119,8 @@ struct FailureTests {
                 #expect(!client.isOver && gateway.underWay() == 1 + others, what)
                 continue
             }
+            #expect(gateway.counted() == 1, what)
+            #expect(exchange.resolution.view == nil && exchange.attempts.pool == nil && exchange.upstream == nil, what)
             // Whatever still comes from the other side is heard by nobody.
             let before = client.heard
             if let upstream {
@@ -144,6 +147,19 @@ struct FailureTests {
         #expect(client.status == 200)
         gateway.dials { _ in .refused }
         #expect(gateway.client().ask().status == 502)
+    }
+
+    @Test(
+        "what is not idempotent, has a body or asks for another protocol is sent once",
+        arguments: [
+            ("POST", ""), ("PATCH", ""), ("PUT", "Content-Length: 4\r\n"), ("GET", "Connection: upgrade\r\nUpgrade: chat\r\n"),
+        ])
+    func once(method: String, fields: String) throws {
+        let gateway = try ScriptedWorker("upstream app { server 10.0.0.1:80; server 10.0.0.2:80; }")
+        let client = gateway.client().ask(method, fields: fields, first: method == "PUT" ? "body" : nil)
+        gateway.last.connect()
+        gateway.last.fail(.cut)
+        #expect(client.status == 502 && gateway.dialed.count == 1)
     }
 
     @Test("a lack of our own is told as such and rests no server")

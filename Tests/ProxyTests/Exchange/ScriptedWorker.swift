@@ -1,11 +1,11 @@
 import Base
 import Configuration
 import Foundation
-import Metrics
 import Quotas
 import Storage
 
 @testable import HTTP
+@testable import Metrics
 @testable import Net
 @testable import Proxy
 
@@ -101,6 +101,9 @@ final class ScriptedWorker {
     func client() -> ScriptedClient {
         ScriptedClient(worker, origin: ClientOrigin(peer: SocketAddress("127.0.0.9", port: 9)!, listener: snapshot.listeners[0]))
     }
+
+    /// Requests of the tenant that were counted at their end.
+    func counted(_ tenant: String = "acme") -> UInt64 { registry.tenant(tenant, worker: 0).requests }
 
     /// Requests of the tenant that hold a place of its concurrency.
     func underWay(_ tenant: String = "acme") -> UInt64 {
