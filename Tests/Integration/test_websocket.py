@@ -10,7 +10,7 @@ import websockets
 from Support.case import Case
 from Support.client import RawClient
 from Support.load import Load
-from Support.upstream import answer, text
+from Support.upstream import answer, chunk, text
 
 ASK = (
     "GET /socket HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -120,6 +120,38 @@ class WebSocket(Case):
             self.assertEqual(client.stream.exactly(13), b"from upstream")
             client.send("from client")
             self.assertEqual(client.stream.to_end(), b"!")
+
+    def test_bytes_that_come_with_the_request_to_switch_need_no_others_behind_them(self):
+        def behaviour(peer):
+            peer.read_request()
+            peer.send(SWITCH)
+            self.assertEqual(peer.stream.exactly(11), b"from client")
+            peer.send(b"!")
+            peer.close()
+
+        gateway = self.simple(self.upstream(behaviour))
+        with RawClient(gateway.plain) as client:
+            client.send(ASK + "from client")
+            self.assertEqual(client.read_head().status, 101)
+            self.assertEqual(client.stream.to_end(), b"!")
+
+    def test_a_tunnel_has_no_chunks_whatever_the_answer_before_it_had(self):
+        def behaviour(peer):
+            while request := peer.read_request():
+                if request.target == "/socket":
+                    peer.send(SWITCH + b"from ")
+                    self.assertEqual(peer.stream.exactly(11), b"from client")
+                    return peer.send(b"upstream")
+                peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"ok") + b"0\r\n\r\n")
+
+        gateway = self.simple(self.upstream(behaviour), workers=1)
+        with RawClient(gateway.plain) as client:
+            body = client.request("POST", "/", "acme.test", body=b"x", chunked=True).body
+            self.assertEqual(body, b"ok")
+            client.send(ASK)
+            self.assertEqual(client.read_head().status, 101)
+            client.send("from client")
+            self.assertEqual(client.stream.to_end(), b"from upstream")
 
     def test_the_upgrade_is_passed_as_one(self):
         upstream = self.upstream(answer(text("no", status="426 Upgrade Required")))
