@@ -44,6 +44,22 @@ extension ClientEnd {
         }
     }
 
+    /// Whose turn its work takes.
+    var flow: Flow {
+        get {
+            switch kind {
+            case .h1(let client): client.follow { $0.flow }
+            case .other(let client): client.follow { $0.source.flow }
+            }
+        }
+        nonmutating set {
+            switch kind {
+            case .h1(let client): client.follow { $0.flow = newValue }
+            case .other(let client): client.follow { $0.source.flow = newValue }
+            }
+        }
+    }
+
     /// What is true of its whole connection.
     var origin: ClientOrigin {
         switch kind {

@@ -153,7 +153,7 @@ final class Exchange {
         resolution.quota = view.quotas[tenant.index]
         let state = worker.state(of: tenant, in: view)
         resolution.tenant = state
-        state._withUnsafeGuaranteedRef { client.source.flow = $0 }
+        state._withUnsafeGuaranteedRef { client.flow = $0 }
     }
 
     // MARK: 2. Where does it go?

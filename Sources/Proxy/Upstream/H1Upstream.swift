@@ -53,7 +53,7 @@ final class H1Upstream: Transport {
     func use(_ exchange: Exchange) {
         precondition(holder == nil, "the connection carries another request")
         holder = exchange
-        flow = exchange.client.source.flow
+        flow = exchange.client.flow
         pool.inFlight += 1
         exchange.attempt(on: .h1(self))
         if state == .idle { state = .busy }
