@@ -132,7 +132,7 @@ struct ExchangeTests {
     func kept() throws {
         let gateway = try ScriptedWorker(Self.one)
         let client = gateway.client().ask()
-        weak var upstream = gateway.takeDialed().first
+        weak let upstream = gateway.takeDialed().first
         upstream?.connect()
         upstream?.answer(200, "hel")
         #expect(upstream != nil)
