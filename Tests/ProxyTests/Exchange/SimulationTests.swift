@@ -41,6 +41,10 @@ private final class Simulation {
     private var servers: [ScriptedUpstream] = []
     private var asked = 0
     private var pools: [ObjectIdentifier: ServerPool] = [:]
+    /// A name was found, and who waits for it has not been called yet.
+    private var isCalling = false
+    /// How many have left at such a moment: they are called in vain, if it was that name.
+    private var leftWhenCalled: UInt64 = 0
     var wrong: [String] = []
     var seen: [String: Int] = [:]
 
@@ -99,7 +103,9 @@ private final class Simulation {
         case 10: if let client = some(clients), chance(4) == 0 { leave(client) }
         case 11..<21: serve()
         case 21: if chance(10) == 0 { find() }
-        default: gateway.step(UInt64(chance(8) == 0 ? chance(2000) : chance(3)))
+        default:
+            gateway.step(UInt64(chance(8) == 0 ? chance(2000) : chance(3)))
+            isCalling = false
         }
         collect()
     }
@@ -141,6 +147,7 @@ private final class Simulation {
 
     private func leave(_ client: Asking) {
         count("left")
+        if isCalling, client.end.exchange?.phase == .waiting { leftWhenCalled += 1 }
         client.end.leave()
         clients.removeAll { $0 === client }
     }
@@ -238,6 +245,7 @@ private final class Simulation {
 
     private func find() {
         let name = some(["app.test", "other.test"])!
+        isCalling = true
         gateway.found(name, at: chance(4) == 0 ? nil : "10.0.1.\(1 + chance(4))")
         if clients.contains(where: { $0.end.exchange?.phase == .waiting }) { count("waited") }
     }
@@ -271,5 +279,7 @@ private final class Simulation {
         for pool in pools.values where pool.inFlight != 0 || pool.open != 0 {
             wrong.append("a server has \(pool.inFlight) requests and \(pool.open) connections left")
         }
+        let stale = gateway.worker.metrics.staleEvents.value
+        if stale > leftWhenCalled { wrong.append("\(stale) stale events, and \(leftWhenCalled) have left when they were called") }
     }
 }
