@@ -39,7 +39,7 @@ let package = Package(
         module("Crypto", ["Base", "COpenSSL"], strict: true),
         module("Storage", ["Base", "CLinux"], strict: true),
         // 3 pure: bytes and values in, values out
-        module("HTTP", ["Base"]),
+        module("HTTP", ["Base"], strict: true),
         module("Configuration", ["Base"]),
         module("Metrics", ["Base"]),
         // what the gateway asks of others

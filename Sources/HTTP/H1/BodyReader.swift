@@ -53,7 +53,7 @@ public struct BodyReader: Sendable {
 
     /// Takes what is the body's of `region` and moves its data to the front.
     public mutating func read(_ region: UnsafeMutableRawBufferPointer) -> Step {
-        if decoder != nil { return decode(region) }
+        if decoder != nil { return unsafe decode(region) }
         let count = Int(min(UInt64(region.count), remaining))
         if !isUntilClose {
             remaining -= UInt64(count)
@@ -63,7 +63,7 @@ public struct BodyReader: Sendable {
     }
 
     private mutating func decode(_ region: UnsafeMutableRawBufferPointer) -> Step {
-        let step = decoder!.decode(region)
+        let step = unsafe decoder!.decode(region)
         var fault: HTTPFault?
         switch step.state {
         case .more: break

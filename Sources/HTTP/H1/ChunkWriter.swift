@@ -11,6 +11,8 @@ public enum ChunkWriter {
     /// Bytes that must be free behind the data.
     public static func behind(trailers: Int) -> Int { 7 + trailers }
 
+    // Nothing is written but `front` bytes in front of the data and `behind` bytes behind it, which the caller has free.
+
     /// `data` as one chunk. Without data nothing, or the last chunk alone, in its place.
     /// - Parameters:
     ///   - data: has an address even when it is empty.
@@ -19,37 +21,37 @@ public enum ChunkWriter {
         _ data: UnsafeMutableRawBufferPointer, isLast: Bool, trailers: [UInt8] = []
     ) -> UnsafeRawBufferPointer {
         var start = data.baseAddress!
-        var end = start + data.count
+        var end = unsafe start + data.count
         func put(_ text: StaticString) {
-            end.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
-            end += text.utf8CodeUnitCount
+            unsafe end.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
+            unsafe end += text.utf8CodeUnitCount
         }
-        if !data.isEmpty {
+        if unsafe !data.isEmpty {
             put("\r\n")
-            start = putSize(data.count, before: start)
+            unsafe start = putSize(data.count, before: start)
         }
         if isLast {
             put("0\r\n")
-            trailers.withUnsafeBytes { bytes in
-                if let base = bytes.baseAddress { end.copyMemory(from: base, byteCount: bytes.count) }
-                end += bytes.count
+            unsafe trailers.withUnsafeBytes { bytes in
+                if let base = bytes.baseAddress { unsafe end.copyMemory(from: base, byteCount: bytes.count) }
+                unsafe end += bytes.count
             }
             put("\r\n")
         }
-        return UnsafeRawBufferPointer(start: start, count: end - start)
+        return unsafe UnsafeRawBufferPointer(start: start, count: end - start)
     }
 
     private static func putSize(_ count: Int, before data: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
-        var at = data - 2
-        at.storeBytes(of: ASCII.cr, as: UInt8.self)
-        at.storeBytes(of: ASCII.lf, toByteOffset: 1, as: UInt8.self)
+        var at = unsafe data - 2
+        unsafe at.storeBytes(of: ASCII.cr, as: UInt8.self)
+        unsafe at.storeBytes(of: ASCII.lf, toByteOffset: 1, as: UInt8.self)
         var size = count
         repeat {
-            at -= 1
+            unsafe at -= 1
             let nibble = UInt8(size & 15)
-            at.storeBytes(of: nibble < 10 ? 0x30 + nibble : 0x57 + nibble, as: UInt8.self)
+            unsafe at.storeBytes(of: nibble < 10 ? 0x30 + nibble : 0x57 + nibble, as: UInt8.self)
             size >>= 4
         } while size > 0
-        return at
+        return unsafe at
     }
 }

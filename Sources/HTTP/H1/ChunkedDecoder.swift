@@ -63,13 +63,14 @@ public struct ChunkedDecoder: Sendable {
                 while read < region.count, phase != .complete {
                     if phase == .data {
                         let count = Int(min(remaining, UInt64(region.count &- read)))
-                        if written != read { memmove(base + written, base + read, count) }
+                        // Both lie in the region: never is more written than was read.
+                        if written != read { unsafe memmove(base + written, base + read, count) }
                         written &+= count
                         read &+= count
                         remaining &-= UInt64(count)
                         if remaining == 0 { phase = .dataCR }
                     } else {
-                        try take(base.load(fromByteOffset: read, as: UInt8.self))
+                        try unsafe take(base.load(fromByteOffset: read, as: UInt8.self))
                         read &+= 1
                     }
                 }
@@ -190,8 +191,9 @@ public struct ChunkedDecoder: Sendable {
     }
 
     private static func name(ofLine line: [UInt8]) throws(Flaw) -> FieldName {
-        try line.withUnsafeBufferPointer { bytes throws(Flaw) in
-            let scanner = HeadScanner(UnsafeRawPointer(bytes.baseAddress!), 0, bytes.count)
+        // There is an LF at least.
+        try unsafe line.withUnsafeBufferPointer { bytes throws(Flaw) in
+            let scanner = unsafe HeadScanner(UnsafeRawPointer(bytes.baseAddress!), 0, bytes.count)
             guard let line = try scanner.fieldLine(0) else { throw .fieldName }
             return line.field.id
         }

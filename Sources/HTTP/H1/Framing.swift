@@ -1,7 +1,7 @@
 import Base
 
 /// The two fields that say where a body ends (RFC 9112 section 6). Nothing is guessed and nothing is repaired: most
-/// request smuggling begins with a reader that did.
+/// request smuggling begins with a reader that did. `base` is where the head stands that the fields are of.
 enum Framing {
     /// What the fields say; nil when they say nothing.
     @inline(__always)
@@ -11,7 +11,7 @@ enum Framing {
         guard fields.present.intersects(FieldSet(.contentLength) | .transferEncoding | .ambiguousFraming) else {
             return nil
         }
-        return try readPresent(fields, base, version)
+        return try unsafe readPresent(fields, base, version)
     }
 
     private static func readPresent(
@@ -22,37 +22,37 @@ enum Framing {
             if fields.present.contains(.contentLength) { throw .lengthWithCoding }
             if fields.repeated.contains(.transferEncoding) { throw .codingRepeated }
             if version == .http10 { throw .codingInHTTP10 }
-            try checkCoding(bytes(base, coding.value))
+            try unsafe checkCoding(bytes(base, coding.value))
             return .chunked
         }
         guard let length = fields.first(.contentLength) else { return nil }
         if fields.repeated.contains(.contentLength) { throw .lengthRepeated }
-        return .length(try contentLength(bytes(base, length.value)))
+        return unsafe .length(try contentLength(bytes(base, length.value)))
     }
 
     private static func bytes(_ base: UnsafeRawPointer, _ range: ByteRange) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base + range.first, count: Int(range.count))
+        unsafe UnsafeRawBufferPointer(start: base + range.first, count: Int(range.count))
     }
 
     /// Digits only. A leading zero is refused too: there are readers that take it for octal.
     private static func contentLength(_ value: UnsafeRawBufferPointer) throws(Flaw) -> UInt64 {
-        guard let first = value.first, ASCII.isDigit(first), first != 0x30 || value.count == 1 else {
+        guard let first = unsafe value.first, ASCII.isDigit(first), first != 0x30 || value.count == 1 else {
             throw .lengthSyntax
         }
-        for byte in value where !ASCII.isDigit(byte) { throw .lengthSyntax }
-        guard let length = ASCII.decimal(value), length <= UInt64(Int64.max) else { throw .lengthTooLarge }
+        guard unsafe value.allSatisfy(ASCII.isDigit) else { throw .lengthSyntax }
+        guard let length = unsafe ASCII.decimal(value), length <= UInt64(Int64.max) else { throw .lengthTooLarge }
         return length
     }
 
     /// Returns for `chunked` alone. A list of other well-formed codings is `codingUnknown`, unless `chunked` is in it:
     /// it would have to be the last and the only one of its name (RFC 9112 section 6.1).
     private static func checkCoding(_ value: UnsafeRawBufferPointer) throws(Flaw) {
-        if ASCII.equalsIgnoringCase(value, "chunked") { return }
-        var list = TokenList(value)
+        if unsafe ASCII.equalsIgnoringCase(value, "chunked") { return }
+        var list = unsafe TokenList(value)
         var chunkedAt: Int?
         var count = 0
-        while let coding = list.next() {
-            if ASCII.equalsIgnoringCase(coding, "chunked") {
+        while let coding = unsafe list.next() {
+            if unsafe ASCII.equalsIgnoringCase(coding, "chunked") {
                 guard chunkedAt == nil else { throw .codingSyntax }
                 chunkedAt = count
             }

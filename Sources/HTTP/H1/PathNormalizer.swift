@@ -2,26 +2,30 @@ import Base
 
 /// The path as routes are compared with it; the target is forwarded as it was sent. Paths that the gateway and an
 /// upstream could read as two different ones are refused, or a route's rules could be walked around.
+///
+/// What is written is never longer than what was read, and `out` has room for that; an escape is read on only where it is whole.
 public enum PathNormalizer {
     /// Nothing to do: no escape, no backslash, no empty segment, no segment that starts with a dot. Asked of each request.
     public static func isNormal(_ path: UnsafeRawBufferPointer) -> Bool {
         guard let base = path.baseAddress, path.count > 0 else { return false }
-        if path[0] != 0x2F { return path.count == 1 && path[0] == 0x2A }
-        return WordScan.isNormalPath(base, path.count)
+        if unsafe path[0] != 0x2F { return unsafe path.count == 1 && path[0] == 0x2A }
+        return unsafe WordScan.isNormalPath(base, path.count)
     }
 
     /// Writes the normal form of `path` (a target up to its `?`) into `out`, which must have room for as many bytes,
     /// and gives its length. Unreserved characters are decoded, the digits of other escapes are made upper case,
     /// slashes merged, dot segments removed (RFC 3986 section 6.2.2). Nil: refuse with 400.
     public static func normalize(_ path: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer) -> Int? {
-        if path.count == 1, path[0] == 0x2A, out.count >= 1 {
-            out[0] = 0x2A
+        if path.count == 1, unsafe path[0] == 0x2A, out.count >= 1 {
+            unsafe out[0] = 0x2A
             return 1
         }
-        guard path.first == 0x2F, out.count >= path.count, let decoded = decode(path, out) else { return nil }
-        let bytes = UnsafeMutableRawBufferPointer(rebasing: out[..<decoded])
-        guard isUnambiguous(UnsafeRawBufferPointer(bytes)) else { return nil }
-        return removeDotSegments(bytes)
+        guard unsafe path.first == 0x2F, out.count >= path.count, let decoded = unsafe decode(path, out) else {
+            return nil
+        }
+        let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: out[..<decoded])
+        guard unsafe isUnambiguous(UnsafeRawBufferPointer(bytes)) else { return nil }
+        return unsafe removeDotSegments(bytes)
     }
 
     private static func isVisible(_ byte: UInt8) -> Bool { byte &- 0x21 < 0x5E && byte != 0x23 && byte != 0x3F }
@@ -35,26 +39,26 @@ public enum PathNormalizer {
         var read = 0
         var written = 0
         while read < path.count {
-            let byte = path[read]
+            let byte = unsafe path[read]
             guard isVisible(byte) else { return nil }
             guard byte == 0x25 else {
-                out[written] = byte
+                unsafe out[written] = byte
                 read += 1
                 written += 1
                 continue
             }
-            guard read + 2 < path.count, let high = ASCII.hexValue(path[read + 1]),
-                let low = ASCII.hexValue(path[read + 2])
+            guard read + 2 < path.count, let high = unsafe ASCII.hexValue(path[read + 1]),
+                let low = unsafe ASCII.hexValue(path[read + 2])
             else { return nil }
             let value = high << 4 | low
             guard value != 0 else { return nil }
             if isUnreserved(value) {
-                out[written] = value
+                unsafe out[written] = value
                 written += 1
             } else {
-                out[written] = 0x25
-                out[written + 1] = hexDigit(high)
-                out[written + 2] = hexDigit(low)
+                unsafe out[written] = 0x25
+                unsafe out[written + 1] = hexDigit(high)
+                unsafe out[written + 2] = hexDigit(low)
                 written += 3
             }
             read += 3
@@ -74,14 +78,14 @@ public enum PathNormalizer {
         var startIsSlash = true
         var at = 1
         while true {
-            let separator = at < path.count ? separatorLength(path, at) : 0
+            let separator = unsafe at < path.count ? separatorLength(path, at) : 0
             if at < path.count, separator == 0 {
                 at += 1
                 continue
             }
-            let endIsSlash = at == path.count || path[at] == 0x2F
-            switch dots(path, start, at) {
-            case .none: if at < path.count, at == start || isParameter(path, start) { disputed = true }
+            let endIsSlash = unsafe at == path.count || path[at] == 0x2F
+            switch unsafe dots(path, start, at) {
+            case .none: if at < path.count, unsafe at == start || isParameter(path, start) { disputed = true }
             case .withParameters: return false
             case .current: if !startIsSlash || !endIsSlash { return false }
             case .parent:
@@ -99,11 +103,11 @@ public enum PathNormalizer {
 
     /// How long the separator at `at` is for the most lenient reader; 0 when there is none.
     static func separatorLength(_ path: UnsafeRawBufferPointer, _ at: Int) -> Int {
-        switch path[at] {
+        switch unsafe path[at] {
         case 0x2F, 0x5C: return 1
         case 0x25:  // escapes are whole and upper case here
-            let isSlash = path[at + 1] == 0x32 && path[at + 2] == 0x46
-            let isBackslash = path[at + 1] == 0x35 && path[at + 2] == 0x43
+            let isSlash = unsafe path[at + 1] == 0x32 && path[at + 2] == 0x46
+            let isBackslash = unsafe path[at + 1] == 0x35 && path[at + 2] == 0x43
             return isSlash || isBackslash ? 3 : 0
         default: return 0
         }
@@ -111,17 +115,17 @@ public enum PathNormalizer {
 
     /// Whether a `;` stands at `at`, where a segment ends for those who know path parameters.
     static func isParameter(_ path: UnsafeRawBufferPointer, _ at: Int) -> Bool {
-        path[at] == 0x3B || (path[at] == 0x25 && path[at + 1] == 0x33 && path[at + 2] == 0x42)
+        unsafe path[at] == 0x3B || (path[at] == 0x25 && path[at + 1] == 0x33 && path[at + 2] == 0x42)
     }
 
     private enum Dots { case none, current, parent, withParameters }
 
     private static func dots(_ path: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> Dots {
         var at = start
-        while at < end, path[at] == 0x2E { at += 1 }
+        while at < end, unsafe path[at] == 0x2E { at += 1 }
         guard at > start, at - start <= 2 else { return .none }
         if at == end { return at - start == 1 ? .current : .parent }
-        return isParameter(path, at) ? .withParameters : .none
+        return unsafe isParameter(path, at) ? .withParameters : .none
     }
 
     /// In place; nil when a `..` climbs above the root.
@@ -130,19 +134,19 @@ public enum PathNormalizer {
         var start = 1
         while start <= path.count {
             var end = start
-            while end < path.count, path[end] != 0x2F { end += 1 }
+            while end < path.count, unsafe path[end] != 0x2F { end += 1 }
             let count = end - start
-            if count == 2, path[start] == 0x2E, path[start + 1] == 0x2E {
+            if count == 2, unsafe path[start] == 0x2E, unsafe path[start + 1] == 0x2E {
                 guard written > 1 else { return nil }
                 written -= 1
-                while path[written - 1] != 0x2F { written -= 1 }
-            } else if count > 0, !(count == 1 && path[start] == 0x2E) {
+                while unsafe path[written - 1] != 0x2F { written -= 1 }
+            } else if count > 0, unsafe !(count == 1 && path[start] == 0x2E) {
                 for i in start..<end {
-                    path[written] = path[i]
+                    unsafe path[written] = path[i]
                     written += 1
                 }
                 if end < path.count {
-                    path[written] = 0x2F
+                    unsafe path[written] = 0x2F
                     written += 1
                 }
             }

@@ -3,7 +3,7 @@ import Base
 /// The head of a request, read strictly by RFC 9110 and RFC 9112. One value serves all requests of an event loop, one
 /// after the other: after `parse` says `complete`, its properties hold until the next parse, as ranges into the bytes
 /// that were parsed.
-public struct RequestHead: ~Copyable {
+@safe public struct RequestHead: ~Copyable {
     public private(set) var method = Method.other
     public private(set) var methodRange = ByteRange.empty
     /// The target to forward: the origin-form as it was sent, `*`, or the path and query of an absolute-form.
@@ -28,10 +28,11 @@ public struct RequestHead: ~Copyable {
     public private(set) var length = 0
 
     /// The head itself, which all ranges are of: as it stands where it was parsed, until that is used again.
-    public private(set) var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Whoever looks at them answers for that.
+    public private(set) var bytes = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
 
     @inlinable
-    public subscript(range: ByteRange) -> UnsafeRawBufferPointer { bytes[range] }
+    public subscript(range: ByteRange) -> UnsafeRawBufferPointer { unsafe bytes[range] }
 
     public init(maxFields: Int) { fields = FieldList(capacity: maxFields) }
 
@@ -45,13 +46,13 @@ public struct RequestHead: ~Copyable {
         let end = min(bytes.count, limits.maxHeadSize)
         guard let base = bytes.baseAddress, end > 0 else { return .incomplete }
         do throws(Flaw) {
-            if scanned > 0, try HeadSearch.resume(.request, base, min(scanned, end), end) == nil {
+            if scanned > 0, try unsafe HeadSearch.resume(.request, base, min(scanned, end), end) == nil {
                 scanned = end
-                return HeadSearch.pending(.request, base, end, limits)
+                return unsafe HeadSearch.pending(.request, base, end, limits)
             }
         } catch { return .refused(.request(error)) }
 
-        var scanner = HeadScanner(base, 0, end)
+        var scanner = unsafe HeadScanner(base, 0, end)
         var flaw: Flaw?
         do throws(Flaw) {
             if try read(&scanner, limits.maxFields) {
@@ -70,12 +71,12 @@ public struct RequestHead: ~Copyable {
             try scanner.fields(into: &fields, limit: maxFields)
         else { return false }
         length = scanner.at
-        bytes = UnsafeRawBufferPointer(start: scanner.base, count: length)
+        unsafe bytes = UnsafeRawBufferPointer(start: scanner.base, count: length)
         scanner.at = 0  // a flaw from here on is one of the whole head
         method = line.method
         methodRange = line.methodRange
         version = line.version
-        try interpret(scanner.base, line.target)
+        try unsafe interpret(scanner.base, line.target)
         return true
     }
 
@@ -83,23 +84,23 @@ public struct RequestHead: ~Copyable {
         guard let host = fields.first(.host) else { throw .hostMissing }
         if fields.repeated.contains(.host) { throw .hostRepeated }
         hostHeader = host.value
-        self.host = try Authority.host(base, host.value)
-        try readTarget(base, sent)
-        framing = try Framing.read(fields, base, version) ?? .none
+        self.host = try unsafe Authority.host(base, host.value)
+        try unsafe readTarget(base, sent)
+        framing = try unsafe Framing.read(fields, base, version) ?? .none
         if method == .trace, framing != .none { throw .traceWithBody }
-        let options = try ConnectionOptions.read(&fields, base)
+        let options = try unsafe ConnectionOptions.read(&fields, base)
         keepAlive = !options.close && (version == .http11 || options.keepAlive)
         (expectsContinue, wantsUpgrade) = (false, false)
-        if fields.present.contains(.expect) { try readExpectation(base) }
-        if options.upgrade { readUpgrade(base) }
+        if fields.present.contains(.expect) { try unsafe readExpectation(base) }
+        if options.upgrade { unsafe readUpgrade(base) }
     }
 
     /// The only expectation there is, and one that an HTTP/1.0 client can't have (RFC 9110 section 10.1.1).
     private mutating func readExpectation(_ base: UnsafeRawPointer) throws(Flaw) {
         for i in 0..<fields.count where fields[i].id == .expect {
             let value = fields[i].value
-            let bytes = UnsafeRawBufferPointer(start: base + value.first, count: Int(value.count))
-            guard ASCII.equalsIgnoringCase(bytes, "100-continue") else { throw .expectation }
+            let bytes = unsafe UnsafeRawBufferPointer(start: base + value.first, count: Int(value.count))
+            guard unsafe ASCII.equalsIgnoringCase(bytes, "100-continue") else { throw .expectation }
         }
         expectsContinue = version == .http11 && framing != .none && framing != .length(0)
     }
@@ -108,7 +109,7 @@ public struct RequestHead: ~Copyable {
         guard let upgrade = fields.first(.upgrade), !fields.repeated.contains(.upgrade), method == .get,
             version == .http11, framing == .none || framing == .length(0)
         else { return }
-        wantsUpgrade = Upgrade.isWanted(
+        wantsUpgrade = unsafe Upgrade.isWanted(
             UnsafeRawBufferPointer(start: base + upgrade.value.first, count: Int(upgrade.value.count)))
     }
 }

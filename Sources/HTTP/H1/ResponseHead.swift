@@ -2,7 +2,7 @@ import Base
 
 /// The head of an answer, read as strictly as a request: what an upstream sends is input too. Reused like
 /// `RequestHead`.
-public struct ResponseHead: ~Copyable {
+@safe public struct ResponseHead: ~Copyable {
     public private(set) var status: UInt16 = 0
     public private(set) var reason = ByteRange.empty
     public private(set) var version = Version.http11
@@ -18,10 +18,11 @@ public struct ResponseHead: ~Copyable {
     public private(set) var length = 0
 
     /// The head itself, which all ranges are of: as it stands where it was parsed, until that is used again.
-    public private(set) var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Whoever looks at them answers for that.
+    public private(set) var bytes = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
 
     @inlinable
-    public subscript(range: ByteRange) -> UnsafeRawBufferPointer { bytes[range] }
+    public subscript(range: ByteRange) -> UnsafeRawBufferPointer { unsafe bytes[range] }
 
     public init(maxFields: Int) { fields = FieldList(capacity: maxFields) }
 
@@ -33,13 +34,13 @@ public struct ResponseHead: ~Copyable {
         let end = min(bytes.count, limits.maxHeadSize)
         guard let base = bytes.baseAddress, end > 0 else { return .incomplete }
         do throws(Flaw) {
-            if scanned > 0, try HeadSearch.resume(.response, base, min(scanned, end), end) == nil {
+            if scanned > 0, try unsafe HeadSearch.resume(.response, base, min(scanned, end), end) == nil {
                 scanned = end
-                return HeadSearch.pending(.response, base, end, limits)
+                return unsafe HeadSearch.pending(.response, base, end, limits)
             }
         } catch { return .refused(.response(error)) }
 
-        var scanner = HeadScanner(base, 0, end)
+        var scanner = unsafe HeadScanner(base, 0, end)
         var flaw: Flaw?
         do throws(Flaw) {
             if try read(&scanner, requestMethod, limits.maxFields) {
@@ -59,14 +60,14 @@ public struct ResponseHead: ~Copyable {
             return false
         }
         length = scanner.at
-        bytes = UnsafeRawBufferPointer(start: scanner.base, count: length)
+        unsafe bytes = UnsafeRawBufferPointer(start: scanner.base, count: length)
         scanner.at = 0  // a flaw from here on is one of the whole head
         status = line.status
         reason = line.reason
         version = line.version
-        let stated = try Framing.read(fields, scanner.base, version)
+        let stated = try unsafe Framing.read(fields, scanner.base, version)
         framing = try bodyFraming(stated, method)
-        let options = try ConnectionOptions.read(&fields, scanner.base)
+        let options = try unsafe ConnectionOptions.read(&fields, scanner.base)
         keepAlive = framing != .untilClose && !options.close && (version == .http11 || options.keepAlive)
         return true
     }

@@ -1,6 +1,7 @@
 import Base
 
-/// `method SP request-target SP HTTP-version CRLF` (RFC 9112 section 3).
+/// `method SP request-target SP HTTP-version CRLF` (RFC 9112 section 3). Here and below the scanner is asked for a byte only where
+/// its place was compared with `end`.
 struct RequestLine {
     var method: Method
     var methodRange: ByteRange
@@ -23,12 +24,12 @@ struct RequestLine {
             (space, method) = (start &+ 3, .get)
         } else {
             guard let found = try methodEnd(scanner) else { return nil }
-            (space, method) = (found, Method(scanner.bytes(start, found)))
+            (space, method) = unsafe (found, Method(scanner.bytes(start, found)))
         }
         let target = space &+ 1
-        let targetEnd = WordScan.targetEnd(scanner.base, target, end)
+        let targetEnd = unsafe WordScan.targetEnd(scanner.base, target, end)
         guard targetEnd < end else { return nil }
-        guard scanner.byte(targetEnd) == ASCII.space else {
+        guard unsafe scanner.byte(targetEnd) == ASCII.space else {
             throw targetFlaw(scanner, target, targetEnd)
         }
         guard targetEnd > target else { throw .startLine }
@@ -44,9 +45,9 @@ struct RequestLine {
 
     /// What is wrong with a target that ends in something else than a space.
     private static func targetFlaw(_ scanner: HeadScanner, _ start: Int, _ end: Int) -> Flaw {
-        switch scanner.byte(end) {
+        switch unsafe scanner.byte(end) {
         case ASCII.lf: .bareLF
-        case ASCII.cr where end &+ 1 < scanner.end && scanner.byte(end &+ 1) != ASCII.lf: .bareCR
+        case ASCII.cr where unsafe end &+ 1 < scanner.end && scanner.byte(end &+ 1) != ASCII.lf: .bareCR
         case ASCII.cr: end == start ? .startLine : .version09
         default: .targetByte
         }
@@ -58,7 +59,7 @@ struct RequestLine {
         let start = scanner.at
         var at = start
         while at < scanner.end {
-            let byte = scanner.byte(at)
+            let byte = unsafe scanner.byte(at)
             if byte == ASCII.space, at > start { return at }
             guard ASCII.isToken(byte) else { throw .methodName }
             guard at &- start < methodLengthMax else { throw .methodTooLong }
@@ -73,7 +74,7 @@ extension HeadScanner {
     @inline(__always)
     fileprivate func isGET(_ index: Int) -> Bool {
         let get: StaticString = "GET "
-        return end &- index >= 4
+        return unsafe end &- index >= 4
             && (base + index).loadUnaligned(as: UInt32.self)
                 == UnsafeRawPointer(get.utf8Start).loadUnaligned(as: UInt32.self)
     }
@@ -91,25 +92,25 @@ struct StatusLine {
         guard let version = try HTTPVersion.parse(&scanner) else { return nil }
         let at = scanner.at
         guard scanner.end &- at >= 5 else { return try short(scanner, at) }
-        guard scanner.byte(at) == ASCII.space else { throw .statusCode }
+        guard unsafe scanner.byte(at) == ASCII.space else { throw .statusCode }
         var status: UInt16 = 0
         for i in at &+ 1...at &+ 3 {
-            guard ASCII.isDigit(scanner.byte(i)) else { throw .statusCode }
-            status = status &* 10 &+ UInt16(scanner.byte(i) &- 0x30)
+            guard unsafe ASCII.isDigit(scanner.byte(i)) else { throw .statusCode }
+            status = unsafe status &* 10 &+ UInt16(scanner.byte(i) &- 0x30)
         }
         guard status >= 100, status <= 599 else { throw .statusCode }
         scanner.at = at &+ 4
         var reason = ByteRange.empty
-        if scanner.byte(scanner.at) == ASCII.space {
+        if unsafe scanner.byte(scanner.at) == ASCII.space {
             let first = scanner.at &+ 1
-            var stop = WordScan.valueEnd(scanner.base, first, scanner.end)
-            if !scanner.isLineEnd(stop) { stop = WordScan.valueEndByBytes(scanner.base, stop, scanner.end) }
+            var stop = unsafe WordScan.valueEnd(scanner.base, first, scanner.end)
+            if !scanner.isLineEnd(stop) { stop = unsafe WordScan.valueEndByBytes(scanner.base, stop, scanner.end) }
             reason = ByteRange(first, stop)
             scanner.at = stop
-            if stop < scanner.end, scanner.byte(stop) != ASCII.cr, scanner.byte(stop) != ASCII.lf {
+            if stop < scanner.end, unsafe scanner.byte(stop) != ASCII.cr, unsafe scanner.byte(stop) != ASCII.lf {
                 throw .reasonPhrase
             }
-        } else if scanner.byte(scanner.at) != ASCII.cr, scanner.byte(scanner.at) != ASCII.lf {
+        } else if unsafe scanner.byte(scanner.at) != ASCII.cr, unsafe scanner.byte(scanner.at) != ASCII.lf {
             throw .statusCode
         }
         guard try scanner.lineEnd() else { return nil }
@@ -135,10 +136,10 @@ enum HTTPVersion {
             if scanner.lineIsWhole(at) { throw .versionSyntax }
             return nil
         }
-        let word = (scanner.base + at).loadUnaligned(as: UInt64.self)
+        let word = unsafe (scanner.base + at).loadUnaligned(as: UInt64.self)
         let expected: StaticString = "HTTP/1.1"
         var version = Version.http11
-        if word != UnsafeRawPointer(expected.utf8Start).loadUnaligned(as: UInt64.self) {
+        if unsafe word != UnsafeRawPointer(expected.utf8Start).loadUnaligned(as: UInt64.self) {
             version = try other(scanner, at)
         }
         scanner.at = at &+ length
@@ -146,9 +147,10 @@ enum HTTPVersion {
     }
 
     private static func other(_ scanner: HeadScanner, _ at: Int) throws(Flaw) -> Version {
-        let major = scanner.byte(at &+ 5)
-        let minor = scanner.byte(at &+ 7)
-        guard scanner.bytes(at, at &+ 5).equals("HTTP/"), ASCII.isDigit(major), scanner.byte(at &+ 6) == 0x2E,
+        let major = unsafe scanner.byte(at &+ 5)
+        let minor = unsafe scanner.byte(at &+ 7)
+        guard unsafe scanner.bytes(at, at &+ 5).equals("HTTP/"), ASCII.isDigit(major),
+            unsafe scanner.byte(at &+ 6) == 0x2E,
             ASCII.isDigit(minor)
         else { throw .versionSyntax }
         switch major {

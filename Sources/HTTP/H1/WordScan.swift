@@ -5,13 +5,15 @@ import Base
 /// The tests are sums and differences whose top bits tell: `byte - 0x20` has it for bytes below 0x20 (and from 0xA0
 /// on), `byte + 1` for 0x7F (and from 0x80 on). A borrow or a carry goes upwards only, out of a byte that is a hit
 /// itself, so the first hit is always exact and what is above it is not looked at.
+///
+/// A word is read only where eight bytes are left in front of `end`, or, for the last bytes, where eight stand in front of it.
 enum WordScan {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let tops: UInt64 = 0x8080_8080_8080_8080
 
     @inline(__always)
     private static func word(_ base: UnsafeRawPointer, _ at: Int) -> UInt64 {
-        UInt64(littleEndian: (base + at).loadUnaligned(as: UInt64.self))
+        unsafe UInt64(littleEndian: (base + at).loadUnaligned(as: UInt64.self))
     }
 
     @inline(__always)
@@ -23,14 +25,14 @@ enum WordScan {
     static func valueEnd(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
         while end &- at >= 16 {
-            let low = oddInValue(word(base, at))
-            let high = oddInValue(word(base, at &+ 8))
+            let low = unsafe oddInValue(word(base, at))
+            let high = unsafe oddInValue(word(base, at &+ 8))
             if low != 0 { return at &+ firstByte(low) }
             if high != 0 { return at &+ 8 &+ firstByte(high) }
             at &+= 16
         }
         if end &- at >= 8 {
-            let hits = oddInValue(word(base, at))
+            let hits = unsafe oddInValue(word(base, at))
             return at &+ (hits != 0 ? firstByte(hits) : 8)
         }
         return at
@@ -45,7 +47,7 @@ enum WordScan {
     static func valueEndByBytes(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
         while at < end {
-            let byte = base.load(fromByteOffset: at, as: UInt8.self)
+            let byte = unsafe base.load(fromByteOffset: at, as: UInt8.self)
             if byte == 0x7F || (byte < 0x20 && byte != ASCII.tab) { return at }
             at &+= 1
         }
@@ -57,13 +59,13 @@ enum WordScan {
     static func targetEnd(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
         while end &- at >= 8 {
-            let word = word(base, at)
+            let word = unsafe word(base, at)
             let hits = ((word &- ones &* 0x21) | (word &+ ones) | ((word ^ ones &* 0x23) &- ones)) & tops
             if hits != 0 { return at &+ firstByte(hits) }
             at &+= 8
         }
         while at < end {
-            let byte = base.load(fromByteOffset: at, as: UInt8.self)
+            let byte = unsafe base.load(fromByteOffset: at, as: UInt8.self)
             if byte &- 0x21 >= 0x5E || byte == 0x23 { return at }
             at &+= 1
         }
@@ -75,11 +77,11 @@ enum WordScan {
     static func colon(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
         while end &- at >= 8 {
-            let hits = ((word(base, at) ^ ones &* 0x3A) &- ones) & tops
+            let hits = unsafe ((word(base, at) ^ ones &* 0x3A) &- ones) & tops
             if hits != 0 { return at &+ firstByte(hits) }
             at &+= 8
         }
-        while at < end, base.load(fromByteOffset: at, as: UInt8.self) != 0x3A { at &+= 1 }
+        while at < end, unsafe base.load(fromByteOffset: at, as: UInt8.self) != 0x3A { at &+= 1 }
         return at
     }
 
@@ -88,11 +90,11 @@ enum WordScan {
     static func query(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
         while end &- at >= 8 {
-            let hits = ((word(base, at) ^ ones &* 0x3F) &- ones) & tops
+            let hits = unsafe ((word(base, at) ^ ones &* 0x3F) &- ones) & tops
             if hits != 0 { return at &+ firstByte(hits) }
             at &+= 8
         }
-        while at < end, base.load(fromByteOffset: at, as: UInt8.self) != 0x3F { at &+= 1 }
+        while at < end, unsafe base.load(fromByteOffset: at, as: UInt8.self) != 0x3F { at &+= 1 }
         return at
     }
 
@@ -102,7 +104,7 @@ enum WordScan {
     static func plainEnd(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> Int {
         var at = at
         while at < end {
-            let word = tail(base, at, end)
+            let word = unsafe tail(base, at, end)
             let hits = (word | ~(alphanumeric(word) | ~((word ^ ones &* 0x2D) &+ ones &* 0x7F))) & tops
             if hits != 0 { return min(at &+ firstByte(hits), end) }
             at &+= 8
@@ -116,7 +118,7 @@ enum WordScan {
         guard count >= 8 else {
             var previous: UInt8 = 0
             for at in 0..<count {
-                let byte = base.load(fromByteOffset: at, as: UInt8.self)
+                let byte = unsafe base.load(fromByteOffset: at, as: UInt8.self)
                 if byte &- 0x21 >= 0x5E || byte == 0x25 || byte == 0x5C || byte == 0x3F || byte == 0x23 { return false }
                 if previous == 0x2F, byte | 1 == 0x2F { return false }
                 previous = byte
@@ -126,10 +128,10 @@ enum WordScan {
         // Seven bytes further each time, so that every two neighbours are in one word.
         var at = 0
         while count &- at > 8 {
-            if oddInPath(word(base, at)) != 0 { return false }
+            if unsafe oddInPath(word(base, at)) != 0 { return false }
             at &+= 7
         }
-        return oddInPath(word(base, count &- 8)) == 0
+        return unsafe oddInPath(word(base, count &- 8)) == 0
     }
 
     @inline(__always)
@@ -148,8 +150,8 @@ enum WordScan {
     @inline(__always)
     private static func tail(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) -> UInt64 {
         let count = end &- at
-        if count >= 8 { return word(base, at) }
-        return word(base, end &- 8) &>> UInt64(truncatingIfNeeded: 64 &- 8 &* count)
+        if count >= 8 { return unsafe word(base, at) }
+        return unsafe word(base, end &- 8) &>> UInt64(truncatingIfNeeded: 64 &- 8 &* count)
     }
 
     /// The top bit of each byte that is an ASCII letter or digit.
@@ -168,7 +170,7 @@ enum WordScan {
         var at = at
         var dotBefore: UInt64 = 0x80
         while at < end {
-            let word = tail(base, at, end)
+            let word = unsafe tail(base, at, end)
             let isNotHyphen = (word ^ ones &* 0x2D) &+ ones &* 0x7F
             let isNotUnderscore = (word ^ ones &* 0x5F) &+ ones &* 0x7F
             let isDot = ~((word ^ ones &* 0x2E) &+ ones &* 0x7F) & tops
@@ -187,7 +189,7 @@ extension UnsafeRawBufferPointer {
     @inline(__always)
     func equals(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
-        for i in 0..<count where self[i] != text.utf8Start[i] { return false }
+        for i in 0..<count where unsafe self[i] != text.utf8Start[i] { return false }
         return true
     }
 }

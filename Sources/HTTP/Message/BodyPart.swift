@@ -1,6 +1,7 @@
 /// A part of a body on its way through. It stands in a room of the loop and is lent for the length of a call: whoever is
 /// given it sends it or copies it before returning. In front of the data and behind it there is room for framing.
-public struct BodyPart {
+@safe public struct BodyPart {
+    /// Good until the call returns that it is lent for.
     public var data: UnsafeMutableRawBufferPointer
     /// Nothing comes after it.
     public var isLast: Bool
@@ -9,13 +10,17 @@ public struct BodyPart {
 
     @inlinable
     public init(_ data: UnsafeMutableRawBufferPointer, isLast: Bool, trailers: [UInt8] = []) {
-        (self.data, self.isLast, self.trailers) = (data, isLast, trailers)
+        unsafe (self.data, self.isLast, self.trailers) = (data, isLast, trailers)
     }
 
     /// No data, and none to come.
     @inlinable
-    public static var end: BodyPart { BodyPart(UnsafeMutableRawBufferPointer(start: nil, count: 0), isLast: true) }
+    public static var end: BodyPart {
+        unsafe BodyPart(UnsafeMutableRawBufferPointer(start: nil, count: 0), isLast: true)
+    }
     /// No data yet.
     @inlinable
-    public static var nothing: BodyPart { BodyPart(UnsafeMutableRawBufferPointer(start: nil, count: 0), isLast: false) }
+    public static var nothing: BodyPart {
+        unsafe BodyPart(UnsafeMutableRawBufferPointer(start: nil, count: 0), isLast: false)
+    }
 }

@@ -24,7 +24,7 @@ extension UnsafeRawBufferPointer {
     @inline(__always)
     public subscript(range: ByteRange) -> UnsafeRawBufferPointer {
         precondition(range.end <= count, "a range of another buffer")
-        guard let base = baseAddress else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-        return UnsafeRawBufferPointer(start: base + range.first, count: Int(range.count))
+        guard let base = baseAddress else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
+        return unsafe UnsafeRawBufferPointer(start: base + range.first, count: Int(range.count))
     }
 }

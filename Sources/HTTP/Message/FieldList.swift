@@ -17,8 +17,10 @@ public struct Field: Sendable {
     }
 }
 
-/// The fields of one head, in their order. Its room is taken once and reused for every message.
-public struct FieldList: ~Copyable {
+/// The fields of one head, in their order. Its room is taken once and reused for every message; every index is compared with
+/// `count`, and every count with `capacity`.
+@safe public struct FieldList: ~Copyable {
+    /// Its own, from `init` to `deinit`.
     private let base: UnsafeMutablePointer<Field>
     public let capacity: Int
     public private(set) var count = 0
@@ -28,15 +30,15 @@ public struct FieldList: ~Copyable {
 
     public init(capacity: Int) {
         self.capacity = max(capacity, 0)
-        base = .allocate(capacity: max(capacity, 1))
+        unsafe base = .allocate(capacity: max(capacity, 1))
     }
 
-    deinit { base.deallocate() }
+    deinit { unsafe base.deallocate() }
 
     public subscript(index: Int) -> Field {
         @inline(__always) get {
             precondition(index >= 0 && index < count, "field index out of range")
-            return base[index]
+            return unsafe base[index]
         }
     }
 
@@ -44,7 +46,7 @@ public struct FieldList: ~Copyable {
     @inline(__always)
     public func first(_ id: FieldName) -> Field? {
         guard present.contains(id) else { return nil }
-        for i in 0..<count where base[i].id == id { return base[i] }
+        for i in 0..<count where unsafe base[i].id == id { return unsafe base[i] }
         return nil
     }
 
@@ -52,7 +54,7 @@ public struct FieldList: ~Copyable {
     @inline(__always)
     mutating func writer(limit: Int) -> Writer {
         (count, present, repeated) = (0, FieldSet(), FieldSet())
-        return Writer(base: base, capacity: min(capacity, limit))
+        return unsafe Writer(base: base, capacity: min(capacity, limit))
     }
 
     @inline(__always)
@@ -60,8 +62,9 @@ public struct FieldList: ~Copyable {
         (count, present, repeated) = (writer.count, writer.present, writer.repeated)
     }
 
-    /// The list while it is being filled: a value of its own, so that it lives in registers.
-    struct Writer {
+    /// The list while it is being filled: a value of its own, so that it lives in registers. Used up before the list is used
+    /// again, whose room it fills.
+    @safe struct Writer {
         let base: UnsafeMutablePointer<Field>
         let capacity: Int
         var count = 0
@@ -71,7 +74,7 @@ public struct FieldList: ~Copyable {
         var surplus = false
 
         @inline(__always)
-        init(base: UnsafeMutablePointer<Field>, capacity: Int) { (self.base, self.capacity) = (base, capacity) }
+        init(base: UnsafeMutablePointer<Field>, capacity: Int) { unsafe (self.base, self.capacity) = (base, capacity) }
 
         @inline(__always)
         mutating func append(_ field: Field) {
@@ -79,7 +82,7 @@ public struct FieldList: ~Copyable {
                 surplus = true
                 return
             }
-            (base + count).initialize(to: field)
+            unsafe (base + count).initialize(to: field)
             count &+= 1
             let bit = FieldSet(field.id)
             repeated.bits |= present.bits & bit.bits
@@ -89,6 +92,6 @@ public struct FieldList: ~Copyable {
 
     mutating func drop(_ index: Int) {
         precondition(index >= 0 && index < count, "field index out of range")
-        base[index].dropped = true
+        unsafe base[index].dropped = true
     }
 }

@@ -8,10 +8,9 @@ extension FieldName {
     /// that is folded into a framing field is `ambiguousFraming`.
     public static func classify(_ name: UnsafeRawBufferPointer) -> FieldName {
         guard let base = name.baseAddress, name.count > 0 else { return .other }
-        let known = known(base, name.count)
+        let known = unsafe known(base, name.count)
         if known != .other { return known }
-        for byte in name where !isPlain(byte) { return folded(name) }
-        return .other
+        return unsafe name.allSatisfy(isPlain) ? .other : folded(name)
     }
 
     /// A letter, a digit or a hyphen: what nearly all names consist of, and what no reader folds.
@@ -21,58 +20,59 @@ extension FieldName {
     /// By length first, then by words of eight bytes: a handful of instructions for each candidate of that length.
     @inline(__always)
     static func known(_ p: UnsafeRawPointer, _ count: Int) -> FieldName {
+        let name = unsafe NameBytes(p, count)
         switch count {
-        case 2: if spells(p, "te") { return .te }
-        case 3: if spells(p, "via") { return .via }
+        case 2: if name.begins(with: "te") { return .te }
+        case 3: if name.begins(with: "via") { return .via }
         case 4:
-            if spells(p, "host") { return .host }
-            if spells(p, "date") { return .date }
+            if name.begins(with: "host") { return .host }
+            if name.begins(with: "date") { return .date }
         case 6:
-            if spells(p, "accept") { return .accept }
-            if spells(p, "cookie") { return .cookie }
-            if spells(p, "origin") { return .origin }
-            if spells(p, "server") { return .server }
-            if spells(p, "expect") { return .expect }
+            if name.begins(with: "accept") { return .accept }
+            if name.begins(with: "cookie") { return .cookie }
+            if name.begins(with: "origin") { return .origin }
+            if name.begins(with: "server") { return .server }
+            if name.begins(with: "expect") { return .expect }
         case 7:
-            if spells(p, "referer") { return .referer }
-            if spells(p, "upgrade") { return .upgrade }
-            if spells(p, "trailer") { return .trailer }
+            if name.begins(with: "referer") { return .referer }
+            if name.begins(with: "upgrade") { return .upgrade }
+            if name.begins(with: "trailer") { return .trailer }
         case 9:
-            if spells(p, "x-api-key") { return .xAPIKey }
-            if spells(p, "x-real-ip") { return .xRealIP }
-            if spells(p, "forwarded") { return .forwarded }
+            if name.begins(with: "x-api-key") { return .xAPIKey }
+            if name.begins(with: "x-real-ip") { return .xRealIP }
+            if name.begins(with: "forwarded") { return .forwarded }
         case 10:
-            if spells(p, "user-agent") { return .userAgent }
-            if spells(p, "connection") { return .connection }
-            if spells(p, "set-cookie") { return .setCookie }
-            if spells(p, "tracestate") { return .tracestate }
-            if spells(p, "keep-alive") { return .keepAlive }
-        case 11: if spells(p, "traceparent") { return .traceparent }
+            if name.begins(with: "user-agent") { return .userAgent }
+            if name.begins(with: "connection") { return .connection }
+            if name.begins(with: "set-cookie") { return .setCookie }
+            if name.begins(with: "tracestate") { return .tracestate }
+            if name.begins(with: "keep-alive") { return .keepAlive }
+        case 11: if name.begins(with: "traceparent") { return .traceparent }
         case 12:
-            if spells(p, "content-type") { return .contentType }
-            if spells(p, "x-request-id") { return .xRequestID }
+            if name.begins(with: "content-type") { return .contentType }
+            if name.begins(with: "x-request-id") { return .xRequestID }
         case 13:
-            if spells(p, "authorization") { return .authorization }
-            if spells(p, "cache-control") { return .cacheControl }
-        case 14: if spells(p, "content-length") { return .contentLength }
+            if name.begins(with: "authorization") { return .authorization }
+            if name.begins(with: "cache-control") { return .cacheControl }
+        case 14: if name.begins(with: "content-length") { return .contentLength }
         case 15:
-            if spells(p, "accept-encoding") { return .acceptEncoding }
-            if spells(p, "accept-language") { return .acceptLanguage }
-            if spells(p, "x-forwarded-for") { return .xForwardedFor }
+            if name.begins(with: "accept-encoding") { return .acceptEncoding }
+            if name.begins(with: "accept-language") { return .acceptLanguage }
+            if name.begins(with: "x-forwarded-for") { return .xForwardedFor }
         case 16:
-            if spells(p, "x-forwarded-host") { return .xForwardedHost }
-            if spells(p, "x-forwarded-port") { return .xForwardedPort }
-            if spells(p, "proxy-connection") { return .proxyConnection }
-            if spells(p, "www-authenticate") { return .wwwAuthenticate }
+            if name.begins(with: "x-forwarded-host") { return .xForwardedHost }
+            if name.begins(with: "x-forwarded-port") { return .xForwardedPort }
+            if name.begins(with: "proxy-connection") { return .proxyConnection }
+            if name.begins(with: "www-authenticate") { return .wwwAuthenticate }
         case 17:
-            if spells(p, "transfer-encoding") { return .transferEncoding }
-            if spells(p, "x-forwarded-proto") { return .xForwardedProto }
-        case 18: if spells(p, "proxy-authenticate") { return .proxyAuthenticate }
-        case 19: if spells(p, "proxy-authorization") { return .proxyAuthorization }
+            if name.begins(with: "transfer-encoding") { return .transferEncoding }
+            if name.begins(with: "x-forwarded-proto") { return .xForwardedProto }
+        case 18: if name.begins(with: "proxy-authenticate") { return .proxyAuthenticate }
+        case 19: if name.begins(with: "proxy-authorization") { return .proxyAuthorization }
         default: break
         }
-        if count >= 9, spells(p, "x-tenant-") { return .xTenant }
-        if count >= 12, spells(p, "x-forwarded-") { return .xForwardedOther }
+        if name.begins(with: "x-tenant-") { return .xTenant }
+        if name.begins(with: "x-forwarded-") { return .xForwardedOther }
         return .other
     }
 
@@ -80,45 +80,57 @@ extension FieldName {
     static func folded(_ name: UnsafeRawBufferPointer) -> FieldName {
         // Longer than every known name; what matters in a longer one is its prefix.
         var room: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-        return withUnsafeMutableBytes(of: &room) { room in
+        // Nothing is written beyond the four words, nor read beyond the name.
+        return unsafe withUnsafeMutableBytes(of: &room) { room in
             let count = min(name.count, room.count)
-            for i in 0..<count { room[i] = isPlain(name[i]) ? name[i] : 0x2D }
+            for i in 0..<count { unsafe room[i] = isPlain(name[i]) ? name[i] : 0x2D }
             var (first, end) = (0, count)
-            while first < end, room[first] == 0x2D { first += 1 }
-            while end > first, room[end - 1] == 0x2D { end -= 1 }
+            while first < end, unsafe room[first] == 0x2D { first += 1 }
+            while end > first, unsafe room[end - 1] == 0x2D { end -= 1 }
             guard first < end, let base = room.baseAddress else { return .other }
-            let trimmed = known(UnsafeRawPointer(base + first), end - first)
+            let trimmed = unsafe known(UnsafeRawPointer(base + first), end - first)
             if FieldSet.framing.contains(trimmed) { return .ambiguousFraming }
-            let known = known(UnsafeRawPointer(base), count)
+            let known = unsafe known(UnsafeRawPointer(base), count)
             return FieldSet.trusted.contains(known) ? known : .other
         }
     }
+}
 
-    /// Whether the bytes at `p`, at least as many as `name` has, spell the lower-case `name` in either case.
+/// The bytes of a name or an option, to be compared with known ones. Lives no longer than they do.
+@safe struct NameBytes {
+    private let start: UnsafeRawPointer
+    let count: Int
+
     @inline(__always)
-    static func spells(_ p: UnsafeRawPointer, _ name: StaticString) -> Bool {
-        let q = UnsafeRawPointer(name.utf8Start)
+    init(_ start: UnsafeRawPointer, _ count: Int) { unsafe (self.start, self.count) = (start, count) }
+
+    /// Whether they begin with the lower-case `name`, in either case.
+    @inline(__always)
+    func begins(with name: StaticString) -> Bool {
         let n = name.utf8CodeUnitCount
+        guard n <= count else { return false }
+        // From here on no more than `n` bytes of either are read.
+        let other = unsafe UnsafeRawPointer(name.utf8Start)
         if n >= 8 {
-            if differs(p, q, 0, UInt64.self) { return false }
-            if n > 16, differs(p, q, 8, UInt64.self) { return false }
-            return n == 8 || !differs(p, q, n - 8, UInt64.self)
+            if unsafe differs(other, 0, UInt64.self) { return false }
+            if n > 16, unsafe differs(other, 8, UInt64.self) { return false }
+            return unsafe n == 8 || !differs(other, n - 8, UInt64.self)
         }
         if n >= 4 {
-            if differs(p, q, 0, UInt32.self) { return false }
-            return n == 4 || !differs(p, q, n - 4, UInt32.self)
+            if unsafe differs(other, 0, UInt32.self) { return false }
+            return unsafe n == 4 || !differs(other, n - 4, UInt32.self)
         }
-        for i in 0..<n where differs(p, q, i, UInt8.self) { return false }
+        for i in 0..<n where unsafe differs(other, i, UInt8.self) { return false }
         return true
     }
 
-    /// Bit 5 is what tells `a` from `A`. It is set only where `q` has a letter (bit 6), for it also tells `-` from CR.
+    /// Bit 5 is what tells `a` from `A`. It is set only where `other` has a letter (bit 6), for it also tells `-` from CR.
     @inline(__always)
-    private static func differs<W: FixedWidthInteger & BitwiseCopyable>(
-        _ p: UnsafeRawPointer, _ q: UnsafeRawPointer, _ at: Int, _ word: W.Type
-    ) -> Bool {
-        let expected = (q + at).loadUnaligned(as: W.self)
+    private func differs<W: FixedWidthInteger & BitwiseCopyable>(_ other: UnsafeRawPointer, _ at: Int, _ word: W.Type)
+        -> Bool
+    {
+        let expected = unsafe (other + at).loadUnaligned(as: W.self)
         let bit5 = (expected & W(truncatingIfNeeded: 0x4040_4040_4040_4040 as UInt64)) &>> 1
-        return (p + at).loadUnaligned(as: W.self) | bit5 != expected
+        return unsafe (start + at).loadUnaligned(as: W.self) | bit5 != expected
     }
 }

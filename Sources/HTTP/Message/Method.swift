@@ -20,11 +20,11 @@ public enum Method: UInt8, Sendable {
     init(_ bytes: UnsafeRawBufferPointer) {
         self =
             switch bytes.count {
-            case 3: bytes.equals("GET") ? .get : bytes.equals("PUT") ? .put : .other
-            case 4: bytes.equals("POST") ? .post : bytes.equals("HEAD") ? .head : .other
-            case 5: bytes.equals("PATCH") ? .patch : bytes.equals("TRACE") ? .trace : .other
-            case 6: bytes.equals("DELETE") ? .delete : .other
-            case 7: bytes.equals("OPTIONS") ? .options : bytes.equals("CONNECT") ? .connect : .other
+            case 3: unsafe bytes.equals("GET") ? .get : bytes.equals("PUT") ? .put : .other
+            case 4: unsafe bytes.equals("POST") ? .post : bytes.equals("HEAD") ? .head : .other
+            case 5: unsafe bytes.equals("PATCH") ? .patch : bytes.equals("TRACE") ? .trace : .other
+            case 6: unsafe bytes.equals("DELETE") ? .delete : .other
+            case 7: unsafe bytes.equals("OPTIONS") ? .options : bytes.equals("CONNECT") ? .connect : .other
             default: .other
             }
     }
