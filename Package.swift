@@ -43,7 +43,7 @@ let package = Package(
         module("Configuration", ["Base"]),
         module("Metrics", ["Base"]),
         // what the gateway asks of others
-        module("Client", ["Base", "Net", "Crypto", "HTTP"]),
+        module("Client", ["Base", "Net", "Crypto", "HTTP"], strict: true),
         // 4 the product's own words
         module("Tenancy", ["Base", "Crypto", "Configuration"]),
         module("Quotas", ["Base", "Configuration", "Storage"]),

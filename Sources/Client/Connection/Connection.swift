@@ -103,10 +103,11 @@ public final class Connection: Source {
 
     /// One piece; the next one has another turn.
     private func receive() throws(ClientFailure) {
-        let result = withUnsafeTemporaryAllocation(byteCount: Limits.clientReadSize, alignment: 16) { room in
-            let count = recv(fd, room.baseAddress, room.count, 0)
+        // The kernel writes no more than the room has, and nobody keeps it.
+        let result = unsafe withUnsafeTemporaryAllocation(byteCount: Limits.clientReadSize, alignment: 16) { room in
+            let count = unsafe recv(fd, room.baseAddress, room.count, 0)
             let code = count < 0 ? errno : 0
-            let taken = count <= 0 ? nil : take(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+            let taken = unsafe count <= 0 ? nil : take(UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
             return (count: count, code: code, failure: taken)
         }
         if let failure = result.failure { throw failure }
@@ -124,10 +125,10 @@ public final class Connection: Source {
 
     private func take(_ bytes: UnsafeMutableRawBufferPointer) -> ClientFailure? {
         guard let tls else {
-            user?.received(bytes, by: self)
+            unsafe user?.received(bytes, by: self)
             return nil
         }
-        do throws(OpenSSLError) { try tls.receive(UnsafeRawBufferPointer(bytes)) } catch { return .unsafe(error.description) }
+        do throws(OpenSSLError) { try unsafe tls.receive(UnsafeRawBufferPointer(bytes)) } catch { return .unsafe(error.description) }
         do throws(ClientFailure) {
             try advance()
             try flush()
@@ -157,11 +158,12 @@ public final class Connection: Source {
 
     private func read(_ tls: TLSClient) throws(OpenSSLError) -> TLSClient.Read {
         var failure: OpenSSLError?
-        let result = withUnsafeTemporaryAllocation(byteCount: Limits.clientReadSize, alignment: 16) { room in
+        // As above, with OpenSSL in the kernel's place.
+        let result = unsafe withUnsafeTemporaryAllocation(byteCount: Limits.clientReadSize, alignment: 16) { room in
             do throws(OpenSSLError) {
-                let read = try tls.read(into: room)
+                let read = try unsafe tls.read(into: room)
                 if case .bytes(let count) = read {
-                    user?.received(UnsafeMutableRawBufferPointer(rebasing: room[..<count]), by: self)
+                    unsafe user?.received(UnsafeMutableRawBufferPointer(rebasing: room[..<count]), by: self)
                 }
                 return read
             } catch {
@@ -182,8 +184,9 @@ public final class Connection: Source {
             if wire.isEmpty { break }
             if budget <= 0 { return loop.wake(self, .writable) }
             var (count, code) = (0, Int32(0))
-            wire.take(budget) { bytes in
-                count = Glibc.send(fd, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            // Both here and below what is lent is taken before the call returns.
+            unsafe wire.take(budget) { bytes in
+                count = unsafe Glibc.send(fd, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
                 code = count < 0 ? errno : 0
                 return max(count, 0)
             }
@@ -201,8 +204,8 @@ public final class Connection: Source {
     private func encrypt() throws(ClientFailure) {
         guard let tls else { return }
         var failure: OpenSSLError?
-        plain.take(Limits.clientReadSize) { piece in
-            do throws(OpenSSLError) { try tls.write(piece) } catch { failure = error }
+        unsafe plain.take(Limits.clientReadSize) { piece in
+            do throws(OpenSSLError) { try unsafe tls.write(piece) } catch { failure = error }
             return piece.count
         }
         if let failure { throw .unsafe(failure.description) }

@@ -9,10 +9,10 @@ struct Outgoing {
         if isEmpty { (bytes, taken) = (more, 0) } else { bytes += more }
     }
 
-    /// Hands over up to `most` of them; as many are gone as `body` says it has taken.
+    /// Lends up to `most` of them to `body`; as many are gone as it says it has taken.
     mutating func take(_ most: Int, _ body: (UnsafeRawBufferPointer) -> Int) {
         let (start, end) = (taken, min(taken + most, bytes.count))
-        taken += bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
+        unsafe taken += bytes.withUnsafeBytes { unsafe body(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
         if isEmpty { (bytes, taken) = ([], 0) }
     }
 }

@@ -20,7 +20,8 @@ public struct AnswerLimits: Sendable {
 ///     ▲  │
 ///     └──┘ interim
 struct AnswerReader: ~Copyable {
-    enum Action {
+    /// Good as long as the bytes that were given.
+    @safe enum Action {
         /// All bytes are used; more are needed.
         case more
         /// Status and fields of the answer itself. Interim answers are passed over.
@@ -58,7 +59,7 @@ struct AnswerReader: ~Copyable {
 
     /// The next thing in `bytes`, which it shortens by what it has used. To be called until there is no `more`.
     mutating func next(_ bytes: inout UnsafeMutableRawBufferPointer) throws(ClientFailure) -> Action {
-        body == nil ? try readHead(&bytes) : try readBody(&bytes)
+        unsafe body == nil ? try readHead(&bytes) : try readBody(&bytes)
     }
 
     /// The connection has ended, and with it an answer whose end that is.
@@ -71,16 +72,17 @@ struct AnswerReader: ~Copyable {
     private mutating func readHead(_ bytes: inout UnsafeMutableRawBufferPointer) throws(ClientFailure) -> Action {
         while true {
             let before = head.count
-            head.append(contentsOf: bytes)
+            unsafe head.append(contentsOf: bytes)
             let limits = ParseLimits(maxHeadSize: limits.heads - spent, maxFields: limits.fields)
-            switch head.withUnsafeBytes({ parsed.parse($0, from: &scanned, requestMethod: method, limits: limits) }) {
+            // The bytes are lent: from then on the parsed head is asked for its values and ranges only.
+            switch unsafe head.withUnsafeBytes({ unsafe parsed.parse($0, from: &scanned, requestMethod: method, limits: limits) }) {
             case .incomplete:
-                bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+                unsafe bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
                 return .more
             case .refused(let fault): throw .malformed("\(fault.reason)")
             case .complete: break
             }
-            bytes = UnsafeMutableRawBufferPointer(rebasing: bytes[(parsed.length - before)...])
+            unsafe bytes = UnsafeMutableRawBufferPointer(rebasing: bytes[(parsed.length - before)...])
             if !parsed.isInterim { break }
             // What is said before the answer (RFC 9110 section 15.2) is no answer.
             interim += 1
@@ -95,11 +97,12 @@ struct AnswerReader: ~Copyable {
 
     private mutating func takeHead() -> HTTPClient.Head {
         var fields: [HTTPClient.Field] = []
-        head.withUnsafeBytes { bytes in
+        // The same bytes as when they were parsed, which the ranges are of.
+        unsafe head.withUnsafeBytes { bytes in
             for i in 0..<parsed.fields.count {
                 let field = parsed.fields[i]
-                let name = String(decoding: bytes[field.name], as: UTF8.self).asciiLowercased
-                fields.append(HTTPClient.Field(name, String(decoding: bytes[field.value], as: UTF8.self)))
+                let name = unsafe String(decoding: bytes[field.name], as: UTF8.self).asciiLowercased
+                unsafe fields.append(HTTPClient.Field(name, String(decoding: bytes[field.value], as: UTF8.self)))
             }
         }
         head = []
@@ -110,13 +113,14 @@ struct AnswerReader: ~Copyable {
 
     private mutating func readBody(_ bytes: inout UnsafeMutableRawBufferPointer) throws(ClientFailure) -> Action {
         guard let isDone = body?.isDone, !isDone else { return .end }
-        guard !bytes.isEmpty, let step = body?.read(bytes) else { return .more }
+        guard unsafe !bytes.isEmpty, let step = unsafe body?.read(bytes) else { return .more }
         if let fault = step.fault { throw .malformed("\(fault.reason)") }
         received += UInt64(step.produced)
         if received > limits.body { throw .tooLarge }
-        let part = UnsafeMutableRawBufferPointer(rebasing: bytes[..<step.produced])
-        bytes = UnsafeMutableRawBufferPointer(rebasing: bytes[step.consumed...])
-        if !part.isEmpty { return .part(part) }
+        // A step uses no more than it was given, and produces no more than it uses.
+        let part = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[..<step.produced])
+        unsafe bytes = UnsafeMutableRawBufferPointer(rebasing: bytes[step.consumed...])
+        if unsafe !part.isEmpty { return unsafe .part(part) }
         return body?.isDone == true ? .end : .more
     }
 }

@@ -1,8 +1,8 @@
 import Net
 
 extension HTTPClient {
-    /// What is told of a call.
-    public enum Event {
+    /// What is told of a call. Not to be kept: a part's bytes are lent.
+    @safe public enum Event {
         case head(Head)
         /// Some of the body, good for this call only.
         case part(UnsafeRawBufferPointer)
@@ -141,14 +141,15 @@ extension HTTPClient.Call: ConnectionUser {
     }
 
     public func received(_ bytes: UnsafeMutableRawBufferPointer, by connection: Connection) {
-        var rest = bytes
+        // What is left of the bytes, which are lent for this call.
+        var rest = unsafe bytes
         while tell != nil {
             do throws(ClientFailure) {
-                switch try reader.next(&rest) {
+                switch try unsafe reader.next(&rest) {
                 case .more: return
                 case .head(let head): tell?(self, .head(head))
-                case .part(let part): tell?(self, .part(UnsafeRawBufferPointer(part)))
-                case .end: return finished(surplus: !rest.isEmpty)
+                case .part(let part): unsafe tell?(self, .part(UnsafeRawBufferPointer(part)))
+                case .end: return unsafe finished(surplus: !rest.isEmpty)
                 }
             } catch { return fail(error) }
         }

@@ -42,7 +42,7 @@ public final class HTTPClient {
         return try call(request, at: destination, by: deadline, limits: limits) { _, event in
             switch event {
             case .head(let head): answer = Answer(head: head, body: [])
-            case .part(let bytes): answer?.body.append(contentsOf: bytes)
+            case .part(let bytes): unsafe answer?.body.append(contentsOf: bytes)
             case .room: break
             case .end: done(answer.map { .success($0) } ?? .failure(.cutShort))
             case .failed(let failure): done(.failure(failure))

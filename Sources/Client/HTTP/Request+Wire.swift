@@ -33,10 +33,11 @@ extension HTTPClient.Request {
     /// One piece of a body in the chunked coding; without bytes, its end.
     static func chunk(_ bytes: [UInt8]) -> [UInt8] {
         let size = ChunkWriter.front + bytes.count + ChunkWriter.behind(trailers: 0)
-        return withUnsafeTemporaryAllocation(byteCount: size, alignment: 1) { room in
-            let data = UnsafeMutableRawBufferPointer(rebasing: room[ChunkWriter.front...].prefix(bytes.count))
-            data.copyBytes(from: bytes)
-            return Array(ChunkWriter.wrap(data, isLast: bytes.isEmpty))
+        // In front of the piece and behind it stands free what the framing may take.
+        return unsafe withUnsafeTemporaryAllocation(byteCount: size, alignment: 1) { room in
+            let data = unsafe UnsafeMutableRawBufferPointer(rebasing: room[ChunkWriter.front...].prefix(bytes.count))
+            unsafe data.copyBytes(from: bytes)
+            return unsafe Array(ChunkWriter.wrap(data, isLast: bytes.isEmpty))
         }
     }
 }
