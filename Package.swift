@@ -49,7 +49,7 @@ let package = Package(
         module("Quotas", ["Base", "Configuration", "Storage"]),
         module("Metering", ["Base", "Configuration", "Storage"]),
         // 5 the two servers
-        module("Proxy", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Client", "Configuration", "Metrics", "Tenancy", "Storage", "Quotas"]),
+        module("Proxy", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Client", "Configuration", "Metrics", "Tenancy", "Storage", "Quotas"], strict: true),
         module("Admin", ["Base", "CLinux", "Net", "HTTP", "Metering"]),
         // 6 wiring
         module("Gateway", ["Base", "CLinux", "Net", "Crypto", "HTTP", "Client", "Configuration", "Metrics", "Tenancy", "Proxy", "Admin", "Storage", "Quotas", "Metering"]),

@@ -34,7 +34,7 @@ public final class TenantMetrics: Sendable {
 
     /// Asks for what nearly every request writes.
     @inline(__always)
-    public static func prefetch(_ metrics: Unmanaged<TenantMetrics>) { Base.prefetch(metrics.toOpaque(), lines: 2) }
+    public static func prefetch(_ metrics: Uncounted<TenantMetrics>) { metrics.prefetch(lines: 2) }
 
     /// Requests finished so far.
     var requests: UInt64 {

@@ -70,6 +70,14 @@
 }
 
 extension Optional where Wrapped == Buffer {
+    /// Bytes that can be read.
+    public var count: Int {
+        switch self {
+        case .some(let buffer): return buffer.count
+        case .none: return 0
+        }
+    }
+
     /// What can be read: nothing where there is no buffer.
     public var readable: UnsafeRawBufferPointer {
         switch self {

@@ -19,4 +19,12 @@
 
     @inline(__always)
     public func follow<Result>(_ body: (Object) -> Result) -> Result { unsafe reference._withUnsafeGuaranteedRef(body) }
+
+    /// The object, counted as long as it is held: for what may make others let go of it.
+    @inline(__always)
+    public var counted: Object { unsafe reference.takeUnretainedValue() }
+
+    /// Asks the processor for the object's first cache lines, without following the reference.
+    @inline(__always)
+    public func prefetch(lines: Int) { unsafe Base.prefetch(reference.toOpaque(), lines: lines) }
 }

@@ -8,6 +8,12 @@
     /// Field lines, each with its CRLF, that were checked; only with the last part.
     public var trailers: [UInt8]
 
+    /// Bytes of data.
+    @inlinable
+    public var count: Int { unsafe data.count }
+    @inlinable
+    public var isEmpty: Bool { count == 0 }
+
     @inlinable
     public init(_ data: UnsafeMutableRawBufferPointer, isLast: Bool, trailers: [UInt8] = []) {
         unsafe (self.data, self.isLast, self.trailers) = (data, isLast, trailers)

@@ -78,15 +78,16 @@ struct AddressText {
     private var count = 0
 
     init(_ address: SocketAddress) {
-        withUnsafeTemporaryAllocation(byteCount: 48, alignment: 1) { room in
-            var writer = ByteWriter(room)
+        // As large as the array, and the writer stays inside of it.
+        unsafe withUnsafeTemporaryAllocation(byteCount: 48, alignment: 1) { room in
+            var writer = unsafe ByteWriter(room)
             address.writeHost(to: &writer)
-            for i in 0..<writer.count { bytes[i] = room[i] }
+            for i in 0..<writer.count { bytes[i] = unsafe room[i] }
             count = writer.count
         }
     }
 
     func write(to writer: inout ByteWriter) {
-        bytes.span.withUnsafeBytes { writer.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        unsafe bytes.span.withUnsafeBytes { unsafe writer.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
 }

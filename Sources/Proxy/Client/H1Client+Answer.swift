@@ -12,12 +12,12 @@ extension H1Client {
     func askForBody() {
         guard expectsContinue else { return }
         let line: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
-        send(UnsafeRawBufferPointer(start: line.utf8Start, count: line.utf8CodeUnitCount))
+        unsafe send(UnsafeRawBufferPointer(start: line.utf8Start, count: line.utf8CodeUnitCount))
     }
 
     /// HTTP/1.0 knows no answer before the answer.
     func inform(_ head: WrittenHead) {
-        if !isHTTP10 { send(worker.rooms.h1(head, with: .init(start: nil, count: 0)) { _ in }) }
+        if !isHTTP10 { unsafe send(worker.rooms.h1(head, with: .init(start: nil, count: 0)) { _ in }) }
     }
 
     func answer(_ head: WrittenHead, _ first: BodyPart) {
@@ -26,7 +26,7 @@ extension H1Client {
         chunks = head.body == .unknown && !isHTTP10
         // Without chunks only the end of the connection ends such a body.
         if worker.isDraining || (head.body == .unknown && isHTTP10) { keepsOn = false }
-        let bytes = worker.rooms.h1(head, with: framed(first)) { out in
+        let bytes = unsafe worker.rooms.h1(head, with: framed(first)) { out in
             if head.body != .unknown || chunks { out.append(head.body) }
             if !keepsOn {
                 out.append("Connection: close\r\n")
@@ -35,21 +35,21 @@ extension H1Client {
             }
         }
         // The last of a connection's last answer leaves with the end of TLS.
-        send(bytes, isFollowed: first.isLast && !keepsOn)
+        unsafe send(bytes, isFollowed: first.isLast && !keepsOn)
     }
 
     func pass(_ part: BodyPart) {
-        let bytes = framed(part)
-        if !bytes.isEmpty { send(bytes, isFollowed: part.isLast && !keepsOn && phase != .tunnel) }
+        let bytes = unsafe framed(part)
+        if unsafe !bytes.isEmpty { unsafe send(bytes, isFollowed: part.isLast && !keepsOn && phase != .tunnel) }
     }
 
     private func framed(_ part: BodyPart) -> UnsafeRawBufferPointer {
-        chunks ? worker.rooms.chunk(part) : UnsafeRawBufferPointer(part.data)
+        unsafe chunks ? worker.rooms.chunk(part) : UnsafeRawBufferPointer(part.data)
     }
 
     func openTunnel(_ head: WrittenHead, _ first: BodyPart) {
         chunks = false
-        send(worker.rooms.h1(head, with: UnsafeRawBufferPointer(first.data)) { out in out.append("Connection: upgrade\r\n") })
+        unsafe send(worker.rooms.h1(head, with: UnsafeRawBufferPointer(first.data)) { out in out.append("Connection: upgrade\r\n") })
         phase = .tunnel
         body.begin(.untilClose)
         loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)

@@ -15,7 +15,8 @@ extension H1Client {
         guard canRead else { return }
         let count = recvCipher(atMost: Limits.handshakeReadSize)
         guard count > 0 else { return }
-        tls.receive(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
+        // So many bytes were read into it just now.
+        unsafe tls.receive(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
         guard goOn(tls, tls.handshake()) else { return }
         if canRead { loop.wake(self, []) }
     }
@@ -31,7 +32,7 @@ extension H1Client {
             guard let tenant = worker.snapshot.directory.tenant(host: tls.serverName) else {
                 return goOn(tls, tls.resumeHandshake())
             }
-            flow = worker.state(of: tenant, in: worker.view).takeUnretainedValue()
+            flow = worker.state(of: tenant, in: worker.view).counted
             isNamed = true
             loop.wake(self, [])
         case .failed:
@@ -50,10 +51,10 @@ extension H1Client {
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
         // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with its
         // answer instead of alone. In TLS 1.2 it may be our end of the handshake (RFC 7918), which must not wait.
-        let room = worker.rooms.inbox(limit: Limits.headReadSize)
-        switch tls.read(into: room) {
+        let room = unsafe worker.rooms.inbox(limit: Limits.headReadSize)
+        switch unsafe tls.read(into: room) {
         case .bytes(let count):
-            received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
+            unsafe received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             if isClosed { return }
             if phase == .exchange, tls.isVersion13 { holdEncrypted() } else { flushEncrypted() }
             if canRead { loop.wake(self, []) }

@@ -5,6 +5,9 @@ import Net
 import Tenancy
 
 /// Requests: heads, and what follows them.
+///
+/// A region is a part of the inbox, or what can be read of `inbound`. It is good until the next read, or until `inbound` changes;
+/// nobody keeps it beyond the turn, and `worker.requestHead` is asked for its bytes only until the exchange has begun.
 extension H1Client {
     /// Bytes that a read may take from the kernel before anybody wants them.
     private var aheadMax: Int { tls == nil ? Limits.headReadSize : Limits.headCipherSize }
@@ -16,9 +19,9 @@ extension H1Client {
         // What is kept and was not looked at yet comes first: a client that sends requests ahead fills no memory.
         while canRead, phase == .head, !hasNewInbound, !isClosed {
             // What is kept already, and what comes with it, is one head's worth together.
-            let room = worker.rooms.inbox(limit: max(aheadMax - inbound.readable.count, Limits.headReadSizeMin))
-            switch receive(into: room) {
-            case .bytes(let count): received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
+            let room = unsafe worker.rooms.inbox(limit: max(aheadMax - inbound.count, Limits.headReadSizeMin))
+            switch unsafe receive(into: room) {
+            case .bytes(let count): unsafe received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             case .nothing: return
             case .end, .failed: return shut()
             }
@@ -28,27 +31,27 @@ extension H1Client {
     /// What was kept may hold a whole head already. True when it led to something.
     private func parseKept() -> Bool {
         guard inbound != nil, hasNewInbound else { return false }
-        let region = UnsafeMutableRawBufferPointer(mutating: inbound.readable)
-        return parse(region, kept: true)
+        let region = unsafe UnsafeMutableRawBufferPointer(mutating: inbound.readable)
+        return unsafe parse(region, kept: true)
     }
 
     func received(_ fresh: UnsafeMutableRawBufferPointer) {
         if inbound != nil {
-            inbound!.append(UnsafeRawBufferPointer(fresh))
-            _ = parse(UnsafeMutableRawBufferPointer(mutating: inbound.readable), kept: true)
+            unsafe inbound!.append(UnsafeRawBufferPointer(fresh))
+            _ = unsafe parse(UnsafeMutableRawBufferPointer(mutating: inbound.readable), kept: true)
         } else {
-            _ = parse(fresh, kept: false)
+            _ = unsafe parse(fresh, kept: false)
         }
     }
 
     /// - Parameter kept: the bytes are those of `inbound`.
     private func parse(_ region: UnsafeMutableRawBufferPointer, kept: Bool) -> Bool {
         hasNewInbound = false
-        switch worker.requestHead.parse(UnsafeRawBufferPointer(region), from: &scanned, limits: worker.requestLimits) {
+        switch unsafe worker.requestHead.parse(UnsafeRawBufferPointer(region), from: &scanned, limits: worker.requestLimits) {
         case .incomplete:
             if !kept {
                 inbound = Buffer(capacity: region.count, from: loop.buffers)
-                inbound!.append(UnsafeRawBufferPointer(region))
+                unsafe inbound!.append(UnsafeRawBufferPointer(region))
                 // From the first byte of a head on, the time for all of it runs.
                 if requests > 0 { loop.schedule(self, at: loop.now + worker.limits.headerTimeout) }
             }
@@ -59,7 +62,7 @@ extension H1Client {
         case .complete:
             scanned = 0
             requests += 1
-            beginRequest(region, kept: kept)
+            unsafe beginRequest(region, kept: kept)
             return true
         }
     }
@@ -80,32 +83,32 @@ extension H1Client {
             try exchange.begin(worker.requestHead, after: paused)
             paused = nil
         } catch {
-            if case .aside(let reason) = error { return pause(reason, region, kept: kept) }
+            if case .aside(let reason) = error { return unsafe pause(reason, region, kept: kept) }
             paused = nil
             // The answer is on its way. What else has come is the next request, if there is to be one.
-            if !isClosed, phase != .linger { keepRest(of: region, from: length, kept: kept) }
+            if !isClosed, phase != .linger { unsafe keepRest(of: region, from: length, kept: kept) }
             if !isClosed, phase == .head, inbound != nil || canRead { loop.wake(self, []) }
             return
         }
         // The body, or its first part, must stand where there is room in front of it.
-        var rest = UnsafeMutableRawBufferPointer(rebasing: region[length...])
-        if kept, !body.isDone, !rest.isEmpty {
-            let copy = worker.rooms.inbox(limit: rest.count)
-            copy.copyMemory(from: UnsafeRawBufferPointer(rest))
-            rest = copy
+        var rest = unsafe UnsafeMutableRawBufferPointer(rebasing: region[length...])
+        if kept, !body.isDone, unsafe !rest.isEmpty {
+            let copy = unsafe worker.rooms.inbox(limit: rest.count)
+            unsafe copy.copyMemory(from: UnsafeRawBufferPointer(rest))
+            unsafe rest = copy
         } else if !kept, tls == nil, canRead, body.ahead > UInt64(rest.count) {
-            rest = withItsPlace(of: length, behind: rest, most: body.ahead)
+            unsafe rest = withItsPlace(of: length, behind: rest, most: body.ahead)
         }
-        let step = body.read(rest)
-        keepRest(of: region, from: length + step.consumed, kept: kept)
+        let step = unsafe body.read(rest)
+        unsafe keepRest(of: region, from: length + step.consumed, kept: kept)
         if let fault = step.fault { return exchange.requestFailed(fault, after: step.produced) }
-        exchange.forward(part(of: rest, step))
+        unsafe exchange.forward(part(of: rest, step))
         // The read that brought the head may have left part of the body in the kernel, and no event will tell of it.
         if canRead, self.exchange === exchange, exchange.wantsRequest { loop.wake(self, []) }
     }
 
     private func part(of region: UnsafeMutableRawBufferPointer, _ step: BodyReader.Step) -> BodyPart {
-        BodyPart(UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced]), isLast: body.isDone, trailers: body.trailers)
+        unsafe BodyPart(UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced]), isLast: body.isDone, trailers: body.trailers)
     }
 
     /// A head has taken some of the first read's room from its body: as much of that is read on, so that a body of a head's
@@ -115,13 +118,13 @@ extension H1Client {
     ) -> UnsafeMutableRawBufferPointer {
         let missing = Int(min(most - UInt64(rest.count), UInt64(length)))
         guard let start = rest.baseAddress,
-            case .bytes(let count) = receive(into: UnsafeMutableRawBufferPointer(start: start + rest.count, count: missing))
+            case .bytes(let count) = unsafe receive(into: UnsafeMutableRawBufferPointer(start: start + rest.count, count: missing))
         else {
             // An end is told again at the next read.
             canRead = canRead || peerFinished
-            return rest
+            return unsafe rest
         }
-        return UnsafeMutableRawBufferPointer(start: start, count: rest.count + count)
+        return unsafe UnsafeMutableRawBufferPointer(start: start, count: rest.count + count)
     }
 
     /// Puts the request back, to be taken anew when what it waits for has come, or its time is over.
@@ -130,7 +133,7 @@ extension H1Client {
         self.exchange = nil
         metrics.requestEnded()
         worker.giveBack(exchange)
-        if !kept { keepAhead(UnsafeRawBufferPointer(region)) }
+        if !kept { unsafe keepAhead(UnsafeRawBufferPointer(region)) }
         phase = .paused
         paused = reason
         switch reason {
@@ -158,15 +161,15 @@ extension H1Client {
         if kept {
             guard inbound != nil else { return }
             inbound!.consume(offset)
-            if inbound.readable.isEmpty { inbound = nil } else { hasNewInbound = true }
+            if inbound.count == 0 { inbound = nil } else { hasNewInbound = true }
         } else if offset < region.count {
-            keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[offset...]))
+            unsafe keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[offset...]))
         }
     }
 
     private func keepAhead(_ bytes: UnsafeRawBufferPointer) {
         inbound = Buffer(capacity: bytes.count, from: loop.buffers)
-        inbound!.append(bytes)
+        unsafe inbound!.append(bytes)
         hasNewInbound = true
     }
 
@@ -179,9 +182,9 @@ extension H1Client {
         if body.isDone { return peerFinished ? shut() : () }
         if phase == .tunnel, inbound != nil, exchange.wantsRequest { takeEarly(exchange) }
         while canRead, !isClosed, self.exchange === exchange, exchange.wantsRequest {
-            switch receive(into: worker.rooms.inbox(limit: bodyReadSize)) {
+            switch unsafe receive(into: worker.rooms.inbox(limit: bodyReadSize)) {
             case .bytes(let count):
-                takeBody(worker.rooms.inbox(limit: count), exchange)
+                unsafe takeBody(worker.rooms.inbox(limit: count), exchange)
                 if canRead, self.exchange === exchange {
                     loop.wake(self, [])
                     return
@@ -195,10 +198,10 @@ extension H1Client {
 
     /// Bytes of another protocol that came with the request to switch to it.
     private func takeEarly(_ exchange: Exchange) {
-        let early = worker.rooms.inbox(limit: inbound.readable.count)
-        early.copyMemory(from: inbound.readable)
+        let early = unsafe worker.rooms.inbox(limit: inbound.count)
+        unsafe early.copyMemory(from: inbound.readable)
         inbound = nil
-        exchange.requestPart(BodyPart(early, isLast: false))
+        unsafe exchange.requestPart(BodyPart(early, isLast: false))
     }
 
     /// What comes behind the body is kept: no more of that than a head's worth.
@@ -208,11 +211,11 @@ extension H1Client {
     }
 
     private func takeBody(_ region: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
-        let step = body.read(region)
+        let step = unsafe body.read(region)
         if step.consumed < region.count {
-            keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[step.consumed...]))
+            unsafe keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[step.consumed...]))
         }
         if let fault = step.fault { return exchange.requestFailed(fault, after: step.produced) }
-        exchange.requestPart(part(of: region, step))
+        unsafe exchange.requestPart(part(of: region, step))
     }
 }

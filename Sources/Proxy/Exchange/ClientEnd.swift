@@ -23,14 +23,15 @@ struct ClientEnd {
     }
     private let kind: Kind
 
-    static func h1(_ client: H1Client) -> ClientEnd { ClientEnd(kind: .h1(Uncounted(client))) }
-    static func other(_ client: OtherClient) -> ClientEnd { ClientEnd(kind: .other(Uncounted(client))) }
+    // Kept as is said above.
+    static func h1(_ client: H1Client) -> ClientEnd { ClientEnd(kind: .h1(unsafe Uncounted(client))) }
+    static func other(_ client: OtherClient) -> ClientEnd { ClientEnd(kind: .other(unsafe Uncounted(client))) }
 
     /// The end itself, to be kept.
     var object: AnyObject {
         switch kind {
-        case .h1(let client): client.follow { $0 }
-        case .other(let client): client.follow { $0 }
+        case .h1(let client): client.counted
+        case .other(let client): client.counted
         }
     }
 }
@@ -39,7 +40,7 @@ extension ClientEnd {
     /// Its turn, its deadline, its flow.
     var source: Source {
         switch kind {
-        case .h1(let client): client.follow { $0 }
+        case .h1(let client): client.counted
         case .other(let client): client.follow { $0.source }
         }
     }

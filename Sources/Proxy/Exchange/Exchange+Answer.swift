@@ -7,7 +7,7 @@ import Net
 extension Exchange {
     /// Its answer is about to be read: asks for what will be counted in meanwhile.
     func prefetch() {
-        if let tenant = resolution.tenant { TenantMetrics.prefetch(tenant._withUnsafeGuaranteedRef { $0.metrics }) }
+        if let tenant = resolution.tenant { TenantMetrics.prefetch(tenant.follow { $0.metrics }) }
         bill.admission?.prefetch()
     }
 
@@ -38,7 +38,7 @@ extension Exchange {
         count(&first)
         client.answer(written, first)
         if !first.isLast { upstream?.expectAnswer(within: responseTimeout) }
-        if !first.data.isEmpty { pace(written.count + first.data.count) }
+        if !first.isEmpty { pace(written.count + first.count) }
         afterSending(first)
     }
 
@@ -58,13 +58,13 @@ extension Exchange {
     /// Writes the head for the client into the room for heads; nil where it does not fit.
     private func writeAnswerHead(_ head: borrowing ResponseHead) -> WrittenHead? {
         let code = head.status
-        var out = ByteWriter(worker.rooms.head)
+        var out = unsafe ByteWriter(worker.rooms.head)
         out.append("HTTP/1.1 ")
         out.append(byte: 0x30 + UInt8(code / 100))
         out.append(byte: 0x30 + UInt8(code / 10 % 10))
         out.append(byte: 0x30 + UInt8(code % 10))
         out.append(byte: ASCII.space)
-        out.append(head[head.reason])
+        unsafe out.append(head[head.reason])
         out.append("\r\n")
         copyAnswerFields(head, to: &out)
         if code >= 200, !head.fields.present.contains(.date) {
@@ -77,9 +77,9 @@ extension Exchange {
         out.append("\r\n")
         if code >= 200 {
             writeQuotaFields(to: &out)
-            if let edits = resolution.route?.responseEdits { out.append(edits.added) }
+            if let edits = resolution.route?.responseEdits { unsafe out.append(edits.added) }
         }
-        if code == 101, let field = head.fields.first(.upgrade) { out.append(upgrade: head[field.value]) }
+        if code == 101, let field = head.fields.first(.upgrade) { unsafe out.append(upgrade: head[field.value]) }
         if out.overflowed { return nil }
         return WrittenHead(count: out.count, body: BodyExtent(head.framing), isUpgrade: code == 101)
     }
@@ -92,18 +92,19 @@ extension Exchange {
         let cost = readDeclaredCost(head)
         // Of an answer without a body, what a GET would have got (RFC 9110 sections 9.3.2 and 15.4.5).
         let endsLength = head.framing != .none || (request.method != .head && head.status != 304)
+        // A run of lines that pass begins and ends where lines of this head do.
         var run = head.fields[0].name.first
-        let base = head.bytes.baseAddress!
+        let base = unsafe head.bytes.baseAddress!
         for i in 0..<count {
             let field = head.fields[i]
             let ends =
                 field.dropped || i == cost || (field.id == .contentLength && endsLength) || field.id == .xRequestID
                 || field.id.isHopByHop
-            guard ends || (checksNames && edits.removes(head[field.name])) else { continue }
-            out.append(base + run, field.name.first - run)
+            guard unsafe ends || (checksNames && edits.removes(head[field.name])) else { continue }
+            unsafe out.append(base + run, field.name.first - run)
             run = i + 1 < count ? head.fields[i + 1].name.first : head.length - 2
         }
-        out.append(base + run, head.length - 2 - run)
+        unsafe out.append(base + run, head.length - 2 - run)
     }
 
     // MARK: Body
@@ -118,12 +119,12 @@ extension Exchange {
             if part.isLast { endTunnel() }
             return
         }
-        pace(part.data.count)
+        pace(part.count)
         afterSending(part)
     }
 
     private func count(_ part: inout BodyPart) {
-        answer.bytes += UInt64(part.data.count)
+        answer.bytes += UInt64(part.count)
         if !part.trailers.isEmpty { part.trailers = resolution.route?.responseEdits.kept(of: part.trailers) ?? [] }
     }
 
@@ -150,7 +151,7 @@ extension ByteWriter {
     /// The field that names a protocol to switch to. It stands last in a head.
     mutating func append(upgrade name: UnsafeRawBufferPointer) {
         append("Upgrade: ")
-        append(name)
+        unsafe append(name)
         append("\r\n")
     }
 }

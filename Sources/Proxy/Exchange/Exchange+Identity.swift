@@ -16,7 +16,7 @@ extension Exchange {
     /// The first look, so that memory that is needed next has time to come: with many tenants none of it is in the
     /// processor's caches.
     func claim(_ head: borrowing RequestHead, in view: WorkerView) -> Claim {
-        var claim = Claim(owner: view.directory.owner(host: head[head.host]))
+        var claim = unsafe Claim(owner: view.directory.owner(host: head[head.host]))
         switch claim.owner {
         case .nobody: break
         case .tenant(let tenant): view.prefetch(tenant.index)
@@ -28,8 +28,8 @@ extension Exchange {
     }
 
     private func present(_ head: borrowing RequestHead, in presented: inout PresentedCredentials) {
-        if let field = head.fields.first(.xAPIKey) { presented.key = head[field.value] }
-        if let field = head.fields.first(.authorization) { presented.bearer = Self.bearer(head[field.value]) }
+        if let field = head.fields.first(.xAPIKey) { unsafe presented.key = head[field.value] }
+        if let field = head.fields.first(.authorization) { unsafe presented.bearer = Self.bearer(head[field.value]) }
     }
 
     func identify(
@@ -113,36 +113,36 @@ extension Exchange {
 
     /// What follows `Bearer` (RFC 6750 section 2.1); nil for another scheme.
     private static func bearer(_ value: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
-        guard value.count > 7, value[6] == ASCII.space,
-            ASCII.equalsIgnoringCase(UnsafeRawBufferPointer(rebasing: value[..<6]), "bearer")
+        guard value.count > 7, unsafe value[6] == ASCII.space,
+            unsafe ASCII.equalsIgnoringCase(UnsafeRawBufferPointer(rebasing: value[..<6]), "bearer")
         else { return nil }
         var start = 7
-        while start < value.count, value[start] == ASCII.space { start += 1 }
-        return UnsafeRawBufferPointer(rebasing: value[start...])
+        while start < value.count, unsafe value[start] == ASCII.space { start += 1 }
+        return unsafe UnsafeRawBufferPointer(rebasing: value[start...])
     }
 
     // MARK: Refusals
 
     private func refuse(_ fault: IdentityFault, _ head: borrowing RequestHead, after pause: Pause?) -> Halt {
-        let realm = head[head.host]
+        let realm = unsafe head[head.host]
         switch fault {
         case .required, .certificateRequired:
             if let view = resolution.view, client.origin.hasLapsedCertificate(in: view, now: seconds) { client.retire() }
-            return refuse(.credentialsRequired, fault.detail, realm: realm)
-        case .mismatch: return refuse(.tenantMismatch, fault.detail, realm: realm)
+            return unsafe refuse(.credentialsRequired, fault.detail, realm: realm)
+        case .mismatch: return unsafe refuse(.tenantMismatch, fault.detail, realm: realm)
         case .invalidKey, .invalidToken, .invalidCertificate:
             if case .guess = pause {
                 client.retire()
-                return refuse(.rateLimited, "too many credentials from here were not valid", realm: realm)
+                return unsafe refuse(.rateLimited, "too many credentials from here were not valid", realm: realm)
             }
-            return isGuess ? .aside(.guess) : refuse(.credentialsInvalid, fault.detail, realm: realm)
+            return unsafe isGuess ? .aside(.guess) : refuse(.credentialsInvalid, fault.detail, realm: realm)
         }
     }
 
     /// Counts a failure by the client's own address, as far as it is known.
     private var isGuess: Bool {
         var address = client.origin.peer
-        if let real = request.realClient, let parsed = SocketAddress(String(decoding: real, as: UTF8.self), port: 0) {
+        if let real = unsafe request.realClient, let parsed = unsafe SocketAddress(String(decoding: real, as: UTF8.self), port: 0) {
             address = parsed
         }
         return worker.guesses.failed(high: address.high, low: address.low, now: worker.loop.now)
@@ -153,7 +153,7 @@ extension Exchange {
         switch answer.refusal {
         case .credentialsRequired, .credentialsInvalid:
             out.append("\r\nWWW-Authenticate: Bearer realm=\"")
-            out.append(realm)
+            unsafe out.append(realm)
             out.append(byte: 0x22)
             if answer.refusal == .credentialsInvalid { out.append(", error=\"invalid_token\"") }
         case .rateLimited where bill.verdict.isAdmitted: out.append("\r\nRetry-After: 2")

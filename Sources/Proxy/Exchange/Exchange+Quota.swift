@@ -52,11 +52,12 @@ extension Exchange {
     /// The field in which the upstream says what the request has cost: it is read, and not passed on. Its number among
     /// the fields of the head, or nil.
     func readDeclaredCost(_ head: borrowing ResponseHead) -> Int? {
-        guard let name = bill.admission?.costHeader, !name.isEmpty else { return nil }
+        // The name is the quota's, which the admission keeps.
+        guard let name = unsafe bill.admission?.costHeader, unsafe !name.isEmpty else { return nil }
         for i in 0..<head.fields.count {
             let field = head.fields[i]
-            guard Self.spells(head[field.name], name) else { continue }
-            bill.declaredCost = Self.number(head[field.value])
+            guard unsafe Self.spells(head[field.name], name) else { continue }
+            bill.declaredCost = unsafe Self.number(head[field.value])
             return i
         }
         return nil
@@ -64,17 +65,17 @@ extension Exchange {
 
     private static func spells(_ text: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer) -> Bool {
         guard text.count == name.count else { return false }
-        for i in 0..<name.count where ASCII.lowercase(text[i]) != name[i] { return false }
+        for i in 0..<name.count where unsafe ASCII.lowercase(text[i]) != name[i] { return false }
         return true
     }
 
     /// Digits only, at most what a request may cost; nil of anything else.
     private static func number(_ text: UnsafeRawBufferPointer) -> UInt64? {
-        guard !text.isEmpty, text.count <= 18 else { return nil }
+        guard unsafe !text.isEmpty, text.count <= 18 else { return nil }
         var value: UInt64 = 0
-        for byte in text {
-            guard ASCII.isDigit(byte) else { return nil }
-            value = value &* 10 &+ UInt64(byte &- 0x30)
+        for i in 0..<text.count {
+            guard unsafe ASCII.isDigit(text[i]) else { return nil }
+            value = unsafe value &* 10 &+ UInt64(text[i] &- 0x30)
         }
         return min(value, QuotaEnforcer.costMax)
     }

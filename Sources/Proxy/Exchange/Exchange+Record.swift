@@ -21,13 +21,13 @@ struct NotedHead {
         text.removeAll(keepingCapacity: true)
         func add(_ part: UnsafeRawBufferPointer) -> Range<Int> {
             let start = text.count
-            text.append(contentsOf: part)
+            unsafe text.append(contentsOf: part)
             return start..<text.count
         }
-        method = add(head[head.methodRange])
-        host = add(head[head.host])
-        client = real.map(add) ?? 0..<0
-        path = add(head[worker.accessLog?.logsQuery == true ? head.target : head.path])
+        method = unsafe add(head[head.methodRange])
+        host = unsafe add(head[head.host])
+        client = unsafe real.map(add) ?? 0..<0
+        path = unsafe add(head[worker.accessLog?.logsQuery == true ? head.target : head.path])
     }
 }
 
@@ -36,8 +36,9 @@ extension Worker {
     func record(_ exchange: Exchange) {
         let done = Clock.monotonic()
         let duration = done &- exchange.request.started
-        let counters = exchange.resolution.tenant?._withUnsafeGuaranteedRef { $0.metrics } ?? .passUnretained(metrics.unattributed)
-        counters._withUnsafeGuaranteedRef { tenant in
+        // The registry keeps them all.
+        let counters = unsafe exchange.resolution.tenant?.follow { $0.metrics } ?? Uncounted(metrics.unattributed)
+        counters.follow { tenant in
             tenant.finished(code: Int(exchange.answer.status), nanoseconds: duration)
             if exchange.request.bytes > 0 { tenant.received(bytes: exchange.request.bytes) }
             if exchange.answer.bytes > 0 { tenant.sent(bytes: exchange.answer.bytes) }
@@ -48,7 +49,7 @@ extension Worker {
             let answered = exchange.attempts.answeredAt > 0 ? exchange.attempts.answeredAt : done
             let time = answered &- exchange.attempts.sentAt
             upstreamTime = time
-            exchange.resolution.balancer?._withUnsafeGuaranteedRef { $0.metrics.finished(nanoseconds: time) }
+            exchange.resolution.balancer?.follow { $0.metrics.finished(nanoseconds: time) }
             // What is left when the wait for the upstream is taken out. Bodies run at the speed of both ends: only
             // exchanges without one say something about the gateway.
             if exchange.answer.status != 101, exchange.request.bytes == 0, duration > time {
@@ -68,45 +69,46 @@ extension Worker {
         line.duration = duration
         line.upstreamDuration = upstreamTime
         line.attempts = exchange.attempts.count
-        var tenant = exchange.resolution.tenant?._withUnsafeGuaranteedRef { $0.id } ?? ""
+        var tenant = exchange.resolution.tenant?.follow { $0.id } ?? ""
         var key = exchange.keyName ?? ""
         var server = exchange.attempts.pool?.server.label ?? ""
-        // The ids and the client's address, written out in front of the line's own room.
-        withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { room in
-            var writer = ByteWriter(room)
+        // All that the line points to stands until it is appended. The ids and the client's address are written out in front of
+        // the line's own room.
+        unsafe withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { room in
+            var writer = unsafe ByteWriter(room)
             func part(_ write: (inout ByteWriter) -> Void) -> UnsafeRawBufferPointer {
                 let start = writer.count
                 write(&writer)
-                return UnsafeRawBufferPointer(rebasing: writer.written[start...])
+                return unsafe UnsafeRawBufferPointer(rebasing: writer.written[start...])
             }
-            line.requestID = part { exchange.request.id.write(to: &$0) }
-            line.client = part { exchange.client.origin.peerText.write(to: &$0) }
+            unsafe line.requestID = part { exchange.request.id.write(to: &$0) }
+            unsafe line.client = part { exchange.client.origin.peerText.write(to: &$0) }
             if exchange.request.trace.id != (0, 0) {
-                line.traceID = part {
+                unsafe line.traceID = part {
                     $0.append(hex16: exchange.request.trace.id.0)
                     $0.append(hex16: exchange.request.trace.id.1)
                 }
             }
             if let version = exchange.client.origin.tlsVersion {
-                line.tls = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
+                unsafe line.tls = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
             }
             let version = exchange.client.protocolName
-            line.protocol = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
+            unsafe line.protocol = UnsafeRawBufferPointer(start: version.utf8Start, count: version.utf8CodeUnitCount)
             key.withUTF8 { key in
-                if !key.isEmpty { line.key = part { $0.append(UnsafeRawBufferPointer(key)) } }
+                if !key.isEmpty { unsafe line.key = part { unsafe $0.append(UnsafeRawBufferPointer(key)) } }
             }
             tenant.withUTF8 { tenant in
                 server.withUTF8 { server in
-                    exchange.noted.text.withUnsafeBytes { noted in
-                        if !tenant.isEmpty { line.tenant = UnsafeRawBufferPointer(tenant) }
-                        if !server.isEmpty { line.upstream = UnsafeRawBufferPointer(server) }
+                    unsafe exchange.noted.text.withUnsafeBytes { noted in
+                        if !tenant.isEmpty { unsafe line.tenant = UnsafeRawBufferPointer(tenant) }
+                        if !server.isEmpty { unsafe line.upstream = UnsafeRawBufferPointer(server) }
                         func text(_ range: Range<Int>) -> UnsafeRawBufferPointer? {
-                            range.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: noted[range])
+                            unsafe range.isEmpty ? nil : UnsafeRawBufferPointer(rebasing: noted[range])
                         }
-                        line.method = text(exchange.noted.method)
-                        line.host = text(exchange.noted.host)
-                        line.path = text(exchange.noted.path)
-                        if let client = text(exchange.noted.client) { line.client = client }
+                        unsafe line.method = text(exchange.noted.method)
+                        unsafe line.host = text(exchange.noted.host)
+                        unsafe line.path = text(exchange.noted.path)
+                        if let client = unsafe text(exchange.noted.client) { unsafe line.client = client }
                         log.append(line, now: loop.now)
                     }
                 }

@@ -5,11 +5,14 @@ import Metrics
 /// The gateway's own answers (RFC 9457). They say what is wrong with the request, never what else exists here.
 extension Exchange {
     /// Answers in the upstream's place.
-    /// - Parameter realm: the host, where the refusal is to name it.
     @discardableResult
-    func refuse(
-        _ problem: Refusal, _ detail: StaticString, status: UInt16? = nil, realm: UnsafeRawBufferPointer? = nil
-    ) -> Halt {
+    func refuse(_ problem: Refusal, _ detail: StaticString, status: UInt16? = nil) -> Halt {
+        unsafe refuse(problem, detail, status: status, realm: nil)
+    }
+
+    /// - Parameter realm: the host, where the refusal is to name it: in the head, which stands until this returns.
+    @discardableResult
+    func refuse(_ problem: Refusal, _ detail: StaticString, status: UInt16? = nil, realm: UnsafeRawBufferPointer?) -> Halt {
         // Too late for an answer of our own: the upstream's has begun.
         if phase.hasAnswer {
             breakOff()
@@ -21,17 +24,18 @@ extension Exchange {
         if problem == .badRequest { client.retire(expectsMore: true) }
         answer.status = status ?? problem.status
         answer.refusal = problem
-        let body = writeProblem(problem, detail)
-        let (head, part) = writeRefusalHead(problem, body, realm)
+        // Both are written in rooms that nobody else uses until the client's end has sent or copied them.
+        let body = unsafe writeProblem(problem, detail)
+        let (head, part) = unsafe writeRefusalHead(problem, body, realm)
         client.answer(head, part)
-        answer.bytes = UInt64(part.data.count)
+        answer.bytes = UInt64(part.count)
         settle()
         client.finished()
         return .refused
     }
 
     private func writeProblem(_ problem: Refusal, _ detail: StaticString) -> UnsafeMutableRawBufferPointer {
-        var body = ByteWriter(worker.rooms.problem)
+        var body = unsafe ByteWriter(worker.rooms.problem)
         body.append("{\"type\":\"")
         body.append(worker.snapshot.problemBase)
         body.append(problem.name)
@@ -46,13 +50,13 @@ extension Exchange {
         body.append("\"")
         writeViolatedPolicies(to: &body)
         body.append("}\n")
-        return UnsafeMutableRawBufferPointer(rebasing: worker.rooms.problem[..<body.count])
+        return unsafe UnsafeMutableRawBufferPointer(rebasing: worker.rooms.problem[..<body.count])
     }
 
     private func writeRefusalHead(
         _ problem: Refusal, _ body: UnsafeMutableRawBufferPointer, _ realm: UnsafeRawBufferPointer?
     ) -> (WrittenHead, BodyPart) {
-        var out = ByteWriter(worker.rooms.head)
+        var out = unsafe ByteWriter(worker.rooms.head)
         out.append("HTTP/1.1 ")
         out.append(decimal: UInt64(answer.status))
         out.append(byte: ASCII.space)
@@ -71,13 +75,13 @@ extension Exchange {
             out.append("\r\nRetry-After: ")
             out.append(decimal: seconds)
         }
-        if let realm { writeChallenge(realm, to: &out) }
+        if let realm = unsafe realm { unsafe writeChallenge(realm, to: &out) }
         out.append("\r\n")
         writeQuotaFields(to: &out)
         // What a tenant wants on its answers (HSTS, say) it wants on these too.
-        if let edits = resolution.route?.responseEdits { out.append(edits.added) }
+        if let edits = resolution.route?.responseEdits { unsafe out.append(edits.added) }
         if request.method == .head { return (WrittenHead(count: out.count, body: .none), .end) }
-        return (WrittenHead(count: out.count, body: .length(UInt64(body.count))), BodyPart(body, isLast: true))
+        return unsafe (WrittenHead(count: out.count, body: .length(UInt64(body.count))), BodyPart(body, isLast: true))
     }
 
     /// For bytes that are no request, or no whole one: nothing of them can be used.

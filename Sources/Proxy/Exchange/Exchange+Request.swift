@@ -10,12 +10,12 @@ extension Exchange {
 
     /// The client's own id is kept only from a trusted proxy; a well-formed trace is continued from anybody.
     func nameRequest(_ head: borrowing RequestHead, trusted: Bool) {
-        if trusted, let field = head.fields.first(.xRequestID), request.id.take(head[field.value]) {
+        if trusted, let field = head.fields.first(.xRequestID), unsafe request.id.take(head[field.value]) {
         } else {
             request.id.generate(&worker.random)
         }
         if let field = head.fields.first(.traceparent), !head.fields.repeated.contains(.traceparent),
-            let id = TraceContext.traceID(head[field.value])
+            let id = unsafe TraceContext.traceID(head[field.value])
         {
             request.trace = TraceContext(id: id, isContinued: true)
         } else {
@@ -25,34 +25,35 @@ extension Exchange {
 
     /// Nil for a path that leads elsewhere for another reader.
     func findRoute(_ path: UnsafeRawBufferPointer, of tenant: Tenant) -> Route? {
-        if PathNormalizer.isNormal(path) {
-            let route = tenant.route(for: path)
-            if tenant.hasOneRoute || !PathNormalizer.hasParameters(path) { return route }
-            return isRead(path, of: tenant, as: route) ? route : nil
+        if unsafe PathNormalizer.isNormal(path) {
+            let route = unsafe tenant.route(for: path)
+            if unsafe tenant.hasOneRoute || !PathNormalizer.hasParameters(path) { return route }
+            return unsafe isRead(path, of: tenant, as: route) ? route : nil
         }
-        let room = worker.rooms.head
-        guard let count = PathNormalizer.normalize(path, into: room) else { return nil }
-        let normal = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])
-        let route = tenant.route(for: normal)
-        return tenant.hasOneRoute || isRead(normal, of: tenant, as: route) ? route : nil
+        // The room for heads is free yet, and as large as any path.
+        let room = unsafe worker.rooms.head
+        guard let count = unsafe PathNormalizer.normalize(path, into: room) else { return nil }
+        let normal = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])
+        let route = unsafe tenant.route(for: normal)
+        return unsafe tenant.hasOneRoute || isRead(normal, of: tenant, as: route) ? route : nil
     }
 
     /// Whether an upstream that reads the path in another way finds it below the same route. May overwrite the path.
     private func isRead(_ path: UnsafeRawBufferPointer, of tenant: Tenant, as route: Route) -> Bool {
-        let room = worker.rooms.head
-        let count = PathNormalizer.readLeniently(path, into: room)
-        return tenant.route(for: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])) == route
+        let room = unsafe worker.rooms.head
+        let count = unsafe PathNormalizer.readLeniently(path, into: room)
+        return unsafe tenant.route(for: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])) == route
     }
 
     /// Writes the head for the upstream into the room for heads. False when it does not fit.
     func writeRequestHead(_ head: borrowing RequestHead, _ tenant: Tenant, _ route: Route, trusted: Bool) -> Bool {
-        var out = ByteWriter(worker.rooms.head)
-        out.append(head[head.methodRange])
+        var out = unsafe ByteWriter(worker.rooms.head)
+        unsafe out.append(head[head.methodRange])
         out.append(byte: ASCII.space)
-        out.append(head[head.target])
+        unsafe out.append(head[head.target])
         out.append(" HTTP/1.1\r\n")
         copyRequestFields(head, to: &out, route, trusted: trusted)
-        out.append(tenant.identityFields)
+        unsafe out.append(tenant.identityFields)
         if let fields = resolution.identity?.token?.fields { out.append(fields) }
         out.append("X-Request-Id: ")
         request.id.write(to: &out)
@@ -68,8 +69,8 @@ extension Exchange {
         out.append("\r\n")
         writeForwarding(head, to: &out, trusted: trusted)
         out.append("Via: 1.1 gateway\r\n")
-        out.append(route.requestEdits.added)
-        if head.wantsUpgrade, let field = head.fields.first(.upgrade) { out.append(upgrade: head[field.value]) }
+        unsafe out.append(route.requestEdits.added)
+        if head.wantsUpgrade, let field = head.fields.first(.upgrade) { unsafe out.append(upgrade: head[field.value]) }
         request.written = WrittenHead(count: out.count, body: BodyExtent(head.framing), isUpgrade: head.wantsUpgrade)
         return !out.overflowed
     }
@@ -87,22 +88,23 @@ extension Exchange {
         }
     }
 
-    /// Copies the fields that pass, runs of them at once: between two dropped lines the bytes are contiguous.
+    /// Copies the fields that pass, runs of them at once: between two dropped lines the bytes are contiguous. A run begins and
+    /// ends where lines of this head do.
     private func copyRequestFields(_ head: borrowing RequestHead, to out: inout ByteWriter, _ route: Route, trusted: Bool) {
         let count = head.fields.count
         guard count > 0 else { return }
         let edits = route.requestEdits
         let checksNames = !edits.removesNothing
         var run = head.fields[0].name.first
-        let base = head.bytes.baseAddress!
+        let base = unsafe head.bytes.baseAddress!
         for i in 0..<count {
             let field = head.fields[i]
-            guard field.dropped || isReplaced(field.id, trusted: trusted) || (checksNames && edits.removes(head[field.name]))
+            guard unsafe field.dropped || isReplaced(field.id, trusted: trusted) || (checksNames && edits.removes(head[field.name]))
             else { continue }
-            out.append(base + run, field.name.first - run)
+            unsafe out.append(base + run, field.name.first - run)
             run = i + 1 < count ? head.fields[i + 1].name.first : head.length - 2
         }
-        out.append(base + run, head.length - 2 - run)
+        unsafe out.append(base + run, head.length - 2 - run)
     }
 
     // MARK: Body
@@ -121,7 +123,7 @@ extension Exchange {
     func requestPart(_ part: consuming BodyPart) {
         guard let upstream else { return }
         if phase == .tunnel {
-            request.bytes += UInt64(part.data.count)
+            request.bytes += UInt64(part.count)
             upstream.pass(part)
             return setClientDeadline()
         }
@@ -136,7 +138,7 @@ extension Exchange {
     /// Counts the part and holds it against the route's rules. False after a refusal.
     func take(_ part: inout BodyPart) -> Bool {
         if request.isDone { return true }
-        request.bytes += UInt64(part.data.count)
+        request.bytes += UInt64(part.count)
         if let most = resolution.route?.maxBody, request.bytes > most {
             dropUpstream(abort: true)
             client.retire(expectsMore: true)

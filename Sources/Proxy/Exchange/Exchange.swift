@@ -124,18 +124,19 @@ final class Exchange {
         let view = worker.view
         resolution.view = view
         request.take(head)
+        // Ranges of the head, which stands until this returns: nobody reads meanwhile.
         let claim = claim(head, in: view)
         let trusted = client.origin.isTrusted(in: view)
-        request.realClient = trusted ? realClient(head) : nil
+        unsafe request.realClient = trusted ? realClient(head) : nil
         nameRequest(head, trusted: trusted)
-        if worker.accessLog != nil { noted.note(head, worker, client: request.realClient) }
+        if worker.accessLog != nil { unsafe noted.note(head, worker, client: request.realClient) }
 
         let tenant = try identify(claim, head, after: pause, in: view)
         view.prefetch(tenant, key: resolution.identity?.key)
         attribute(to: tenant, in: view)
         if tenant.suspended { throw refuse(.tenantSuspended, "this service is suspended") }
 
-        guard let route = findRoute(head[head.path], of: tenant) else { throw refuse(.badRequest, "ambiguous path") }
+        guard let route = unsafe findRoute(head[head.path], of: tenant) else { throw refuse(.badRequest, "ambiguous path") }
         resolution.route = route
         try admit(to: route, head, after: pause)
         if let most = route.maxBody, case .length(let length) = head.framing, length > most { throw refuseBody() }
@@ -153,7 +154,7 @@ final class Exchange {
         resolution.quota = view.quotas[tenant.index]
         let state = worker.state(of: tenant, in: view)
         resolution.tenant = state
-        state._withUnsafeGuaranteedRef { client.flow = $0 }
+        state.follow { client.flow = $0 }
     }
 
     // MARK: 2. Where does it go?
@@ -162,7 +163,7 @@ final class Exchange {
     func forward(_ first: consuming BodyPart) {
         guard take(&first) else { return }
         phase = .forwarding
-        switch resolution.balancer!._withUnsafeGuaranteedRef({ $0.acquire(for: self) }) {
+        switch resolution.balancer!.follow({ $0.acquire(for: self) }) {
         case .connection:
             if maySendAgain { keepHead() }
             askForBody(after: first)
@@ -176,13 +177,13 @@ final class Exchange {
         }
     }
 
-    private func keepHead() { kept.keep(head: worker.rooms.bytes(of: request.written), worker.loop.buffers) }
+    private func keepHead() { unsafe kept.keep(head: worker.rooms.bytes(of: request.written), worker.loop.buffers) }
 
     /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
     private func askForBody(after first: BodyPart) {
         if request.isDone { return }
         setClientDeadline()
-        if first.data.isEmpty { client.askForBody() }
+        if first.isEmpty { client.askForBody() }
     }
 
     /// The client's one deadline, by what it is there for: waiting has its own, which nothing moves.
@@ -211,15 +212,16 @@ final class Exchange {
     func attemptEnded(_ outcome: AttemptOutcome) {
         guard attempts.owesOutcome, let pool = attempts.pool else { return }
         attempts.owesOutcome = false
-        resolution.balancer?._withUnsafeGuaranteedRef { $0.record(outcome, of: pool) }
+        resolution.balancer?.follow { $0.record(outcome, of: pool) }
     }
 
     /// The connection is there: what was kept goes out.
     func connected() {
         guard let upstream, kept.hasHead else { return }
-        worker.rooms.restore(kept.head)
-        let first = BodyPart(worker.rooms.inbox(limit: kept.body.count), isLast: request.isDone, trailers: kept.trailers)
-        first.data.copyMemory(from: kept.body)
+        // Copies of what is kept: it may go before the two are sent.
+        unsafe worker.rooms.restore(kept.head)
+        let first = unsafe BodyPart(worker.rooms.inbox(limit: kept.body.count), isLast: request.isDone, trailers: kept.trailers)
+        unsafe first.data.copyMemory(from: kept.body)
         kept.clearBody()
         if !maySendAgain { kept.clear() }
         upstream.send(request.written, first)
@@ -240,7 +242,7 @@ final class Exchange {
 
     /// Nanoseconds that an upstream may take for its next bytes.
     var responseTimeout: UInt64 {
-        resolution.route?.responseTimeout ?? resolution.balancer?._withUnsafeGuaranteedRef { $0.responseTimeout }
+        resolution.route?.responseTimeout ?? resolution.balancer?.follow { $0.responseTimeout }
             ?? 30_000_000_000
     }
 

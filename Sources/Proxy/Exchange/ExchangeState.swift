@@ -7,8 +7,8 @@ import Tenancy
 // What an exchange knows, in values that are replaced whole when another request begins.
 
 extension Exchange {
-    /// What the client asks for.
-    struct Request {
+    /// What the client asks for. Of its head it has a pointer, which only those follow who are called while the head stands.
+    @safe struct Request {
         var method = Method.get
         var hasBody = false
         /// All of it was given to the upstream's end, or to a buffer.
@@ -25,6 +25,8 @@ extension Exchange {
         /// Monotonic nanoseconds.
         var started: UInt64 = 0
 
+        init(started: UInt64 = 0) { self.started = started }
+
         mutating func take(_ head: borrowing RequestHead) {
             method = head.method
             wantsUpgrade = head.wantsUpgrade
@@ -37,10 +39,10 @@ extension Exchange {
     struct Resolution {
         /// Of the configuration this request began under: what follows lives as long as it is held.
         var view: WorkerView?
-        /// The view keeps it.
-        var balancer: Unmanaged<Balancer>?
+        /// The view keeps it, which goes together with this.
+        var balancer: Uncounted<Balancer>?
         /// The worker keeps it, as long as the process lives.
-        var tenant: Unmanaged<TenantState>?
+        var tenant: Uncounted<TenantState>?
         var route: Route?
         /// What its credentials show; nil where none are asked for.
         var identity: Identity?
@@ -85,19 +87,20 @@ extension Exchange {
         private(set) var trailers: [UInt8] = []
 
         var hasHead: Bool { headBuffer != nil }
-        var head: UnsafeRawBufferPointer { headBuffer.readable }
-        var body: UnsafeRawBufferPointer { bodyBuffer.readable }
+        // Lent, until something is kept or cleared.
+        var head: UnsafeRawBufferPointer { unsafe headBuffer.readable }
+        var body: UnsafeRawBufferPointer { unsafe bodyBuffer.readable }
 
         mutating func keep(head: UnsafeRawBufferPointer, _ pool: BufferPool) {
             headBuffer = Buffer(capacity: head.count, from: pool)
-            headBuffer!.append(head)
+            unsafe headBuffer!.append(head)
         }
 
         mutating func keep(_ part: BodyPart, _ pool: BufferPool) {
             trailers = part.trailers
-            if part.data.isEmpty { return }
-            bodyBuffer = Buffer(capacity: part.data.count, from: pool)
-            bodyBuffer!.append(UnsafeRawBufferPointer(part.data))
+            if part.isEmpty { return }
+            bodyBuffer = Buffer(capacity: part.count, from: pool)
+            unsafe bodyBuffer!.append(UnsafeRawBufferPointer(part.data))
         }
 
         /// The first part was sent.

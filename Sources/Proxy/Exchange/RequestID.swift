@@ -15,9 +15,9 @@ struct RequestID {
 
     /// Takes over a name of visible characters that need no escape; false for anything else.
     mutating func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard !bytes.isEmpty, bytes.count <= Self.sizeMax else { return false }
-        for byte in bytes where !(ASCII.isToken(byte) || byte == 0x3A || byte == 0x2F || byte == 0x3D) { return false }
-        given = Array(bytes)
+        guard unsafe !bytes.isEmpty, bytes.count <= Self.sizeMax else { return false }
+        guard unsafe bytes.allSatisfy({ ASCII.isToken($0) || $0 == 0x3A || $0 == 0x2F || $0 == 0x3D }) else { return false }
+        given = unsafe Array(bytes)
         return true
     }
 
@@ -38,17 +38,18 @@ struct TraceContext {
 
     /// The trace id of a well-formed `traceparent` value; nil otherwise.
     static func traceID(_ value: UnsafeRawBufferPointer) -> (UInt64, UInt64)? {
+        // Every place that is looked at lies below 55, or is the one behind it.
         // 00-<32 lower hex>-<16 lower hex>-<2 hex>; later versions may be longer.
-        guard value.count >= 55, value[2] == 0x2D, value[35] == 0x2D, value[52] == 0x2D else { return nil }
+        guard value.count >= 55, unsafe value[2] == 0x2D, unsafe value[35] == 0x2D, unsafe value[52] == 0x2D else { return nil }
         func hex(_ range: Range<Int>) -> UInt64? {
             var word: UInt64 = 0
             for i in range {
-                guard let digit = ASCII.hexValue(value[i]), value[i] &- 0x41 >= 26 else { return nil }
+                guard let digit = unsafe ASCII.hexValue(value[i]), unsafe value[i] &- 0x41 >= 26 else { return nil }
                 word = word << 4 | UInt64(digit)
             }
             return word
         }
-        guard let version = hex(0..<2), version != 0xFF, version == 0 ? value.count == 55 : value.count == 55 || value[55] == 0x2D,
+        guard let version = hex(0..<2), version != 0xFF, unsafe version == 0 ? value.count == 55 : value.count == 55 || value[55] == 0x2D,
             let high = hex(3..<19), let low = hex(19..<35), high | low != 0, let parent = hex(36..<52), parent != 0, hex(53..<55) != nil
         else { return nil }
         return (high, low)
@@ -68,6 +69,6 @@ extension ByteWriter {
             return (x &+ 0x3030_3030_3030_3030 &+ letters &* 0x27).bigEndian
         }
         var digits = (spread(UInt32(truncatingIfNeeded: value >> 32)), spread(UInt32(truncatingIfNeeded: value)))
-        withUnsafeBytes(of: &digits) { append($0) }
+        unsafe withUnsafeBytes(of: &digits) { unsafe append($0) }
     }
 }

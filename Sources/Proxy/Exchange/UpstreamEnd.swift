@@ -13,14 +13,15 @@ struct UpstreamEnd {
     }
     private let kind: Kind
 
-    static func h1(_ upstream: H1Upstream) -> UpstreamEnd { UpstreamEnd(kind: .h1(Uncounted(upstream))) }
-    static func other(_ upstream: OtherUpstream) -> UpstreamEnd { UpstreamEnd(kind: .other(Uncounted(upstream))) }
+    // Kept as is said above.
+    static func h1(_ upstream: H1Upstream) -> UpstreamEnd { UpstreamEnd(kind: .h1(unsafe Uncounted(upstream))) }
+    static func other(_ upstream: OtherUpstream) -> UpstreamEnd { UpstreamEnd(kind: .other(unsafe Uncounted(upstream))) }
 
     /// The end itself, to be kept.
     var object: AnyObject {
         switch kind {
-        case .h1(let upstream): upstream.follow { $0 }
-        case .other(let upstream): upstream.follow { $0 }
+        case .h1(let upstream): upstream.counted
+        case .other(let upstream): upstream.counted
         }
     }
 }
@@ -54,7 +55,7 @@ extension UpstreamEnd {
     var scripted: OtherUpstream? {
         switch kind {
         case .h1: nil
-        case .other(let upstream): upstream.follow { $0 }
+        case .other(let upstream): upstream.counted
         }
     }
 

@@ -90,7 +90,7 @@ extension Exchange {
         let consequence = failure.consequence(circumstances)
         if consequence == .breakOff { return breakOff() }
         dropUpstream(as: failure.outcome)
-        guard consequence == .retry, let balancer = resolution.balancer?.takeUnretainedValue(), balancer.mayRetry() else {
+        guard consequence == .retry, let balancer = resolution.balancer?.counted, balancer.mayRetry() else {
             refuse(failure.refusal, failure.detail)
             return
         }
@@ -99,6 +99,6 @@ extension Exchange {
 
     private var hasElsewhere: Bool {
         if (attempts.pool?.server.addresses.count ?? 0) > 1 { return true }
-        return resolution.balancer?._withUnsafeGuaranteedRef { $0.hasOther(than: attempts.pool) } ?? false
+        return resolution.balancer?.follow { $0.hasOther(than: attempts.pool) } ?? false
     }
 }

@@ -3,6 +3,7 @@ import HTTP
 
 /// A head as an exchange has written it, in the loop's room for heads: a start line of HTTP/1 and fields, each with its
 /// line end. The end that sends it adds what is its protocol's own: how the body is framed, whether the connection goes on.
+/// It stands there until another one is written: who gives it to an end does so at once.
 struct WrittenHead {
     /// Bytes of it in `Rooms.head`.
     var count: Int

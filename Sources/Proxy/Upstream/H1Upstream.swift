@@ -117,7 +117,7 @@ final class H1Upstream: Transport {
     func send(_ head: WrittenHead, _ first: BodyPart) {
         chunks = head.body == .unknown
         hasRequest = first.isLast
-        send(worker.rooms.h1(head, with: framed(first)) { out in
+        unsafe send(worker.rooms.h1(head, with: framed(first)) { out in
             out.append(head.body)
             if head.isUpgrade { out.append("Connection: upgrade\r\n") }
         })
@@ -125,15 +125,17 @@ final class H1Upstream: Transport {
 
     func pass(_ part: BodyPart) {
         hasRequest = part.isLast
-        let bytes = framed(part)
-        if !bytes.isEmpty { send(bytes) }
+        let bytes = unsafe framed(part)
+        if unsafe !bytes.isEmpty { unsafe send(bytes) }
     }
 
     private func framed(_ part: BodyPart) -> UnsafeRawBufferPointer {
-        chunks && !isTunnel ? worker.rooms.chunk(part) : UnsafeRawBufferPointer(part.data)
+        unsafe chunks && !isTunnel ? worker.rooms.chunk(part) : UnsafeRawBufferPointer(part.data)
     }
 
     // MARK: The answer
+    // A region is a part of the inbox, good until the next read, which takes another turn of this loop. `worker.responseHead` is
+    // asked for its bytes only until the exchange has taken the head.
 
     /// The answer, or its next part, must come within `timeout` from now.
     func expectAnswer(within timeout: UInt64) {
@@ -161,11 +163,11 @@ final class H1Upstream: Transport {
             let limit = exchange.answerRoom
             if limit == 0 { return pause() }
             isHeldByPace = false
-            let room = worker.rooms.inbox(limit: limit)
-            switch receive(into: room) {
+            let room = unsafe worker.rooms.inbox(limit: limit)
+            switch unsafe receive(into: room) {
             case .bytes(let count):
-                let region = UnsafeMutableRawBufferPointer(rebasing: room[..<count])
-                if hasHead { readBody(region, exchange) } else { readHead(region, exchange) }
+                let region = unsafe UnsafeMutableRawBufferPointer(rebasing: room[..<count])
+                if hasHead { unsafe readBody(region, exchange) } else { unsafe readHead(region, exchange) }
                 // One read a turn when there may be much more: others want a turn as well.
                 if canRead, state == .busy {
                     loop.wake(self, [])
@@ -182,53 +184,53 @@ final class H1Upstream: Transport {
 
     private func readBody(_ region: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
         if !isTunnel { loop.schedule(self, at: loop.now + responseTimeout) }
-        let (part, isValid) = take(region)
+        let (part, isValid) = unsafe take(region)
         if isValid { return exchange.answerPart(part) }
         exchange.fail(.malformed)
     }
 
     /// What the region holds of the answer's body. False where that is no valid HTTP.
     private func take(_ region: UnsafeMutableRawBufferPointer) -> (BodyPart, isValid: Bool) {
-        let step = body.read(region)
+        let step = unsafe body.read(region)
         // Bytes after the end were not asked for: this connection can't be trusted with another request.
         if step.consumed < region.count { keeps = false }
-        let data = UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
-        return (BodyPart(data, isLast: body.isDone, trailers: body.trailers), step.fault == nil)
+        let data = unsafe UnsafeMutableRawBufferPointer(rebasing: region[..<step.produced])
+        return unsafe (BodyPart(data, isLast: body.isDone, trailers: body.trailers), step.fault == nil)
     }
 
     /// Collects the head; what follows it in the same read stays where it is, in front of which there is room.
     private func readHead(_ fresh: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
-        var region = fresh
+        var region = unsafe fresh
         if inbound != nil {
-            inbound!.append(UnsafeRawBufferPointer(fresh))
-            let all = inbound.readable
+            unsafe inbound!.append(UnsafeRawBufferPointer(fresh))
+            let all = unsafe inbound.readable
             // Back into the inbox, so that there is one way on from here. It fits: a head has its bound.
-            region = worker.rooms.inbox(limit: all.count)
-            region.copyMemory(from: all)
+            unsafe region = worker.rooms.inbox(limit: all.count)
+            unsafe region.copyMemory(from: all)
         }
         // A request that has failed meanwhile has let go of this connection.
         while state == .busy, !isClosed {
-            let outcome = worker.responseHead.parse(
+            let outcome = unsafe worker.responseHead.parse(
                 UnsafeRawBufferPointer(region), from: &scanned, requestMethod: exchange.request.method, limits: worker.responseLimits)
             switch outcome {
             case .incomplete:
                 if inbound == nil { inbound = Buffer(capacity: region.count, from: loop.buffers) } else { inbound!.removeAll() }
-                inbound!.append(UnsafeRawBufferPointer(region))
+                unsafe inbound!.append(UnsafeRawBufferPointer(region))
                 return
             case .refused: return exchange.fail(.malformed)
             case .complete:
                 scanned = 0
-                let rest = UnsafeMutableRawBufferPointer(rebasing: region[worker.responseHead.length...])
+                let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: region[worker.responseHead.length...])
                 if worker.responseHead.status >= 200 || worker.responseHead.isUpgrade {
                     inbound = nil
-                    return answer(rest, exchange)
+                    return unsafe answer(rest, exchange)
                 }
                 interimAnswers += 1
                 guard interimAnswers <= Limits.interimResponsesMax else { return exchange.fail(.malformed) }
                 exchange.inform(worker.responseHead)
                 // The next head may have come with it.
-                region = rest
-                if region.isEmpty {
+                unsafe region = rest
+                if unsafe region.isEmpty {
                     inbound = nil
                     return
                 }
@@ -242,7 +244,7 @@ final class H1Upstream: Transport {
         keeps = worker.responseHead.keepAlive && !isTunnel
         hasHead = true
         body.begin(isTunnel ? .untilClose : worker.responseHead.framing)
-        let (first, isValid) = take(rest)
+        let (first, isValid) = unsafe take(rest)
         if isTunnel { return exchange.switched(worker.responseHead, first) }
         if isValid { return exchange.answerHead(worker.responseHead, first) }
         // The client gets the head, and nothing after it that could look like an end.

@@ -125,15 +125,17 @@ private struct Opening {
 
     private static func say(_ text: String) {
         let line = Array("gateway: \(text)\n".utf8)
-        _ = Glibc.write(2, line, line.count)
+        // All of the array.
+        _ = unsafe Glibc.write(2, line, line.count)
     }
 }
 
 /// One worker's lines, handed to the writer by the buffer.
-final class AccessLogBuffer {
+@safe final class AccessLogBuffer {
     let logsQuery: Bool
     private let writer: AccessLogWriter
     private let metrics: WorkerMetrics
+    /// What `lines` writes to, as long as this lives.
     private let room: UnsafeMutableRawBufferPointer
     private var lines: ByteWriter
     private var count: UInt64 = 0
@@ -144,11 +146,11 @@ final class AccessLogBuffer {
     init?(_ settings: AccessLogSettings, writer: AccessLogWriter, metrics: WorkerMetrics) {
         if settings.target == .off { return nil }
         (self.writer, self.metrics, logsQuery) = (writer, metrics, settings.query)
-        room = .allocate(byteCount: AccessLogLine.sizeMax + (64 << 10), alignment: 64)
-        lines = ByteWriter(room)
+        unsafe room = .allocate(byteCount: AccessLogLine.sizeMax + (64 << 10), alignment: 64)
+        lines = unsafe ByteWriter(room)
     }
 
-    deinit { room.deallocate() }
+    deinit { unsafe room.deallocate() }
 
     func append(_ line: AccessLogLine, now: UInt64) {
         if !lines.append(accessLog: line) {
@@ -162,7 +164,7 @@ final class AccessLogBuffer {
 
     func flush(now: UInt64) {
         guard count > 0, now == .max || now &- oldest > Self.delay else { return }
-        if !writer.submit(Array(lines.written)) { metrics.logDropped.add(count) }
+        if unsafe !writer.submit(Array(lines.written)) { metrics.logDropped.add(count) }
         lines.removeAll()
         (count, oldest) = (0, .max)
     }

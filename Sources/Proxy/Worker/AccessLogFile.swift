@@ -17,7 +17,8 @@ final class AccessLogFile {
         case .off: return nil
         case .stdout: return AccessLogFile(1)
         case .file(let path):
-            let fd = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+            // Here and below: a path that lives until the call returns, and rooms as large as is said.
+            let fd = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
             guard fd >= 0 else { throw SystemError("can't open the access log \(path)") }
             return AccessLogFile(fd)
         }
@@ -30,14 +31,14 @@ final class AccessLogFile {
     /// Where it can't be told it is taken to: an empty line hurts nobody, one glued to another loses both.
     private static func endsWithinLine(_ fd: Int32) -> Bool {
         var status = stat()
-        guard fstat(fd, &status) == 0 else { return true }
+        guard unsafe fstat(fd, &status) == 0 else { return true }
         guard status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else { return false }
         // Ours is for writing alone.
-        let reader = Glibc.open("/proc/self/fd/\(fd)", O_RDONLY | O_CLOEXEC)
+        let reader = unsafe Glibc.open("/proc/self/fd/\(fd)", O_RDONLY | O_CLOEXEC)
         guard reader >= 0 else { return true }
         defer { close(reader) }
         var last: UInt8 = 0
-        return pread(reader, &last, 1, status.st_size - 1) != 1 || last != ASCII.lf
+        return unsafe pread(reader, &last, 1, status.st_size - 1) != 1 || last != ASCII.lf
     }
 
     /// Appends whole lines. How many were lost; one that was cut is lost as well.
@@ -51,7 +52,8 @@ final class AccessLogFile {
     private func write(_ bytes: [UInt8]) -> Int {
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(fd, $0.baseAddress! + written, $0.count - written) }
+            // What is left of the array.
+            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(fd, $0.baseAddress! + written, $0.count - written) }
             if count < 0, errno == EINTR { continue }
             if count <= 0 { break }
             written += count

@@ -6,7 +6,10 @@ import HTTP
 ///
 ///     inbox    │ headroom: a head, a chunk's size │ one read │ slack: a record, the end of a chunk with its trailers │
 ///     head     │ a head as it is written, then its framing │ a body of the gateway's own │
-struct Rooms: ~Copyable {
+///
+/// They are its own until the loop ends, and every length is compared with them, or is a constant below. Who uses one gives it
+/// back when its turn, or the call that it was lent for, is over; two at a time don't use the same.
+@safe struct Rooms: ~Copyable {
     static let cipherSize = Limits.readSize
     /// Behind a read: a TLS record that was begun earlier, or the end of a chunk with its trailers.
     static let slack = 24 << 10
@@ -26,17 +29,17 @@ struct Rooms: ~Copyable {
     let problem: UnsafeMutableRawBufferPointer
 
     init() {
-        cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
-        inboxBase = .allocate(byteCount: Limits.headroom + Self.inboxSize + Self.slack, alignment: 4096)
-        headBase = .allocate(byteCount: Self.headSize + Self.problemSize, alignment: 4096)
-        problem = .allocate(byteCount: Self.problemSize, alignment: 64)
+        unsafe cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
+        unsafe inboxBase = .allocate(byteCount: Limits.headroom + Self.inboxSize + Self.slack, alignment: 4096)
+        unsafe headBase = .allocate(byteCount: Self.headSize + Self.problemSize, alignment: 4096)
+        unsafe problem = .allocate(byteCount: Self.problemSize, alignment: 64)
     }
 
     deinit {
-        cipher.deallocate()
-        inboxBase.deallocate()
-        headBase.deallocate()
-        problem.deallocate()
+        unsafe cipher.deallocate()
+        unsafe inboxBase.deallocate()
+        unsafe headBase.deallocate()
+        unsafe problem.deallocate()
     }
 
     // MARK: Reads
@@ -44,50 +47,56 @@ struct Rooms: ~Copyable {
     /// Room for one read: `Limits.headroom` bytes are free in front of it, and `slack` behind.
     func inbox(limit: Int) -> UnsafeMutableRawBufferPointer {
         precondition(limit <= Self.inboxSize)
-        return UnsafeMutableRawBufferPointer(start: inboxBase + Limits.headroom, count: limit)
+        return unsafe UnsafeMutableRawBufferPointer(start: inboxBase + Limits.headroom, count: limit)
     }
 
     private func isInInbox(_ pointer: UnsafeRawPointer) -> Bool {
-        pointer >= UnsafeRawPointer(inboxBase) && pointer < UnsafeRawPointer(inboxBase + Limits.headroom + Self.inboxSize)
+        unsafe pointer >= UnsafeRawPointer(inboxBase) && pointer < UnsafeRawPointer(inboxBase + Limits.headroom + Self.inboxSize)
     }
 
     // MARK: Heads
 
     /// Where a head is written, with room left for what an end adds.
     var head: UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(start: headBase, count: Self.headSize - Self.framingSize)
+        unsafe UnsafeMutableRawBufferPointer(start: headBase, count: Self.headSize - Self.framingSize)
     }
 
     /// The bytes of a head that stands there.
-    func bytes(of head: WrittenHead) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: headBase, count: head.count) }
+    func bytes(of head: WrittenHead) -> UnsafeRawBufferPointer {
+        precondition(head.count <= Self.headSize)
+        return unsafe UnsafeRawBufferPointer(start: headBase, count: head.count)
+    }
 
     /// Puts a head back that was kept meanwhile.
-    func restore(_ bytes: UnsafeRawBufferPointer) { head.copyMemory(from: bytes) }
+    func restore(_ bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count <= Self.headSize)
+        unsafe head.copyMemory(from: bytes)
+    }
 
     /// A head of HTTP/1 as it goes out: with the lines that `add` writes, the empty one, and the part of the body that
     /// goes with it.
     @inline(__always)
     func h1(_ head: WrittenHead, with body: UnsafeRawBufferPointer, _ add: (inout ByteWriter) -> Void) -> UnsafeRawBufferPointer {
-        var out = ByteWriter(UnsafeMutableRawBufferPointer(start: headBase, count: Self.headSize + Self.problemSize))
+        var out = unsafe ByteWriter(UnsafeMutableRawBufferPointer(start: headBase, count: Self.headSize + Self.problemSize))
         out.produced(head.count)
         add(&out)
         out.append("\r\n")
-        if body.isEmpty { return out.written }
-        return joined(&out, body)
+        if unsafe body.isEmpty { return unsafe out.written }
+        return unsafe joined(&out, body)
     }
 
     /// The two as one run of bytes, without moving the second: the head is copied into the room in front of it. What stands
     /// elsewhere is small, and goes behind the head.
     private func joined(_ head: inout ByteWriter, _ body: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        guard isInInbox(body.baseAddress!) else {
-            head.append(body)
+        guard unsafe isInInbox(body.baseAddress!) else {
+            unsafe head.append(body)
             precondition(!head.overflowed, "a large body outside the inbox")
-            return head.written
+            return unsafe head.written
         }
-        let start = UnsafeMutableRawPointer(mutating: body.baseAddress!) - head.count
-        precondition(start >= inboxBase, "no room in front of a body")
-        start.copyMemory(from: head.base, byteCount: head.count)
-        return UnsafeRawBufferPointer(start: start, count: head.count + body.count)
+        let start = unsafe UnsafeMutableRawPointer(mutating: body.baseAddress!) - head.count
+        unsafe precondition(start >= inboxBase, "no room in front of a body")
+        unsafe start.copyMemory(from: head.base, byteCount: head.count)
+        return unsafe UnsafeRawBufferPointer(start: start, count: head.count + body.count)
     }
 
     // MARK: Bodies
@@ -95,8 +104,8 @@ struct Rooms: ~Copyable {
     /// A part of a body as one chunk of HTTP/1, or nothing where it has no data and others follow.
     func chunk(_ part: BodyPart) -> UnsafeRawBufferPointer {
         // Without data it may be no place in particular that the part names.
-        let data = part.data.isEmpty ? inbox(limit: 0) : part.data
-        precondition(isInInbox(data.baseAddress!), "no room around a chunk")
-        return ChunkWriter.wrap(data, isLast: part.isLast, trailers: part.trailers)
+        let data = unsafe part.isEmpty ? inbox(limit: 0) : part.data
+        unsafe precondition(isInInbox(data.baseAddress!), "no room around a chunk")
+        return unsafe ChunkWriter.wrap(data, isLast: part.isLast, trailers: part.trailers)
     }
 }

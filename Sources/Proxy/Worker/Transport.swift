@@ -5,6 +5,9 @@ import Net
 
 /// A connection's bytes, with or without TLS: reads into the caller's room, sends at once and keeps what the kernel would
 /// not take. Whoever produces must look at `isCongested` and stop; `drained()` says when to go on.
+///
+/// The kernel and OpenSSL write no more than the room that they are given has, and what is sent is sent or copied before the call
+/// returns.
 class Transport: Source {
     enum Received {
         case bytes(Int)
@@ -62,12 +65,12 @@ class Transport: Source {
     /// inbox has `Rooms.slack` bytes behind any room.
     @inline(__always)
     final func receive(into room: UnsafeMutableRawBufferPointer) -> Received {
-        tls == nil ? receivePlain(into: room) : receiveEncrypted(into: room)
+        unsafe tls == nil ? receivePlain(into: room) : receiveEncrypted(into: room)
     }
 
     @inline(__always)
     private final func receivePlain(into room: UnsafeMutableRawBufferPointer) -> Received {
-        let count = recv(fd, room.baseAddress!, room.count, 0)
+        let count = unsafe recv(fd, room.baseAddress!, room.count, 0)
         if count > 0 {
             // A short read has emptied the socket; only the end may still be waiting.
             if count < room.count, !peerFinished { canRead = false }
@@ -80,7 +83,7 @@ class Transport: Source {
 
     /// Reads into the loop's room for ciphertext, past TLS.
     final func receiveRaw(atMost limit: Int) -> Received {
-        let count = recv(fd, worker.rooms.cipher, limit, 0)
+        let count = unsafe recv(fd, worker.rooms.cipher, limit, 0)
         if count > 0 {
             if count < limit, !peerFinished { canRead = false }
             return .bytes(count)
@@ -97,18 +100,18 @@ class Transport: Source {
         let tls = tls!
         // Decrypting records of a byte each takes fifty times as long as decrypting full ones.
         let size = min(sendsMuch ? Rooms.cipherSize : Limits.headCipherSize, room.count)
-        let count = recv(fd, worker.rooms.cipher, size, 0)
+        let count = unsafe recv(fd, worker.rooms.cipher, size, 0)
         if count <= 0 {
             canRead = false
             if count == 0 { return .end }
             return errno == EAGAIN || errno == EINTR ? .nothing : .failed
         }
         if count < size, !peerFinished { canRead = false }
-        tls.receive(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
+        unsafe tls.receive(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
         // A record begun earlier may add to what this read brings: the inbox has room for one more behind `room`.
-        let result = tls.read(into: UnsafeMutableRawBufferPointer(start: room.baseAddress, count: room.count + Rooms.slack))
+        let result = unsafe tls.read(into: UnsafeMutableRawBufferPointer(start: room.baseAddress, count: room.count + Rooms.slack))
         // Reading can produce alerts and key updates.
-        if !worker.tls.produced.isEmpty { flushEncrypted() }
+        if unsafe !worker.tls.produced.isEmpty { flushEncrypted() }
         switch result {
         case .bytes(let plain):
             sendsMuch = count == size && plain > count / 2
@@ -135,13 +138,13 @@ class Transport: Source {
     final func send(_ bytes: UnsafeRawBufferPointer, isFollowed: Bool = false) -> Bool {
         if let tls {
             if held != nil { takeHeld(tls) }
-            guard tls.write(bytes) else {
+            guard unsafe tls.write(bytes) else {
                 isBroken = true
                 return false
             }
             return isFollowed ? holdEncrypted() : flushEncrypted()
         }
-        return sendRaw(bytes)
+        return unsafe sendRaw(bytes)
     }
 
     /// Ends TLS: the peer can tell that from a cut.
@@ -152,21 +155,21 @@ class Transport: Source {
     }
 
     private final func takeHeld(_ tls: TLSSession) {
-        tls.restore(held.readable)
+        unsafe tls.restore(held.readable)
         held = nil
     }
 
     /// Sends what OpenSSL has produced.
     @discardableResult
     final func flushEncrypted() -> Bool {
-        let produced = worker.tls.produced
-        if produced.isEmpty { return !isBroken }
+        let produced = unsafe worker.tls.produced
+        if unsafe produced.isEmpty { return !isBroken }
         var sent = true
         if held != nil {
-            sent = sendRaw(held.readable)
+            sent = unsafe sendRaw(held.readable)
             held = nil
         }
-        sent = sendRaw(produced) && sent
+        sent = unsafe sendRaw(produced) && sent
         worker.tls.clearProduced()
         return sent
     }
@@ -174,11 +177,11 @@ class Transport: Source {
     /// Keeps what OpenSSL has produced until more of it comes. Only where that is certain.
     @discardableResult
     final func holdEncrypted() -> Bool {
-        let produced = worker.tls.produced
-        if produced.isEmpty { return !isBroken }
+        let produced = unsafe worker.tls.produced
+        if unsafe produced.isEmpty { return !isBroken }
         guard outbound == nil, produced.count <= Self.heldMax else { return flushEncrypted() }
         if held == nil { held = Buffer(capacity: produced.count, from: loop.buffers) }
-        held!.append(produced)
+        unsafe held!.append(produced)
         worker.tls.clearProduced()
         return !isBroken
     }
@@ -186,9 +189,9 @@ class Transport: Source {
     @inline(__always)
     private final func sendRaw(_ bytes: UnsafeRawBufferPointer) -> Bool {
         if isBroken { return false }
-        var rest = bytes
+        var rest = unsafe bytes
         if outbound == nil {
-            let count = Glibc.send(fd, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            let count = unsafe Glibc.send(fd, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             if count == bytes.count { return true }
             if count < 0 {
                 guard errno == EAGAIN || errno == EINTR else {
@@ -196,10 +199,10 @@ class Transport: Source {
                     return false
                 }
             } else {
-                rest = UnsafeRawBufferPointer(rebasing: bytes[count...])
+                unsafe rest = UnsafeRawBufferPointer(rebasing: bytes[count...])
             }
         }
-        keep(rest)
+        unsafe keep(rest)
         return true
     }
 
@@ -209,7 +212,7 @@ class Transport: Source {
             congestedSince = loop.now
         }
         if outbound == nil { outbound = Buffer(capacity: rest.count, from: loop.buffers) }
-        outbound!.append(rest)
+        unsafe outbound!.append(rest)
     }
 
     /// Whether the peer has taken anything since it was last asked. The event that says so comes only when a third of the
@@ -223,8 +226,8 @@ class Transport: Source {
     /// Sends what was kept. True when nothing is left.
     final func flush() -> Bool {
         guard outbound != nil else { return true }
-        let readable = outbound.readable
-        let count = Glibc.send(fd, readable.baseAddress, readable.count, Int32(MSG_NOSIGNAL))
+        let readable = unsafe outbound.readable
+        let count = unsafe Glibc.send(fd, readable.baseAddress, readable.count, Int32(MSG_NOSIGNAL))
         if count < 0 {
             if errno != EAGAIN && errno != EINTR { isBroken = true }
             return false

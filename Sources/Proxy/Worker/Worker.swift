@@ -254,8 +254,9 @@ public final class Worker {
     }
 
     /// Of a tenant of the configuration in force: the turn and the counters that it had before.
-    func state(of tenant: Tenant, in view: WorkerView) -> Unmanaged<TenantState> {
-        view.state(of: tenant) ?? .passUnretained(adopt(tenant, at: view.quotas[tenant.index].meter.index, in: view))
+    func state(of tenant: Tenant, in view: WorkerView) -> Uncounted<TenantState> {
+        // It stays until the process ends.
+        unsafe view.state(of: tenant) ?? Uncounted(adopt(tenant, at: view.quotas[tenant.index].meter.index, in: view))
     }
 
     /// The first request of a tenant since the configuration changed.
@@ -280,9 +281,10 @@ public final class Worker {
         return state
     }
 
-    func balancer(forUpstream number: Int, in view: WorkerView) -> Unmanaged<Balancer> {
-        view.balancer(forUpstream: number)
-            ?? .passUnretained(balancers.balancer(forUpstream: number, in: view, on: self))
+    func balancer(forUpstream number: Int, in view: WorkerView) -> Uncounted<Balancer> {
+        // The view keeps it.
+        unsafe view.balancer(forUpstream: number)
+            ?? Uncounted(balancers.balancer(forUpstream: number, in: view, on: self))
     }
 
     func pool(of server: Server) -> ServerPool { balancers.pool(of: server, on: self) }
@@ -331,8 +333,9 @@ public final class Worker {
         let second = wall(loop.now) / 1_000_000_000
         guard second != dateSecond else { return }
         dateSecond = second
-        date = [UInt8](unsafeUninitializedCapacity: 32) { room, count in
-            var writer = ByteWriter(UnsafeMutableRawBufferPointer(room))
+        // 29 bytes; more than the room has would be left out.
+        date = unsafe [UInt8](unsafeUninitializedCapacity: 32) { room, count in
+            var writer = unsafe ByteWriter(UnsafeMutableRawBufferPointer(room))
             writer.append(httpDate: Int(second))
             count = writer.count
         }
@@ -352,7 +355,7 @@ private final class NameTurn: Source {
     override func ready(_ events: Readiness) {
         for _ in 0..<Limits.callsPerTurn {
             guard let (exchange, ticket) = line.next() else { return loop.close(self) }
-            if exchange.isCalled(ticket) { exchange.resolution.balancer?.takeUnretainedValue().resolved(exchange, server) }
+            if exchange.isCalled(ticket) { exchange.resolution.balancer?.counted.resolved(exchange, server) }
         }
         loop.wake(self, [])
     }
@@ -384,14 +387,15 @@ private final class Ticker: Source {
 final class TenantState: Flow {
     let id: String
     /// The registry keeps it until the process ends.
-    let metrics: Unmanaged<TenantMetrics>
+    let metrics: Uncounted<TenantMetrics>
     /// The last configuration that it was looked for in, as the worker counts them.
     var looked = 0
     /// That one has it no more.
     var isRemoved = false
 
     init(id: String, weight: Int, metrics: TenantMetrics) {
-        (self.id, self.metrics) = (id, .passUnretained(metrics))
+        self.id = id
+        self.metrics = unsafe Uncounted(metrics)
         super.init(weight: weight)
     }
 }
