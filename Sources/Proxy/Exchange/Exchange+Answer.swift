@@ -34,7 +34,7 @@ extension Exchange {
     func answerHead(_ head: borrowing ResponseHead, _ first: consuming BodyPart) {
         guard let written = writeAnswerHead(head) else { return fail(.malformed) }
         answered(head.status)
-        answerBegins(.answering)
+        phase = .answering
         count(&first)
         client.answer(written, first)
         if !first.isLast { upstream?.expectAnswer(within: responseTimeout) }
@@ -140,7 +140,7 @@ extension Exchange {
     func switched(_ head: borrowing ResponseHead, _ first: consuming BodyPart) {
         guard request.wantsUpgrade, let written = writeAnswerHead(head) else { return fail(.malformed) }
         answered(101)
-        answerBegins(.tunnel)
+        phase = .tunnel
         count(&first)
         upstream?.pause()
         client.openTunnel(written, first)

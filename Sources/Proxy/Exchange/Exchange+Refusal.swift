@@ -19,7 +19,7 @@ extension Exchange {
             return .refused
         }
         sever()
-        answerBegins(.over)
+        phase = .over
         // Whoever sends what can't be understood may mean something else by all that follows.
         if problem == .badRequest { client.retire(expectsMore: true) }
         answer.status = status ?? problem.status

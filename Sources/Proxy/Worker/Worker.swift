@@ -37,7 +37,6 @@ public final class Worker {
     public let loop: EventLoop
     let registry: MetricsRegistry
     let metrics: WorkerMetrics
-    private let resolver: Resolver
     let dial: Dialer
     private let mailbox: Mailbox<WorkerMessage>
     private(set) var view: WorkerView
@@ -61,25 +60,16 @@ public final class Worker {
     // Who is there
     private var listeners: [Endpoint: Listener] = [:]
     private(set) var connections = 0
-    /// By the place of the tenant's meter, which it keeps over reloads: a new configuration moves nothing here.
-    private var tenants: [TenantState?] = []
-    /// Whose meter's place is another's by now. They stay, as their counters do: nobody who looks at one counts it.
-    private var formerTenants: [TenantState] = []
+    private var tenants = TenantStates()
     private let balancers = Balancers()
     private var exchanges: [Exchange] = []
-    /// How many lines there were: each has a number of its own.
-    private var lines: UInt64 = 0
-    /// By server. Its line is there while somebody stands in it, or the answer is on its way.
-    private var waitingForName: [ObjectIdentifier: WaitingLine<Exchange>] = [:]
+    private var names: NamesAwaited
     /// Turns of clients whose tenant is not known yet, by address.
     private var strangers: [Flow]
     private(set) var accessLog: AccessLogBuffer?
     private let logWriter: AccessLogWriter
+    private var time = WallClock()
 
-    // The time of day
-    private var wallOffset: UInt64 = 0
-    private var dateSecond: UInt64 = 0
-    private(set) var date: [UInt8] = []
 
     public convenience init(
         index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
@@ -97,7 +87,8 @@ public final class Worker {
     ) throws(SystemError) {
         (self.index, self.count, self.mailbox, self.dial) = (index, count, mailbox, dial)
         view = WorkerView(snapshot, number: 0)
-        (self.registry, self.resolver, self.logWriter) = (registry, resolver, logWriter)
+        (self.registry, self.logWriter) = (registry, logWriter)
+        names = NamesAwaited(resolver)
         metrics = registry.worker(index)
         loop = try EventLoop()
         enforcer = QuotaEnforcer(table: snapshot.quotas.table, wall: Clock.wall())
@@ -256,29 +247,8 @@ public final class Worker {
     /// Of a tenant of the configuration in force: the turn and the counters that it had before.
     func state(of tenant: Tenant, in view: WorkerView) -> Uncounted<TenantState> {
         // It stays until the process ends.
-        unsafe view.state(of: tenant) ?? Uncounted(adopt(tenant, at: view.quotas[tenant.index].meter.index, in: view))
-    }
-
-    /// The first request of a tenant since the configuration changed.
-    /// - Parameter place: of its meter.
-    private func adopt(_ tenant: Tenant, at place: Int, in view: WorkerView) -> TenantState {
-        if place >= tenants.count {
-            let room = max(place + 1, 2 * tenants.count)
-            tenants += repeatElement(nil, count: room - tenants.count)
-        }
-        // A removed tenant's meter may be another's by now.
-        if let state = tenants[place], state.id == tenant.id {
-            state.weight = Int64(tenant.weight)
-            (state.looked, state.isRemoved) = (view.number, false)
-            view.keep(state, of: tenant)
-            return state
-        }
-        if let former = tenants[place] { formerTenants.append(former) }
-        let state = TenantState(id: tenant.id, weight: tenant.weight, metrics: registry.tenant(tenant.id, worker: index))
-        state.looked = view.number
-        tenants[place] = state
-        view.keep(state, of: tenant)
-        return state
+        unsafe view.state(of: tenant)
+            ?? Uncounted(tenants.adopt(tenant, in: view) { registry.tenant(tenant.id, worker: index) })
     }
 
     func balancer(forUpstream number: Int, in view: WorkerView) -> Uncounted<Balancer> {
@@ -291,32 +261,20 @@ public final class Worker {
 
     // MARK: Names
 
-    func newLine() -> WaitingLine<Exchange> {
-        lines += 1
-        return WaitingLine(id: lines)
-    }
+    func newLine() -> WaitingLine<Exchange> { names.newLine() }
 
     /// Looks the server's name up; the exchange is called when that is done, for better or worse.
     func resolve(_ server: Server, for exchange: Exchange) -> WaitingLine<Exchange>.Ticket {
-        let id = ObjectIdentifier(server)
-        if let ticket = waitingForName[id]?.join(exchange) { return ticket }
-        var line = newLine()
-        let ticket = line.join(exchange)
-        waitingForName[id] = line
         let mailbox = mailbox
-        server.resolve(with: resolver) { mailbox.post(.resolved(server)) }
-        return ticket
+        return names.join(exchange, server) { mailbox.post(.resolved(server)) }
     }
 
     /// The look-up of its name has ended, for better or worse.
     func resolved(_ server: Server) {
-        guard let line = waitingForName.removeValue(forKey: ObjectIdentifier(server)) else { return }
-        loop.wake(NameTurn(worker: self, server, line), [])
+        if let line = names.take(server) { loop.wake(NameTurn(worker: self, server, line), []) }
     }
 
-    func stopWaiting(for server: Server, _ ticket: WaitingLine<Exchange>.Ticket) {
-        waitingForName[ObjectIdentifier(server)]?.leave(ticket)
-    }
+    func stopWaiting(for server: Server, _ ticket: WaitingLine<Exchange>.Ticket) { names.leave(server, ticket) }
 
     /// The log's writer has no counters of its own; the first worker counts for it.
     func countLostLines() {
@@ -326,39 +284,12 @@ public final class Worker {
     // MARK: Time
 
     /// Wall time, nanoseconds, of a monotonic time.
-    func wall(_ monotonic: UInt64) -> UInt64 { wallOffset &+ monotonic }
+    func wall(_ monotonic: UInt64) -> UInt64 { time.wall(monotonic) }
 
-    func refreshTime() {
-        wallOffset = Clock.wall() &- Clock.monotonic()
-        let second = wall(loop.now) / 1_000_000_000
-        guard second != dateSecond else { return }
-        dateSecond = second
-        // 29 bytes; more than the room has would be left out.
-        date = unsafe [UInt8](unsafeUninitializedCapacity: 32) { room, count in
-            var writer = unsafe ByteWriter(UnsafeMutableRawBufferPointer(room))
-            writer.append(httpDate: Int(second))
-            count = writer.count
-        }
-    }
-}
+    /// The `Date` of answers.
+    var date: [UInt8] { time.date }
 
-/// Calls those who waited for a server's name, some a turn. Who leaves meanwhile is not found here; its ticket is stale then.
-private final class NameTurn: Source {
-    private let server: Server
-    private var line: WaitingLine<Exchange>
-
-    init(worker: Worker, _ server: Server, _ line: WaitingLine<Exchange>) {
-        (self.server, self.line) = (server, line)
-        super.init(loop: worker.loop, fd: -1, flow: worker.loop.commonFlow)
-    }
-
-    override func ready(_ events: Readiness) {
-        for _ in 0..<Limits.callsPerTurn {
-            guard let (exchange, ticket) = line.next() else { return loop.close(self) }
-            if exchange.isCalled(ticket) { exchange.resolution.balancer?.counted.resolved(exchange, server) }
-        }
-        loop.wake(self, [])
-    }
+    func refreshTime() { time.refresh(now: loop.now) }
 }
 
 /// Keeps a worker's wall clock right to the quarter second, and its log moving.
@@ -379,23 +310,5 @@ private final class Ticker: Source {
         worker.accessLog?.flush(now: loop.now)
         worker.countLostLines()
         loop.schedule(self, at: loop.now + Self.period)
-    }
-}
-
-/// What one loop keeps of a tenant, whatever the configuration: its turn and its counters. Made at the tenant's first
-/// request and kept until the process ends.
-final class TenantState: Flow {
-    let id: String
-    /// The registry keeps it until the process ends.
-    let metrics: Uncounted<TenantMetrics>
-    /// The last configuration that it was looked for in, as the worker counts them.
-    var looked = 0
-    /// That one has it no more.
-    var isRemoved = false
-
-    init(id: String, weight: Int, metrics: TenantMetrics) {
-        self.id = id
-        self.metrics = unsafe Uncounted(metrics)
-        super.init(weight: weight)
     }
 }
