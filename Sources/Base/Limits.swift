@@ -68,6 +68,10 @@ public enum Limits {
     /// maximum; meanwhile it fails at once. Mistakes are mended in seconds, and what is dead for days costs little.
     public static let lookUpRetryNanoseconds: UInt64 = 1_000_000_000
     public static let lookUpRetryMaxNanoseconds: UInt64 = 30_000_000_000
+    /// Two lines of the log on one server, which may fail and answer again all the time.
+    public static let serverLinesNanoseconds: UInt64 = 5_000_000_000
+    /// Lines on servers at once, each second: who reads them sees by then what it is about.
+    public static let serverLinesMax = 20
     /// A token that names a key which is not there waits this long for its issuer's keys to be fetched anew: a fetch begins
     /// at the latest when the longest cool-down is over, after four seconds.
     public static let keyWaitNanoseconds: UInt64 = 6_000_000_000

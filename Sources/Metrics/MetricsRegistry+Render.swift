@@ -90,7 +90,7 @@ extension MetricsRegistry {
             for member in upstream.members { totals.add(member.duration) }
             text.histogram(upstream.labels, totals, RequestScale.self)
         }
-        text.family("gateway_upstream_requests", .counter, "Requests sent to a server, by status code (0: no answer).")
+        text.family("gateway_upstream_requests", .counter, "Attempts at a server, by status code (0: no answer).")
         for server in reader.servers {
             var codes = KeyedTotals()
             for member in server.members { codes.add(member.codes) }

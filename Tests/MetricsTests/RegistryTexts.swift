@@ -80,7 +80,7 @@ extension RegistryTests {
         gateway_upstream_duration_seconds_bucket{upstream="api",le="+Inf"} 1
         gateway_upstream_duration_seconds_sum{upstream="api"} 0.03
         gateway_upstream_duration_seconds_count{upstream="api"} 1
-        # HELP gateway_upstream_requests_total Requests sent to a server, by status code (0: no answer).
+        # HELP gateway_upstream_requests_total Attempts at a server, by status code (0: no answer).
         # TYPE gateway_upstream_requests_total counter
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="200"} 1
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="502"} 1
@@ -273,7 +273,7 @@ extension RegistryTests {
         gateway_upstream_duration_seconds_bucket{upstream="api",le="+Inf"} 1
         gateway_upstream_duration_seconds_sum{upstream="api"} 0.03
         gateway_upstream_duration_seconds_count{upstream="api"} 1
-        # HELP gateway_upstream_requests Requests sent to a server, by status code (0: no answer).
+        # HELP gateway_upstream_requests Attempts at a server, by status code (0: no answer).
         # TYPE gateway_upstream_requests counter
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="200"} 1
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="502"} 1

@@ -36,6 +36,7 @@ import Testing
     func others() {
         for outcome in [
             AttemptOutcome.answered(200), .answered(503), .answered(101), .timedOut, .cut, .malformed, .abandoned,
+            .nameless,
         ] {
             var standing = Standing()
             standing.record(outcome, at: second)

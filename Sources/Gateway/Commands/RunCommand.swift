@@ -1,6 +1,8 @@
+import Base
 import Configuration
 import Glibc
 import Net
+import Synchronization
 import Tenancy
 
 enum RunCommand {
@@ -33,6 +35,7 @@ enum CheckCommand {
         }
         let hot = candidate.settings!.hot
         for issuer in hot.issuers { tryKeys(of: issuer, candidate) }
+        tryNames(hot.upstreams, candidate)
         Console.out("\(path): ok (\(hot.tenants.count) tenants, \(hot.upstreams.count) upstreams, \(hot.listeners.count) listeners)")
         return 0
     }
@@ -55,8 +58,45 @@ extension CheckCommand {
                 Console.out("jwt \(issuer.name): \(keys.count) keys from \(url)")
             } catch { warn(error.description) }
         } catch {
-            warn("can't be fetched: \(error); a running gateway believes what it has for \(issuer.keysMaxAgeText) after its fetch")
+            warn(
+                "can't be fetched: \(error); a running gateway believes what it has for \(issuer.keysMaxAgeText) after its fetch"
+            )
         }
+    }
+}
+
+extension CheckCommand {
+    /// Whether the servers' names resolve here and now: a start would go on without. All at once, within
+    /// `Limits.resolveNanoseconds`. What a template's names are is known with its tenants' requests only.
+    private static func tryNames(_ upstreams: [UpstreamSettings], _ candidate: Candidate) {
+        let servers = upstreams.flatMap(\.servers).filter { server in
+            !server.host.contains("{") && SocketAddress(server.host, port: server.port) == nil
+        }
+        let found = Found()
+        let resolver = Resolver()
+        for (place, server) in servers.enumerated() {
+            resolver.resolve(server.host, port: server.port, under: server.host) { outcome in
+                found.outcomes.withLock { $0[place] = outcome }
+                found.bell.ring()
+            }
+        }
+        while found.outcomes.withLock({ $0.count }) < servers.count {
+            _ = found.bell.wait(atMost: Limits.resolveNanoseconds)
+        }
+        let outcomes = found.outcomes.withLock { $0 }
+        for (place, server) in servers.enumerated() {
+            guard case .failed(let reason)? = outcomes[place] else { continue }
+            let warning = Diagnostic(
+                .warning, at: server.location, length: server.host.utf8.count,
+                "`\(server.host)` does not resolve: \(reason)")
+            for line in candidate.render([warning]) { Console.error(line) }
+        }
+    }
+
+    /// What look-ups have come to, by place.
+    private final class Found: Sendable {
+        let outcomes = Mutex<[Int: Resolver.Outcome]>([:])
+        let bell = Bell()
     }
 }
 

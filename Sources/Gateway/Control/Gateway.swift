@@ -74,6 +74,7 @@ public final class Gateway {
     private var exitCode: Int32 = 0
     private let reload: Reload
     private var chores: Chores?
+    private var serverWatch = ServerWatch()
 
     // MARK: Start
 
@@ -235,7 +236,9 @@ public final class Gateway {
             tidy: { [unowned self] in
                 oldSnapshots.letGo()
                 takeOver()
+                serverWatch.look(at: { servers.all }, news: servers.news, now: loop.now, say: Console.log)
             })
+        lookUpNames()
         startRefresher()
         loop.run()
         return exitCode
@@ -257,6 +260,10 @@ public final class Gateway {
             try listenAdmin(endpoint)
             Console.log("admin: listens on \(endpoint.label)")
         } catch {}
+    }
+
+    private func lookUpNames() {
+        for upstream in snapshot.upstreams { for server in upstream.servers { server.lookUpAhead(with: resolver) } }
     }
 
     private func startRefresher() {
@@ -325,6 +332,7 @@ public final class Gateway {
         }
         refreshKeys()
         servers.keep(only: snapshot)
+        lookUpNames()
         health.adopt(snapshot)
         notifier.ready(summary)
         if let change = reload.change {

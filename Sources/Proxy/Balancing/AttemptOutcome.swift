@@ -2,6 +2,8 @@
 enum AttemptOutcome: Equatable {
     /// No connection could be made.
     case unreachable
+    /// Its name has no address: there was nothing to connect to.
+    case nameless
     /// The head of an answer came, with this status; of a tunnel 101.
     case answered(UInt16)
     /// A connection was there, and no answer came in time.

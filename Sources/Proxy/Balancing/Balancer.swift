@@ -82,6 +82,7 @@ final class Balancer {
         if pool.server.addresses.isEmpty { return resolve(pool, exchange) }
         do throws(SystemError) {
             guard let connection = try pool.connect(timeout: connectTimeout) else {
+                record(.abandoned, of: pool)
                 return .refused(.badUpstream)
             }
             connection.use(exchange)
@@ -177,7 +178,14 @@ final class Balancer {
             return exchange.acquired(
                 choose(avoiding: nil).map { open($0, for: exchange) } ?? .refused(.noHealthyUpstream))
         }
-        exchange.acquired(server.addresses.isEmpty ? .refused(.badUpstream) : open(pool, for: exchange))
+        if !server.addresses.isEmpty { return exchange.acquired(open(pool, for: exchange)) }
+        record(.nameless, of: pool)
+        exchange.acquired(.refused(.badUpstream))
+    }
+
+    /// The name of that server was not looked up while somebody waited for it.
+    func gaveUp(_ server: Server) {
+        if let pool = pools.first(where: { $0.server === server }) { record(.nameless, of: pool) }
     }
 
     /// Whether a failed request may be tried once more.

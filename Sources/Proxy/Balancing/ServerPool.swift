@@ -84,6 +84,7 @@ final class ServerPool {
             return connection
         } catch {
             if error.isLack { return nil }
+            server.connectFailed(error.code)
             throw error
         }
     }
@@ -96,7 +97,12 @@ final class ServerPool {
     /// For the balancer, to whom outcomes are told.
     func record(_ outcome: AttemptOutcome) {
         standing.record(outcome, at: worker.loop.now)
-        if case .answered(let status) = outcome { metrics.finished(code: Int(status)) }
+        server.note(outcome)
+        if case .answered(let status) = outcome {
+            metrics.finished(code: Int(status))
+        } else {
+            metrics.finished(code: 0)
+        }
     }
 
     /// The server is no longer in the configuration: none of its connections is kept any more.

@@ -23,7 +23,7 @@ struct Standing {
         case .unreachable:
             failures += 1
             restsUntil = now + min(Self.rest << UInt64(min(failures - 1, 6)), Self.restMax)
-        case .answered, .timedOut, .cut, .malformed, .abandoned: break
+        case .nameless, .answered, .timedOut, .cut, .malformed, .abandoned: break
         }
     }
 }

@@ -60,7 +60,9 @@ extension Exchange {
         let left = line
         stopWaiting()
         switch left {
-        case .name?: refuse(.noHealthyUpstream, "the upstream's name was not found in time")
+        case .name(let server, _)?:
+            resolution.balancer?.follow { $0.gaveUp(server) }
+            refuse(.noHealthyUpstream, "the upstream's name was not found in time")
         case .place?, nil: refuse(.overloaded, "no connection to the upstream became free in time")
         }
     }

@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import HTTP
 import Net
 
@@ -78,7 +79,7 @@ final class H1Upstream: Transport {
 
     private func connected() {
         let error = Socket.error(fd)
-        guard error == 0 else { return lost() }
+        guard error == 0 else { return lost(error) }
         state = .busy
         isBroken = false
         pool.reached()
@@ -90,7 +91,7 @@ final class H1Upstream: Transport {
 
     override func expired() {
         switch state {
-        case .connecting: lost()
+        case .connecting: lost(ETIMEDOUT)
         case .idle: shut()
         case .busy:
             if isHeldByPace {
@@ -103,8 +104,9 @@ final class H1Upstream: Transport {
     }
 
     /// Could not connect.
-    private func lost() {
+    private func lost(_ error: Int32) {
         let exchange = exchange
+        pool.server.connectFailed(error)
         shut()
         exchange?.fail(.unreachable)
     }

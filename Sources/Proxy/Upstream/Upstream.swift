@@ -47,6 +47,8 @@ public final class Server: Sendable {
     /// Monotonic nanoseconds when a loop last wanted it: names that nobody uses are not resolved again.
     public let lastUsed = Atomic<UInt64>(0)
     private let resolution: Mutex<Resolution>
+    private let troubles = ServerTrouble()
+    private let news: ServerNews
 
     private struct Resolution {
         var addresses: [SocketAddress] = []
@@ -55,8 +57,8 @@ public final class Server: Sendable {
         var failure: String?
     }
 
-    init(upstream: String, host: String, port: UInt16, template: String) {
-        (self.upstream, self.host, self.port) = (upstream, host, port)
+    init(upstream: String, host: String, port: UInt16, template: String, news: ServerNews) {
+        (self.upstream, self.host, self.port, self.news) = (upstream, host, port, news)
         label = Endpoint(host: host, port: port).label
         configured = Endpoint(host: template, port: port).label
         var state = Resolution()
@@ -91,9 +93,12 @@ public final class Server: Sendable {
     func adopt(_ outcome: Resolver.Outcome) {
         resolution.withLock { state in
             switch outcome {
-            case .failed(let reason): state.failure = reason
+            case .failed(let reason):
+                state.failure = reason
+                if state.addresses.isEmpty { note(.nameless) }
             case .addresses(let found):
                 state.failure = nil
+                if troubles.noteName() { news.note() }
                 if Set(found) == Set(state.addresses) { return }
                 state.addresses = found
                 version.add(1, ordering: .releasing)
@@ -103,6 +108,21 @@ public final class Server: Sendable {
 }
 
 extension Server {
+    /// What requests have met at it lately, in words; nil where that is nothing worth telling.
+    public var trouble: String? { troubles.reason(nameFailure: failure) }
+
+    /// What an attempt at it has come to, on any loop.
+    func note(_ outcome: AttemptOutcome) { if troubles.note(outcome) { news.note() } }
+
+    /// A connection could not be made, for that reason; the outcome of its attempt follows.
+    func connectFailed(_ error: Int32) { troubles.noteConnect(error: error) }
+
+    /// A name that nobody has asked for yet is looked up, so that a mistake in it is known before its first request. Not
+    /// those of a template: there is one for each tenant.
+    public func lookUpAhead(with resolver: Resolver) {
+        if configured == label, needsResolver, addresses.isEmpty { resolve(with: resolver, isAwaited: false) }
+    }
+
     /// Names in use are looked up again: their addresses change. One that nobody has wanted for a while is left alone.
     public func refreshIfUsed(with resolver: Resolver) {
         let used = lastUsed.load(ordering: .relaxed)
@@ -113,6 +133,7 @@ extension Server {
 /// Every server the process knows, by upstream and address. Used when a configuration is built, never on the request path.
 public final class ServerRegistry: Sendable {
     private let servers = Mutex<[String: Server]>([:])
+    public let news = ServerNews()
 
     public init() {}
 
@@ -120,7 +141,7 @@ public final class ServerRegistry: Sendable {
         servers.withLock { all in
             let key = "\(upstream)|\(host)|\(port)"
             if let known = all[key] { return known }
-            let new = Server(upstream: upstream, host: host, port: port, template: template)
+            let new = Server(upstream: upstream, host: host, port: port, template: template, news: news)
             all[key] = new
             return new
         }
