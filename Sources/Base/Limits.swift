@@ -68,6 +68,8 @@ public enum Limits {
     /// maximum; meanwhile it fails at once. Mistakes are mended in seconds, and what is dead for days costs little.
     public static let lookUpRetryNanoseconds: UInt64 = 1_000_000_000
     public static let lookUpRetryMaxNanoseconds: UInt64 = 30_000_000_000
+    /// Lines of the log on clients that can't be served, a second: an operator sees why, and a flood fills no disk.
+    public static let clientFaultsPerSecond = 32
     /// Two lines of the log on one server, which may fail and answer again all the time.
     public static let serverLinesNanoseconds: UInt64 = 5_000_000_000
     /// Lines on servers at once, each second: who reads them sees by then what it is about.

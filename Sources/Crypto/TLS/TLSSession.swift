@@ -112,6 +112,8 @@ import COpenSSL
     public private(set) var serverName = ""
     private var wasNamed = false
     private var isOpen = false
+    /// Why the handshake failed, as OpenSSL's error code; see `text(ofFailure:)`.
+    public private(set) var failure: UInt = 0
     /// Steps of TLS itself since the last piece of data, once the handshake is over.
     private var steps = 0
 
@@ -159,9 +161,17 @@ import COpenSSL
         case SSL_ERROR_WANT_READ: return .wantsMore
         case SSL_ERROR_WANT_CLIENT_HELLO_CB: return .named
         default:
+            failure = ERR_peek_error()
             ERR_clear_error()
             return .failed
         }
+    }
+
+    /// A failure of a handshake in OpenSSL's words.
+    public static func text(ofFailure code: UInt) -> String {
+        // A text of OpenSSL's own, there for good.
+        guard let text = unsafe ERR_reason_error_string(code) else { return "no valid TLS" }
+        return unsafe String(cString: text)
     }
 
     /// Goes on after `named`, perhaps in another turn.

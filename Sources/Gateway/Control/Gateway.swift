@@ -32,6 +32,8 @@ public final class Gateway {
         /// A token names a key that its issuer's set does not have.
         case keysWanted(KeySource)
         case keysFetched(KeySetRefresher.Result)
+        /// A worker has clients that can't be served.
+        case clientFaults(ClientFaultReport)
         case drained
     }
 
@@ -170,10 +172,11 @@ public final class Gateway {
             let first = Handover(snapshot)
             let thread = try Thread("worker-\(index)") {
                 do throws(SystemError) {
-                    try Worker(
+                    let worker = try Worker(
                         index: index, count: count, snapshot: first.take()!, mailbox: mailbox, registry: registry,
-                        resolver: resolver, logWriter: logWriter
-                    ).run()
+                        resolver: resolver, logWriter: logWriter)
+                    worker.tellOfClients = { mail.post(.clientFaults($0)) }
+                    worker.run()
                 } catch { mail.post(.failed(worker: index, error)) }
             }
             threads.append(thread)
@@ -295,6 +298,7 @@ public final class Gateway {
             if reload.waitingForWorkers == 0 { adopted() }
         case .keysWanted(let source): refresher?.want(source)
         case .keysFetched(let result): refresher?.finish(result)
+        case .clientFaults(let report): report.lines.forEach(Console.log)
         case .drained:
             drained += 1
             if drained == mailboxes.count { stop() }

@@ -37,6 +37,9 @@ final class ClientOrigin {
     /// The connection is over: nothing secret stays with what may still hold this.
     func forget() { presented = nil }
 
+    /// The listener's address, for logs.
+    var listenerLabel: String { listener.label }
+
     var isSecure: Bool { tlsVersion != nil }
 
     @inline(__always)

@@ -16,9 +16,36 @@ extension H1Client {
         let count = recvCipher(atMost: Limits.handshakeReadSize)
         guard count > 0 else { return }
         // So many bytes were read into it just now.
+        if !isHeard, isHTTP(unsafe worker.rooms.cipher.load(as: UInt8.self)) { return refusePlain() }
+        isHeard = true
         unsafe tls.receive(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
         guard goOn(tls, tls.handshake()) else { return }
         if canRead { loop.wake(self, []) }
+    }
+
+    /// The connection was reset. An alert that says why may have come before that.
+    func brokenHandshake() {
+        if isHeard, !isNamed { shakeHands() }
+        endHandshake()
+    }
+
+    /// The client has gone in the middle of it.
+    func endHandshake() {
+        if isClosed || phase != .handshake { return }
+        worker.metrics.handshake(.none, resumed: false, .failure)
+        // Whoever only looks whether somebody listens says nothing.
+        if isHeard { worker.note(.handshakeEnd, of: origin) }
+        shut()
+    }
+
+    /// The first byte of a request's method, which no record of TLS begins with.
+    private func isHTTP(_ first: UInt8) -> Bool { (0x41...0x5A).contains(first & 0xDF) }
+
+    /// Who speaks HTTP without TLS is told so in the same language.
+    private func refusePlain() {
+        worker.metrics.handshake(.none, resumed: false, .failure)
+        tls = nil
+        refuse(.badRequest, "plain HTTP on a TLS port: use https://")
     }
 
     /// Whether the handshake waits for more from the client.
@@ -38,6 +65,7 @@ extension H1Client {
         case .failed:
             flushEncrypted()
             worker.metrics.handshake(.none, resumed: false, .failure)
+            worker.note(.handshake(tls.failure), of: origin)
             shut()
         case .done: handshakeDone(tls)
         }

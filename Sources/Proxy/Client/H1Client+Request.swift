@@ -57,7 +57,10 @@ extension H1Client {
             }
             return false
         case .refused(let fault):
-            refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
+            // The first bytes of a TLS record of a handshake (RFC 8446 section 5.1).
+            let isTLS = unsafe requests == 0 && region.count > 1 && region[0] == 0x16 && region[1] == 0x03
+            refuse(
+                Refusal(parserStatus: fault.status), isTLS ? "TLS on a plain HTTP port" : fault.reason, status: fault.status)
             return true
         case .complete:
             scanned = 0

@@ -26,6 +26,8 @@ final class H1Client: Transport {
     var scanned = 0
     /// `inbound` holds bytes past the last request that were not looked at yet.
     var hasNewInbound = false
+    /// In the handshake: something has come.
+    var isHeard = false
     /// In the handshake: waits for its tenant's turn.
     var isNamed = false
     var requests = 0
@@ -70,7 +72,7 @@ final class H1Client: Transport {
 
     override func ready(_ events: Readiness) {
         note(events)
-        if isBroken { return shut() }
+        if isBroken { return phase == .handshake ? brokenHandshake() : shut() }
         if isCongested {
             guard flush() else { return isBroken ? shut() : () }
             if closesWhenSent { return finishSending() }
@@ -94,6 +96,7 @@ final class H1Client: Transport {
         switch phase {
         case .handshake:
             worker.metrics.handshake(.none, resumed: false, .timeout)
+            if isHeard { worker.note(.handshakeTimeout, of: origin) }
             shut()
         case .head:
             if hold.until > 0 {
@@ -180,8 +183,7 @@ final class H1Client: Transport {
         case .bytes(let count): return count
         case .nothing: return 0
         case .end, .failed:
-            if phase == .handshake { worker.metrics.handshake(.none, resumed: false, .failure) }
-            shut()
+            if phase == .handshake { endHandshake() } else { shut() }
             return -1
         }
     }

@@ -24,6 +24,11 @@ extension Exchange {
         if problem == .badRequest { client.retire(expectsMore: true) }
         answer.status = status ?? problem.status
         answer.refusal = problem
+        switch problem {
+        case .badRequest, .uriTooLong, .headersTooLarge:
+            worker.note(.refused(answer.status, detail, request.id), of: client.origin)
+        default: break
+        }
         // Both are written in rooms that nobody else uses until the client's end has sent or copied them.
         let body = unsafe writeProblem(problem, detail)
         let (head, part) = unsafe writeRefusalHead(problem, body, realm)

@@ -69,7 +69,10 @@ public final class Worker {
     private(set) var accessLog: AccessLogBuffer?
     private let logWriter: AccessLogWriter
     private var time = WallClock()
-
+    private var clientFaults: ClientFaults
+    private var faultsTold: UInt64 = 0
+    /// Takes what there is to tell of clients; called on the worker's thread, once a second at the most.
+    public var tellOfClients: (ClientFaultReport) -> Void = { _ in }
 
     public convenience init(
         index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
@@ -97,6 +100,7 @@ public final class Worker {
         responseHead = ResponseHead(maxFields: Self.responseFieldsMax)
         requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
         strangers = (0..<64).map { _ in Flow(weight: 1) }
+        clientFaults = ClientFaults(loops: count)
         accessLog = AccessLogBuffer(snapshot.settings.accessLog, writer: logWriter, metrics: metrics)
         refreshTime()
         try mailbox.deliver(on: loop) { [unowned self] message in receive(message) }
@@ -122,6 +126,7 @@ public final class Worker {
         case .keysFetched: forEachClient { $0.keysFetched() }
         case .stop:
             accessLog?.flush(now: .max)
+            clientFaults.take().map(tellOfClients)
             loop.stop()
         }
     }
@@ -220,6 +225,17 @@ public final class Worker {
         checkDrained()
     }
 
+    /// A client can't be served, for that reason: it will be told.
+    func note(_ reason: ClientFault.Reason, of client: ClientOrigin) {
+        clientFaults.note(client.peer, client.listenerLabel, reason)
+    }
+
+    func tellFaults() {
+        guard loop.now >= faultsTold + 1_000_000_000, let report = clientFaults.take() else { return }
+        faultsTold = loop.now
+        tellOfClients(report)
+    }
+
     private func forEachClient(_ body: (H1Client) -> Void) {
         loop.forEach { if let client = $0 as? H1Client { body(client) } }
     }
@@ -309,6 +325,7 @@ private final class Ticker: Source {
         worker.metrics.staleEvents.add(loop.takeStaleEvents())
         worker.accessLog?.flush(now: loop.now)
         worker.countLostLines()
+        worker.tellFaults()
         loop.schedule(self, at: loop.now + Self.period)
     }
 }

@@ -1,0 +1,106 @@
+import Base
+import Crypto
+import Net
+
+/// Why a client got nothing but a refusal, or not even that.
+struct ClientFault {
+    enum Reason {
+        /// What it sent is no request. The id is in the answer and in the access log.
+        case refused(UInt16, StaticString, RequestID)
+        /// Its TLS handshake failed: OpenSSL's code.
+        case handshake(UInt)
+        case handshakeTimeout
+        /// It went away in the middle of the handshake.
+        case handshakeEnd
+    }
+
+    var peer: SocketAddress
+    /// The listener's.
+    var label: String
+    var reason: Reason
+    /// As many more of this client for the same reason.
+    var more = 0
+}
+
+/// The faults of a loop's clients that are to be told: some a second, the same of the same client counted, and what is
+/// beyond that counted alone. Room for them is made once; texts are made where they are told, on another thread.
+struct ClientFaults {
+    private var kept: [ClientFault] = []
+    private var omitted = 0
+    private let most: Int
+
+    /// - Parameter loops: how many share what may be told.
+    init(loops: Int) {
+        most = max(1, Limits.clientFaultsPerSecond / loops)
+        kept.reserveCapacity(most)
+    }
+
+    mutating func note(_ peer: SocketAddress, _ label: String, _ reason: ClientFault.Reason) {
+        for i in kept.indices
+        where kept[i].peer.high == peer.high && kept[i].peer.low == peer.low && kept[i].reason.isSame(as: reason) {
+            kept[i].more += 1
+            return
+        }
+        if kept.count < most {
+            kept.append(ClientFault(peer: peer, label: label, reason: reason))
+        } else {
+            omitted += 1
+        }
+    }
+
+    /// What there is to tell since the last time; nil where that is nothing.
+    mutating func take() -> ClientFaultReport? {
+        if kept.isEmpty { return nil }
+        defer {
+            (kept, omitted) = ([], 0)
+            kept.reserveCapacity(most)
+        }
+        return ClientFaultReport(faults: kept, omitted: omitted)
+    }
+}
+
+/// What one loop has to tell of its clients.
+public struct ClientFaultReport: Sendable {
+    let faults: [ClientFault]
+    /// Clients that are not told of, beyond the bound.
+    let omitted: Int
+
+    /// A line each, for the gateway's own log.
+    public var lines: [String] {
+        var lines = faults.map(\.description)
+        if omitted > 0 { lines.append("clients: that, and \(omitted) more like it") }
+        return lines
+    }
+}
+
+extension ClientFault.Reason {
+    func isSame(as other: Self) -> Bool {
+        switch (self, other) {
+        case (.refused(_, let one, _), .refused(_, let two, _)):
+            // Texts of the program: the same one is in the same place.
+            unsafe one.utf8Start == two.utf8Start
+        case (.handshake(let one), .handshake(let two)): one == two
+        case (.handshakeTimeout, .handshakeTimeout), (.handshakeEnd, .handshakeEnd): true
+        default: false
+        }
+    }
+}
+
+extension ClientFault: CustomStringConvertible {
+    var description: String {
+        let text: String
+        switch reason {
+        case .refused(let status, let detail, let id):
+            let name = unsafe withUnsafeTemporaryAllocation(byteCount: RequestID.sizeMax, alignment: 1) { room in
+                var writer = unsafe ByteWriter(room)
+                id.write(to: &writer)
+                return unsafe String(decoding: writer.written, as: UTF8.self)
+            }
+            text = "\(status), \(detail) (request \(name))"
+        case .handshake(let code): text = "TLS handshake failed: \(TLSSession.text(ofFailure: code))"
+        case .handshakeTimeout: text = "TLS handshake failed: not done in time"
+        case .handshakeEnd: text = "TLS handshake failed: closed by the client in the middle of it"
+        }
+        return "client \(peer.host) on \(label): \(text)" + (more > 0 ? ", and \(more) more" : "")
+    }
+}
