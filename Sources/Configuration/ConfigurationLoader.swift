@@ -16,6 +16,6 @@ public enum ConfigurationLoader {
         let settings = builder.build()
         return LoadedConfiguration(
             settings: diagnostics.errorCount == 0 ? settings : nil, partial: settings, diagnostics: diagnostics.inFileOrder,
-            omitted: diagnostics.omitted, files: parser.tree.files)
+            omitted: diagnostics.omitted, files: parser.tree.files, hostOwners: builder.hostOwners)
     }
 }

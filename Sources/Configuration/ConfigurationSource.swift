@@ -6,13 +6,16 @@ public struct ConfigurationSource: Sendable {
     public var glob: @Sendable (_ pattern: String) throws(SourceError) -> [String]
     /// A variable of the environment; nil where it is not set.
     public var environment: @Sendable (_ name: String) -> String?
+    /// Seconds since 1970, to tell what has expired.
+    public var now: @Sendable () -> UInt64
 
     public init(
         read: @escaping @Sendable (_ path: String) -> Result<[UInt8], SourceError>,
         glob: @escaping @Sendable (_ pattern: String) throws(SourceError) -> [String] = { _ in [] },
-        environment: @escaping @Sendable (_ name: String) -> String? = { _ in nil }
+        environment: @escaping @Sendable (_ name: String) -> String? = { _ in nil },
+        now: @escaping @Sendable () -> UInt64 = { 0 }
     ) {
-        (self.read, self.glob, self.environment) = (read, glob, environment)
+        (self.read, self.glob, self.environment, self.now) = (read, glob, environment, now)
     }
 }
 

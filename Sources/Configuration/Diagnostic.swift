@@ -44,6 +44,10 @@ final class DiagnosticCollector {
         add(.warning, word.location, word.length, message, suggestion)
     }
 
+    func warning(at location: Location, length: Int, _ message: @autoclosure () -> String) {
+        add(.warning, location, length, message, { nil })
+    }
+
     private func add(
         _ severity: Diagnostic.Severity, _ location: Location, _ length: Int, _ message: () -> String,
         _ suggestion: () -> String?

@@ -10,6 +10,11 @@ public struct LoadedConfiguration: Sendable {
     public var omitted: Int
     /// The files read, with their text, in the order of `Location.file`.
     let files: [SourceFile]
+    /// Who claimed a host first.
+    let hostOwners: [String: Builder.Claim]
+
+    /// Where a host stands, as the settings write it.
+    public func location(ofHost host: String) -> Location? { hostOwners[host]?.location }
 
     /// `FILE:LINE:COLUMN: error: message`, then the line of the file, then what is meant underlined. Works for the
     /// findings of later phases too, from the locations in `settings`.

@@ -15,6 +15,15 @@ public struct Settings: Sendable {
     public var hot = HotSettings()
     /// The files read, as given or globbed; the first is the one that `-c` named.
     public var files: [String] = []
+    public var places = Places()
+    public init() {}
+}
+
+/// Where in the files something stands that is judged by what else is on the machine; nil where it stands nowhere.
+public struct Places: Sendable {
+    public var state: Location?
+    public var accessLog: Location?
+    public var admin: Location?
     public init() {}
 }
 

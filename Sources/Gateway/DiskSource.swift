@@ -1,3 +1,4 @@
+import Base
 import Configuration
 import Glibc
 
@@ -9,7 +10,8 @@ extension ConfigurationSource {
     public static let disk = ConfigurationSource(
         read: readFile,
         glob: matches,
-        environment: { name in getenv(name).map { String(cString: $0) } })
+        environment: { name in getenv(name).map { String(cString: $0) } },
+        now: { Clock.wall() / 1_000_000_000 })
 
     @Sendable private static func readFile(_ path: String) -> Result<[UInt8], SourceError> {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)

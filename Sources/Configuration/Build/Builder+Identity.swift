@@ -26,7 +26,12 @@ extension Builder {
         }
         var key = KeySettings(digest: digest)
         if case .text(let name) = item.option("name") { key.name = name }
-        if case .text(let date) = item.option("expires") { key.expires = Dates.seconds(date) }
+        if case .text(let date) = item.option("expires") {
+            key.expires = Dates.seconds(date)
+            if UInt64(key.expires ?? 0) <= checker.source.now(), let at = optionWord("expires", of: item) {
+                diagnostics.warning(at: at, "this key has expired: requests with it are refused")
+            }
+        }
         key.usage = keyUsage(item)
         checkRates(key.usage, word)
         tenant.keys.append(key)

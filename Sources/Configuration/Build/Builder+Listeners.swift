@@ -42,11 +42,12 @@ extension Builder {
                 suggestion: "write 127.0.0.1:\(endpoint.port)")
         }
         guard isFree(endpoint, item.words[0]) else { return }
-        settings.hot.admin = endpoint
+        (settings.hot.admin, settings.places.admin) = (endpoint, item.words[0].location)
         for case .text(let host) in item.allOptions("host") { settings.hot.adminHosts.append(host) }
     }
 
-    /// Whether nobody listens there yet. `*:80` and `127.0.0.1:80` are two addresses.
+    /// Whether nobody listens there yet. `*:80` and `127.0.0.1:80` are two addresses: the kernel gives a connection to the
+    /// one that says more.
     private mutating func isFree(_ endpoint: Endpoint, _ word: Word) -> Bool {
         if let earlier = endpoints.updateValue(word.location, forKey: endpoint) {
             endpoints[endpoint] = earlier
@@ -56,7 +57,18 @@ extension Builder {
         return true
     }
 
+    /// The admin listener shares its port with nobody, so that no second gateway takes its requests.
+    private func checkAdminAddress() {
+        guard let admin = settings.hot.admin, let place = settings.places.admin,
+            let other = settings.hot.listeners.first(where: { $0.endpoint.overlaps(admin) })
+        else { return }
+        diagnostics.error(
+            at: place, length: admin.text.utf8.count,
+            "the admin listener can't have `\(admin.text)` beside `listen \(other.endpoint.text)` (\(self.place(other.location)))")
+    }
+
     func checkListeners(_ top: Block) {
+        checkAdminAddress()
         // With other mistakes around, the listener may be what was misspelt.
         guard top.lacks(.listen), diagnostics.errorCount == 0 else { return }
         diagnostics.error(

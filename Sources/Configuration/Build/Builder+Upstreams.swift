@@ -30,6 +30,11 @@ extension Builder {
             default: break
             }
         }
+        if check.timeout > check.interval, let word = optionWord("timeout", of: item) ?? optionWord("interval", of: item) {
+            let (timeout, interval) = (Quantities.show(time: check.timeout), Quantities.show(time: check.interval))
+            diagnostics.warning(
+                at: word, "a check may take \(timeout) and the next one is due after \(interval): it waits for the one before")
+        }
         return check
     }
 }

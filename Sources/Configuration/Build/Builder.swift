@@ -65,6 +65,7 @@ struct Builder {
         checkListeners(top)
         settings.hot.tenants.reserveCapacity(top.items.count)
         for item in top.items where item.id == .tenant { takeTenant(item) }
+        doubt()
         return settings
     }
 
@@ -72,7 +73,7 @@ struct Builder {
         switch (item.id, item.values.first) {
         case (.workers, .number(let count)): settings.cold.workers = Int(count)
         case (.workers, _): settings.cold.workers = nil
-        case (.state, .text(let path)): settings.cold.state = path
+        case (.state, .text(let path)): (settings.cold.state, settings.places.state) = (path, item.words[0].location)
         case (.shutdownTimeout, .number(let time)): settings.hot.shutdownTimeout = time
         case (.trustedProxies, _):
             for case (let word, .block(let block)) in zip(item.words, item.values) { takeProxy(block, word) }
@@ -117,6 +118,7 @@ struct Builder {
         case ("stdout", false): log.target = .stdout
         default: log.target = .file(path)
         }
+        settings.places.accessLog = item.words[0].location
         log.query = item.option("query") == .text("on")
         settings.hot.accessLog = log
     }

@@ -103,6 +103,17 @@ public final class TLSListener: @unchecked Sendable {
         return wildcard[String(name[name.index(after: dot)...])]
     }
 
+    /// Whether both present the very same certificates, read once: of files that have changed they are others.
+    public func hasSameCertificates(as other: TLSListener?) -> Bool {
+        other.map { $0.certificates.elementsEqual(certificates) { $0 === $1 } } ?? false
+    }
+
+    /// Of the authorities that vouch for clients; nil where those are not asked for certificates.
+    public var authorities: Set<Digest256>? { clientAuthorities.map { Set($0.certificates.map(\.id)) } }
+
+    /// Whether one of its certificates is for this host: a name in lower case, or a wildcard.
+    public func covers(_ host: String) -> Bool { certificate(for: host) != nil }
+
     /// Whether it would still accept this certificate, which another listener of the same address has accepted.
     public func vouches(for certificate: ClientCertificate) -> Bool { clientAuthorities?.vouch(for: certificate) ?? false }
 

@@ -25,7 +25,7 @@ enum RunCommand {
 enum CheckCommand {
     static func run(_ arguments: Arguments) throws -> Int32 {
         let path = try arguments.configurationPath()
-        let candidate = Candidate.read(path)
+        let candidate = Candidate.read(path, isCheck: true)
         for line in candidate.render(candidate.diagnostics) { Console.error(line) }
         if candidate.loaded.omitted > 0 { Console.error("... and \(candidate.loaded.omitted) more") }
         let errors = candidate.errors.count + candidate.loaded.omitted

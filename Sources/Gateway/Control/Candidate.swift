@@ -23,8 +23,10 @@ struct Candidate: Sendable {
     var warnings: [Diagnostic] { diagnostics.filter { $0.severity == .warning } }
 
     /// Reads the file, its includes, the certificates and the key sets.
+    /// - Parameter isCheck: nothing is going to be started by it: all that a start would meet is looked for.
     static func read(
-        _ path: String, certificates: CertificateCache = CertificateCache(), keySets: KeySetStore = KeySetStore()
+        _ path: String, certificates: CertificateCache = CertificateCache(), keySets: KeySetStore = KeySetStore(),
+        isCheck: Bool = false
     ) -> Candidate {
         let loaded = ConfigurationLoader.load(path, from: .disk)
         // Certificates of a configuration with other errors are looked at as well: all mistakes in one go.
@@ -67,12 +69,8 @@ struct Candidate: Sendable {
         // Half of them would tell nothing.
         let subjects = lacksAuthorities ? nil : SubjectAuthorities(settings, known: authorities, into: &diagnostics)
         let issuers = settings.hot.issuers.compactMap { keySets.issuer($0, into: &diagnostics) }
-        if case .file(let path) = settings.hot.accessLog.target, let slash = path.lastIndex(of: "/"),
-            access(String(path[..<slash]), W_OK | X_OK) != 0, !path.hasPrefix(settings.cold.state + "/")
-        {
-            let location = settings.hot.listeners.first?.location ?? Location(file: 0, line: 1, column: 1)
-            diagnostics.append(Diagnostic(.warning, location, "can't write to the folder of the access log \(path)"))
-        }
+        diagnostics += judge(settings, tls, loaded, strict: isCheck)
+        if isCheck { diagnostics += TakenPorts.faults(in: settings) }
         let failed = diagnostics.contains { $0.severity == .error }
         return Candidate(
             loaded: loaded, settings: failed ? nil : settings, tls: tls, issuers: issuers, authorities: subjects?.ids ?? [:],

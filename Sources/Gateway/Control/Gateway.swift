@@ -262,8 +262,12 @@ public final class Gateway {
         do {
             try listenAdmin(endpoint)
             Console.log("admin: listens on \(endpoint.label)")
+            noteRunning()
         } catch {}
     }
+
+    /// For commands, which find it by that.
+    private func noteRunning() { RunningGateway.note(admin: settings.hot.admin, state: settings.cold.state) }
 
     private func lookUpNames() {
         for upstream in snapshot.upstreams { for server in upstream.servers { server.lookUpAhead(with: resolver) } }
@@ -330,10 +334,12 @@ public final class Gateway {
         if !isReady {
             isReady = true
             registry.setReady(true)
+            noteRunning()
             Console.log("gateway \(Self.version) serves \(summary) (\(mailboxes.count) workers)")
             notifier.ready(summary)
             return
         }
+        noteRunning()
         refreshKeys()
         servers.keep(only: snapshot)
         lookUpNames()
@@ -371,7 +377,8 @@ public final class Gateway {
         var sockets: NewSockets
         do {
             var none = InheritedSockets()
-            let listeners = try ListenerSockets.bind(fresh, workers: mailboxes.count, inherited: &none)
+            let listeners = try ListenerSockets.bind(
+                fresh, workers: mailboxes.count, inherited: &none, held: settings.hot.listeners.map(\.endpoint))
             sockets = NewSockets(listeners: listeners)
         } catch {
             return reject([candidate.loaded.render(Diagnostic(.error, error.location, error.description))])
@@ -470,6 +477,7 @@ public final class Gateway {
         threads = []
         logWriter.finish()
         ledger.finish()
+        RunningGateway.forget(state: settings.cold.state)
         Console.log("stopped")
         loop.stop()
     }

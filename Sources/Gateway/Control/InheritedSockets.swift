@@ -23,6 +23,8 @@ struct InheritedSockets {
         return inherited
     }
 
+    func has(_ endpoint: Endpoint) -> Bool { endpoint.address.map { sockets[$0] != nil } ?? false }
+
     /// The socket of this endpoint, for each worker a descriptor of it; nil when none was handed over.
     mutating func remove(_ endpoint: Endpoint, workers: Int) throws(SystemError) -> [Int32]? {
         guard let address = endpoint.address, let fd = sockets.removeValue(forKey: address) else { return nil }

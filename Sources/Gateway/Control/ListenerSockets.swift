@@ -11,10 +11,19 @@ enum ListenerSockets {
         var description: String
     }
 
-    /// - Parameter beside: another gateway may listen there too.
+    /// - Parameters:
+    ///   - held: what this process listens on already.
+    ///   - beside: another gateway may listen there too.
     static func bind(
-        _ listeners: [(Endpoint, Location)], workers: Int, inherited: inout InheritedSockets, beside: Bool = false
+        _ listeners: [(Endpoint, Location)], workers: Int, inherited: inout InheritedSockets,
+        held: [Endpoint] = [], beside: Bool = false
     ) throws(Failure) -> [[Endpoint: Int32]] {
+        // All of them before the first is there: `*:80` would be in the way of `127.0.0.1:80`.
+        for (endpoint, location) in listeners where !beside && !inherited.has(endpoint) && !held.contains(where: endpoint.overlaps) {
+            do throws(SystemError) {
+                if let address = endpoint.address { try probe(address) }
+            } catch { throw Failure(location: location, description: "can't listen on \(endpoint.label): \(error)") }
+        }
         var sockets: [[Endpoint: Int32]] = Array(repeating: [:], count: workers)
         for (endpoint, location) in listeners {
             do throws(SystemError) {
@@ -23,7 +32,6 @@ enum ListenerSockets {
                     continue
                 }
                 guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }
-                if !beside { try probe(address) }
                 for worker in 0..<workers { sockets[worker][endpoint] = try Socket.listen(address, sharesPort: true) }
             } catch {
                 close(sockets)

@@ -1,0 +1,58 @@
+import Base
+import Configuration
+import Glibc
+import Net
+import Proxy
+
+/// How commands find the gateway that runs: a file under its state, `running`, with its process id and the address of its
+/// admin listener. It tells of the newest one, and of none that has ended.
+struct RunningGateway {
+    var pid: Int32
+    /// As `127.0.0.1:9901`; nil where it has no admin listener.
+    var admin: String?
+
+    static func path(_ state: String) -> String { state + "/running" }
+
+    /// The one that runs with this state; nil where none does, as far as its file says.
+    static func find(state: String) -> RunningGateway? {
+        let words = String(decoding: ProcessFile.read(path(state)), as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        guard let first = words.first, let pid = Int32(first), pid > 0, kill(pid, 0) == 0 || errno == EPERM else {
+            return nil
+        }
+        return RunningGateway(pid: pid, admin: words.count > 1 ? String(words[1]) : nil)
+    }
+
+    /// This process is the one. Without the file commands go by the configuration alone: no reason not to serve.
+    static func note(admin: Endpoint?, state: String) {
+        let line = [String(getpid()), admin?.label].compactMap { $0 }.joined(separator: " ") + "\n"
+        let new = path(state) + ".new"
+        let fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard fd >= 0 else { return }
+        let written = write(fd, line, line.utf8.count)
+        close(fd)
+        if written == line.utf8.count { rename(new, path(state)) } else { unlink(new) }
+    }
+
+    /// This process ends. Another one may run beside it.
+    static func forget(state: String) {
+        if find(state: state)?.pid == getpid() { unlink(path(state)) }
+    }
+}
+
+/// Small files, read whole.
+enum ProcessFile {
+    /// Empty where there is nothing to be read.
+    static func read(_ path: String) -> [UInt8] {
+        let fd = open(path, O_RDONLY | O_CLOEXEC)
+        guard fd >= 0 else { return [] }
+        defer { close(fd) }
+        var bytes: [UInt8] = []
+        var room = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = Glibc.read(fd, &room, room.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return bytes }
+            bytes += room[..<count]
+        }
+    }
+}

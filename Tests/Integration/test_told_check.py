@@ -1,0 +1,128 @@
+"""What `check` says of a configuration that reads well and can't be used, or isn't meant: each at its place."""
+
+import os
+import re
+import socket
+
+from Support.case import Case
+from Support.client import RawClient
+from Support.gateway import command
+from Support.ports import free_port
+
+REST = """upstream app { server 127.0.0.1:9; }
+tenant acme { host acme.test; authenticate none; upstream app; }
+"""
+
+
+class Check(Case):
+    def check(self, text):
+        path = os.path.join(self.folder, "gateway.conf")
+        with open(path, "w") as out:
+            out.write(text)
+        done = command("check", "-c", path, cwd=self.folder)
+        found = re.findall(r"gateway\.conf:(\d+:\d+): (\w+): (.*)$", done.stderr, re.MULTILINE)
+        return done.returncode, [one for one in found if "max_connections" not in one[2]], done
+
+    def assert_error(self, text, place, message):
+        status, found, done = self.check(text)
+        self.assertEqual(status, 1, done)
+        self.assertEqual([(one[0], one[1]) for one in found], [(place, "error")], done.stderr)
+        self.assertRegex(found[0][2], message)
+
+    def assert_warning(self, text, place, message):
+        status, found, done = self.check(text)
+        self.assertEqual(status, 0, done)
+        self.assertEqual([(one[0], one[1]) for one in found], [(place, "warning")], done.stderr)
+        self.assertRegex(found[0][2], message)
+
+    def top(self, more=""):
+        return f"listen 127.0.0.1:{free_port()};\n{more}\n"
+
+    def test_an_access_log_that_loses_every_line(self):
+        os.mkdir(os.path.join(self.folder, "folder"))
+        self.assert_error(self.top("access_log folder;") + REST, "2:12", r"access log .*folder is a folder")
+        self.assert_error(self.top("access_log none/a.log;") + REST, "2:12", r"none: No such file or directory")
+        for good in ("access_log a.log;", "access_log state/a.log;", "access_log off;"):
+            self.assertEqual(self.check(self.top(good) + REST)[0:2], (0, []))
+
+    def test_a_state_that_cannot_be_used(self):
+        with open(os.path.join(self.folder, "file"), "w"):
+            pass
+        self.assert_error(self.top("state ./file;") + REST, "2:7", "is no folder")
+        self.assert_error(self.top("state ./none/state;") + REST, "2:7", "No such file or directory")
+
+    def test_ports_that_others_have(self):
+        for own, theirs in (("127.0.0.1", "127.0.0.1"), ("127.0.0.1", ""), ("*", "127.0.0.1"), ("[::1]", "::")):
+            with self.subTest(own=own, theirs=theirs):
+                family = socket.AF_INET6 if ":" in theirs else socket.AF_INET
+                with socket.socket(family) as other:
+                    other.bind((theirs, 0))
+                    other.listen()
+                    port = other.getsockname()[1]
+                    self.assert_error(f"workers 1;\nlisten {own}:{port};\n" + REST, "2:8", f"{port} is in use: another process listens on ")
+                    self.assert_error(self.top(f"admin 127.0.0.1:{port};") + REST, "2:7", "is in use") if own == "127.0.0.1" else None
+        self.assert_error("listen 192.0.2.1:80;\n" + REST, "1:8", "Cannot assign requested address")
+
+    def test_ports_of_the_running_gateway_are_its_own(self):
+        gateway = self.simple(self.upstream())
+        done = gateway.command("check", "-c", gateway.file)
+        self.assertEqual(done.returncode, 0, done)
+        state = os.path.join(gateway.folder, "state", "running")
+        with open(state) as file:
+            self.assertEqual(file.read(), f"{gateway.pid} 127.0.0.1:{gateway.admin}\n")
+        gateway.stop()
+        self.assertFalse(os.path.exists(state))
+
+    def test_addresses_that_hold_each_other(self):
+        """Both can listen, at a start and after a reload; the admin listener can't."""
+        port = free_port()
+        for first, second in (("*", "127.0.0.1"), ("127.0.0.1", "*")):
+            text = f"listen {first}:{port};\nlisten {second}:{port};\n" + REST
+            gateway = self.gateway(text)
+            with RawClient(port) as client:
+                self.assertEqual(client.request("GET", "/", "acme.test").status, 502)
+            gateway.stop()
+        gateway = self.gateway(f"listen *:{port};\n" + REST)
+        gateway.write(f"listen *:{port}; listen 127.0.0.1:{port};\n" + REST)
+        gateway.reload()
+        gateway.stop()
+        text = f"listen *:{port};\nadmin 127.0.0.1:{port};\n" + REST
+        self.assert_error(text, "2:7", "admin listener can't have `127.0.0.1:.*gateway.conf:1")
+
+    def test_a_key_that_has_expired(self):
+        key = "key sha256:" + "a" * 64
+        text = self.top() + REST.replace("authenticate none;", "authenticate api_key;\n%s expires=2020-01-01;" % key)
+        self.assert_warning(text, "5:%d" % (len(key) + 2), "this key has expired")
+        self.assertEqual(self.check(text.replace("2020", "2090"))[0:2], (0, []))
+
+    def test_a_host_that_no_certificate_covers(self):
+        certificate, key = self.leaf("acme.test", "*.acme.test")
+        tls = f"listen 127.0.0.1:{free_port()} tls {{ certificate {certificate} {key}; }}\n"
+        hosts = "acme.test x.acme.test *.acme.test 192.0.2.1 [2001:db8::1]"
+        self.assertEqual(self.check(tls + REST.replace("acme.test", hosts))[0:2], (0, []))
+        for host in ("other.test", "a.b.acme.test", "*.other.test"):
+            self.assert_warning(tls + REST.replace("acme.test", "acme.test " + host), "3:30", f"no certificate covers `{re.escape(host)}`")
+
+    def test_an_upstream_that_is_the_gateway(self):
+        port = free_port()
+        for listen, server in (("127.0.0.1", "127.0.0.1"), ("*", "127.0.0.1"), ("*", "[::1]"), ("127.0.0.1", "localhost")):
+            text = f"listen {listen}:{port};\n" + REST.replace("127.0.0.1:9", f"{server}:{port}")
+            self.assert_warning(text, "2:23", "this server is the gateway itself.*gateway.conf:1")
+
+    def test_an_upstream_that_nobody_uses(self):
+        self.assert_warning(self.top("upstream spare { server 127.0.0.1:8; }") + REST, "2:10", "`spare` is used by no tenant")
+
+    def test_a_health_check_that_takes_longer_than_its_interval(self):
+        text = self.top() + REST.replace("9; }", "9;\nhealth_check / interval=1s timeout=2s; }")
+        self.assert_warning(text, "4:28", "may take 2s .* after 1s")
+
+    def test_a_start_goes_on_without_a_log_and_says_so_at_its_place(self):
+        gateway = self.simple(self.upstream(), start=False)
+        gateway.preamble = False
+        with open(gateway.file) as file:
+            text = file.read()
+        gateway.write(text.replace("./access.log", "./none/access.log"))
+        gateway.start()
+        self.assertRegex(gateway.stderr, r"gateway\.conf:6:12: warning: .*none/access.log can't be made")
+        with RawClient(gateway.plain) as client:
+            self.assertEqual(client.request("GET", "/", "acme.test").status, 200)
