@@ -107,6 +107,7 @@ public struct AdminHandler {
                     json.member("added", change.added)
                     json.member("removed", change.removed)
                     json.member("changed", change.changed)
+                    json.member("settings", change.settings)
                     json.member("warnings", change.warnings)
                 }
             }

@@ -60,10 +60,15 @@ public struct ReloadChange: Sendable {
     public var added: [String]
     public var removed: [String]
     public var changed: [String]
+    /// What else has changed, a line each: listeners, certificates, upstreams, limits, and the like.
+    public var settings: [String]
     /// What takes a restart, and the like.
     public var warnings: [String]
 
-    public init(added: [String] = [], removed: [String] = [], changed: [String] = [], warnings: [String] = []) {
-        (self.added, self.removed, self.changed, self.warnings) = (added, removed, changed, warnings)
+    public init(
+        added: [String] = [], removed: [String] = [], changed: [String] = [], settings: [String] = [], warnings: [String] = []
+    ) {
+        (self.added, self.removed, self.changed) = (added, removed, changed)
+        (self.settings, self.warnings) = (settings, warnings)
     }
 }

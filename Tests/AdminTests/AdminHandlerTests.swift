@@ -245,7 +245,7 @@ struct AdminHandlerTests {
         #expect(response.status == 200)
         #expect(
             String(decoding: response.body, as: UTF8.self)
-                == #"{"added":["a"],"removed":["b\n"],"changed":[],"warnings":[]}"#)
+                == #"{"added":["a"],"removed":["b\n"],"changed":[],"settings":[],"warnings":[]}"#)
     }
 
     @Test("a rejected reload answers 422 with every error")

@@ -24,7 +24,7 @@ class Handover(Case):
 
     def serving(self, gateway):
         """Waits until this process says that it serves."""
-        count = f"serves 1 tenants on 127.0.0.1:{gateway.plain}"
+        count = f"serves 1 tenant on 127.0.0.1:{gateway.plain}"
         self.until(lambda: gateway.stderr.count(count) == 2, "the second gateway to serve", 10)
 
     def compare(self, gateway, clients, seen):

@@ -627,7 +627,7 @@ class RemoteKeys(Case):
         self.start(f"https://localhost:{provider.port}/keys")
         done = subprocess.run([BINARY, "check", "-c", self.edge.file], capture_output=True, text=True, env={**os.environ, **self.environment})
         self.assertEqual(done.returncode, 0, done)
-        self.assertIn("1 keys from https://localhost", done.stdout)
+        self.assertIn("1 key from https://localhost", done.stdout)
         provider.status = 404
         done = subprocess.run([BINARY, "check", "-c", self.edge.file], capture_output=True, text=True, env={**os.environ, **self.environment})
         self.assertEqual(done.returncode, 0, done)

@@ -9,17 +9,31 @@ import Proxy
 struct AdminClient {
     private let endpoint: Endpoint
     private let token: [UInt8]
+    /// The folder under which it is looked for.
+    let state: String
+    /// Where it is asked.
+    var place: String { endpoint.label }
+
+    /// What to do where the state folder may have been moved in the configuration.
+    static let moved =
+        "if one runs with another `state`, it keeps that until its next start: "
+        + "send it a HUP signal to reload (`systemctl reload`, `kill -HUP PID`), or start it anew"
 
     /// A configuration with errors in it still tells where its gateway is.
     init(configuration path: String) throws {
         let loaded = ConfigurationLoader.load(path, from: .disk)
         let settings = loaded.settings ?? loaded.partial
-        guard let endpoint = settings.hot.admin else {
-            throw Command.Failure(text: "gateway: \(path) has no `admin` listener to ask; send the process a HUP signal instead")
+        state = settings.cold.state
+        let running = RunningGateway.find(state: state)
+        // What runs may have another address than what is going to be loaded.
+        guard let endpoint = running?.admin.flatMap(Endpoint.init(label:)) ?? settings.hot.admin else {
+            let whom = running.map { "`kill -HUP \($0.pid)`" } ?? "a HUP signal"
+            throw Command.Failure(text: "gateway: there is no `admin` listener to ask; to reload, send it \(whom)")
         }
-        let tokenPath = StateFolder(path: settings.cold.state).tokenPath
+        let tokenPath = StateFolder(path: state).tokenPath
         guard let token = StateFolder.readToken(tokenPath) else {
-            throw Command.Failure(text: "gateway: can't read \(tokenPath): \(String(cString: strerror(errno))); is the gateway running?")
+            let why = String(cString: strerror(errno))
+            throw Command.Failure(text: "gateway: no gateway runs with the state \(state) (\(tokenPath): \(why)); \(Self.moved)")
         }
         (self.endpoint, self.token) = (endpoint, token)
     }
@@ -39,5 +53,14 @@ struct AdminClient {
         } catch {
             throw Command.Failure(text: "gateway: can't ask the gateway at \(endpoint.label): \(error)")
         }
+    }
+}
+
+extension Endpoint {
+    /// From its label: `127.0.0.1:9901`, `[::1]:9901`, `*:9901`.
+    init?(label: String) {
+        guard let colon = label.lastIndex(of: ":"), let port = UInt16(label[label.index(after: colon)...]) else { return nil }
+        let host = label[..<colon].filter { $0 != "[" && $0 != "]" }
+        self.init(host: host == "*" ? nil : host, port: port)
     }
 }

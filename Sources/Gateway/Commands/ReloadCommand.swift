@@ -6,6 +6,7 @@ enum ReloadCommand {
         var added: [String] = []
         var removed: [String] = []
         var changed: [String] = []
+        var settings: [String] = []
         var warnings: [String] = []
         var errors: [String]?
         var detail: String?
@@ -19,6 +20,7 @@ enum ReloadCommand {
                     case "added": added = try json.texts()
                     case "removed": removed = try json.texts()
                     case "changed": changed = try json.texts()
+                    case "settings": settings = try json.texts()
                     case "warnings": warnings = try json.texts()
                     case "errors": errors = try json.texts()
                     case "detail": detail = try json.string().text
@@ -34,6 +36,7 @@ enum ReloadCommand {
         let (status, body) = try client.request("POST", "/v1/reload", within: Limits.reloadCommandNanoseconds)
         let answer = (try? Answer(json: body)) ?? Answer()
         guard status == 200 else {
+            if status == 401 { Console.error("gateway: \(client.place) does not know the token of \(client.state): \(AdminClient.moved)") }
             for error in answer.errors ?? [answer.detail ?? "the gateway answers \(status)"] { Console.error(error) }
             if status == 422 { Console.error("gateway: rejected; the old configuration goes on") }
             return 1
@@ -42,6 +45,7 @@ enum ReloadCommand {
             let shown = ids.prefix(20).joined(separator: " ") + (ids.count > 20 ? " ... and \(ids.count - 20) more" : "")
             Console.out("\(name): \(ids.count)\(ids.isEmpty ? "" : "  " + shown)")
         }
+        for line in answer.settings { Console.out(line) }
         for warning in answer.warnings { Console.error(warning) }
         return 0
     }

@@ -30,13 +30,14 @@ enum CheckCommand {
         if candidate.loaded.omitted > 0 { Console.error("... and \(candidate.loaded.omitted) more") }
         let errors = candidate.errors.count + candidate.loaded.omitted
         if errors > 0 {
-            Console.error("\(path): \(errors) error\(errors == 1 ? "" : "s")")
+            Console.error("\(path): \(counted(errors, "error"))")
             return 1
         }
         let hot = candidate.settings!.hot
         for issuer in hot.issuers { tryKeys(of: issuer, candidate) }
         tryNames(hot.upstreams, candidate)
-        Console.out("\(path): ok (\(hot.tenants.count) tenants, \(hot.upstreams.count) upstreams, \(hot.listeners.count) listeners)")
+        let (tenants, upstreams) = (counted(hot.tenants.count, "tenant"), counted(hot.upstreams.count, "upstream"))
+        Console.out("\(path): ok (\(tenants), \(upstreams), \(counted(hot.listeners.count, "listener")))")
         return 0
     }
 }
@@ -55,7 +56,7 @@ extension CheckCommand {
                 let keys = try KeySet(json: answer.json, algorithms: issuer.signatureAlgorithms)
                 for reason in keys.skipped { warn("not used: \(reason)") }
                 if let lack = keys.lack { warn("\(lack): all of its tokens are refused") }
-                Console.out("jwt \(issuer.name): \(keys.count) keys from \(url)")
+                Console.out("jwt \(issuer.name): \(counted(keys.count, "key")) from \(url)")
             } catch { warn(error.description) }
         } catch {
             warn(

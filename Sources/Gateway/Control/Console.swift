@@ -2,6 +2,9 @@ import Base
 import Glibc
 import Synchronization
 
+/// A number and what is counted: `1 tenant`, `2 tenants`.
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
 /// What the process says to its terminal or journal.
 public enum Console {
     public static func out(_ text: String) { write(1, text + "\n") }

@@ -324,7 +324,7 @@ public final class Gateway {
     }
 
     private var summary: String {
-        "\(settings.hot.tenants.count) tenants on " + settings.hot.listeners.map(\.endpoint.label).joined(separator: ", ")
+        counted(settings.hot.tenants.count, "tenant") + " on " + settings.hot.listeners.map(\.endpoint.label).joined(separator: ", ")
     }
 
     /// Every worker goes by the snapshot: at the start, and after each reload.
@@ -335,7 +335,7 @@ public final class Gateway {
             isReady = true
             registry.setReady(true)
             noteRunning()
-            Console.log("gateway \(Self.version) serves \(summary) (\(mailboxes.count) workers)")
+            Console.log("gateway \(Self.version) serves \(summary) (\(counted(mailboxes.count, "worker")))")
             notifier.ready(summary)
             return
         }
@@ -346,7 +346,9 @@ public final class Gateway {
         health.adopt(snapshot)
         notifier.ready(summary)
         if let change = reload.change {
-            Console.log("reloaded: \(change.added.count) tenants added, \(change.removed.count) removed, \(change.changed.count) changed")
+            let added = counted(change.added.count, "tenant")
+            Console.log("reloaded: \(added) added, \(change.removed.count) removed, \(change.changed.count) changed")
+            for line in change.settings { Console.log("reloaded: \(line)") }
             for warning in change.warnings { Console.log("warning: \(warning)") }
             finishReload(.applied(change))
         }
@@ -371,6 +373,7 @@ public final class Gateway {
     private func prepare(_ candidate: Candidate, _ change: ReloadChange?) {
         guard var next = candidate.settings, var change else { return reject(candidate.render(candidate.errors)) }
         change.warnings += candidate.render(candidate.warnings)
+        change.settings = SettingsChange(from: settings, snapshot.listeners, to: next, candidate.tls).lines
         next.cold = settings.cold
         let known = Set(settings.hot.listeners.map(\.endpoint))
         let fresh = next.hot.listeners.filter { !known.contains($0.endpoint) }.map { ($0.endpoint, $0.location) }
@@ -438,7 +441,7 @@ public final class Gateway {
 
     private func reject(_ errors: [String]) {
         Console.log("reload rejected, the old configuration goes on:\n" + errors.joined(separator: "\n"))
-        notifier.ready(summary)
+        notifier.rejected(errors.first?.split(separator: "\n").first.map(String.init) ?? "")
         finishReload(.rejected(errors: errors))
     }
 

@@ -17,6 +17,8 @@ final class SystemdNotifier {
     }
 
     func ready(_ status: String) { tell("READY=1\nSTATUS=\(status)") }
+    /// A reload was rejected: what was in force goes on.
+    func rejected(_ why: String) { tell("READY=1\nSTATUS=reload rejected: \(why)\nERRNO=\(EINVAL)") }
     func reloading() { tell("RELOADING=1\nMONOTONIC_USEC=\(Clock.monotonic() / 1000)") }
     func stopping() { tell("STOPPING=1") }
 

@@ -148,7 +148,7 @@ final class KeySetRefresher: Source {
             if let lack = keys.lack {
                 if !state.isEmpty { Console.log("\(state.title): \(result.source.url ?? ""): \(lack): its tokens are refused") }
             } else if hadTrouble {
-                Console.log("\(state.title): \(keys.count) keys from \(result.source.url ?? "")")
+                Console.log("\(state.title): \(counted(keys.count, "key")) from \(result.source.url ?? "")")
             }
             state.isEmpty = keys.lack != nil
         } else {

@@ -1,0 +1,114 @@
+"""What an operator is told of a reload: everything that changed, where the running gateway is, and why one was rejected."""
+
+import os
+import signal
+import socket
+
+from Support.case import Case
+from Support.gateway import command
+from Support.ports import free_port
+
+# So few that the descriptors of any machine are enough for them.
+FEW = "limits { max_connections 100; }\n"
+REST = FEW + """upstream app { server 127.0.0.1:$app; $block }
+tenant acme { host acme.test; authenticate none; upstream app; }
+"""
+
+
+class Reload(Case):
+    def changes(self, gateway, before, after):
+        """What a reload prints of the change from one to the other, without what it says of tenants."""
+        gateway.write(before)
+        gateway.reload()
+        gateway.write(after)
+        said = gateway.reload().splitlines()
+        self.assertEqual(said[:3], ["added: 0", "removed: 0", "changed: 0"])
+        again = gateway.reload().splitlines()
+        self.assertEqual(again, ["added: 0", "removed: 0", "changed: 0"], "nothing has changed any more")
+        return said[3:]
+
+    def test_it_says_what_changed_beside_tenants(self):
+        certificate, key = self.leaf("acme.test")
+        other = self.leaf("other.test", "acme.test")
+        gateway = self.gateway(REST, app=self.upstream(), block="", extra=free_port())
+        tls = f"listen 127.0.0.1:$tls tls {{ certificate {certificate} {key}; }}\n"
+        listener = f"listener 127.0.0.1:{gateway.tls}: "
+        for before, after, said in (
+            (REST, REST + "listen 127.0.0.1:$extra;", f"listener 127.0.0.1:{gateway.values['extra']}: added"),
+            (REST + "listen 127.0.0.1:$extra;", REST, f"listener 127.0.0.1:{gateway.values['extra']}: removed"),
+            (REST + tls, REST + tls.replace("; }", "; min_version 1.3; }"), listener + "changed (min_version)"),
+            (REST + tls, REST + tls.replace(f"{certificate} {key}", " ".join(other)), listener + "changed (certificates)"),
+            (REST, REST.replace("$block", "response_timeout 7s; balance round_robin;"), "upstream app: changed (balance, response_timeout)"),
+            (REST, REST.replace("127.0.0.1:$app", "127.0.0.1:$app weight=3"), "upstream app: changed (server)"),
+            (REST, REST.replace(FEW, FEW.replace("}", "max_headers 50; idle_timeout 7s; }")), "limits: changed (idle_timeout, max_headers)"),
+            (REST, REST + "trusted_proxies 10.0.0.0/8;", "trusted_proxies: changed"),
+            (REST, REST + "metrics_tenants 7;", "metrics_tenants: changed"),
+            (REST, REST + "shared_host shared.test;", "shared_host: changed"),
+        ):
+            with self.subTest(said):
+                self.assertEqual(self.changes(gateway, before, after), [said])
+        gateway.write(REST)
+        gateway.reload()
+        gateway.write(REST.replace(FEW, FEW.replace("}", "max_headers 51; }")))
+        self.assertEqual(gateway.json("/v1/reload", method="POST")["settings"], ["limits: changed (max_headers)"])
+        self.assertRegex(gateway.stderr, r"Z reloaded: 0 tenants added, 0 removed, 0 changed\n\S+Z reloaded: limits: changed")
+
+    def test_it_says_that_a_certificate_was_replaced_in_place(self):
+        folder = os.path.join(self.folder, "certificates")
+        os.mkdir(folder)
+        paths = [os.path.join(folder, name) for name in ("a.crt", "a.key")]
+
+        def place(leaf):
+            for source, target in zip(leaf, paths):
+                with open(source) as file, open(target + ".new", "w") as out:
+                    out.write(file.read())
+                os.replace(target + ".new", target)
+
+        place(self.leaf("acme.test"))
+        gateway = self.gateway(
+            "listen 127.0.0.1:$tls tls { certificate %s %s; }\n" % tuple(paths) + REST, app=self.upstream(), block="")
+        place(self.leaf("new.test", "acme.test"))
+        self.assertIn(f"listener 127.0.0.1:{gateway.tls}: changed (certificates)\n", gateway.reload())
+
+    def test_it_finds_the_running_gateway_when_admin_has_moved(self):
+        gateway = self.gateway(REST, app=self.upstream(), block="")
+        old = gateway.admin
+        gateway.write(REST, admin=free_port())
+        self.assertIn("admin: changed\n", gateway.reload())
+        self.assertEqual(gateway.get("/healthz")[0], 200)
+        self.assertNotEqual(old, gateway.admin)
+
+    def test_it_says_what_to_do_when_state_has_moved(self):
+        gateway = self.gateway(REST, app=self.upstream(), block="")
+        gateway.preamble = False
+        with open(gateway.file) as file:
+            text = file.read()
+        gateway.write(text.replace("./state", "./elsewhere"))
+        done = gateway.command("reload", "-c", gateway.file)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(os.path.join(gateway.folder, "elsewhere"), done.stderr)
+        self.assertIn("HUP", done.stderr)
+
+    def test_a_rejected_hup_reaches_systemd(self):
+        path = os.path.join(self.folder, "notify")
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.bind(path)
+        server.settimeout(10)
+        gateway = self.gateway(REST, app=self.upstream(), block="", start=False)
+        gateway.start(environment={"NOTIFY_SOCKET": path})
+        gateway.write("nonsense;\n")
+        gateway.signal(signal.SIGHUP)
+        while not (said := server.recv(4096).decode()).startswith("READY=1\nSTATUS=reload rejected"):
+            pass
+        self.assertRegex(said, r"^READY=1\nSTATUS=reload rejected: .*gateway\.conf:7:1: error: .*nonsense.*\nERRNO=22$")
+        gateway.write(REST)
+        gateway.signal(signal.SIGHUP)
+        while "STATUS=1 tenant on " not in server.recv(4096).decode():
+            pass
+
+    def test_one_tenant_is_no_plural(self):
+        gateway = self.gateway(REST, app=self.upstream(), block="")
+        self.assertRegex(gateway.stderr, r"serves 1 tenant on .* \(2 workers\)")
+        done = command("check", "-c", gateway.file)
+        self.assertRegex(done.stdout, r"ok \(1 tenant, 1 upstream, 1 listener\)")
