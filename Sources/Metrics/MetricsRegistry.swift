@@ -55,6 +55,11 @@ public final class MetricsRegistry: Sendable {
         listeners[worker].metrics(endpoint, make: ListenerMetrics.init)
     }
 
+    /// Requests and tunnels that clients have open now.
+    public var requestsUnderWay: Int {
+        listeners.lazy.flatMap { $0.all() }.reduce(0) { $0 + Int(clamping: $1.active.value) }
+    }
+
     /// A reload has ended, at `wall` in nanoseconds.
     public func reloaded(successfully success: Bool, at wall: UInt64) {
         state.withLock { state in

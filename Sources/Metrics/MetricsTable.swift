@@ -25,6 +25,9 @@ final class MetricsTable<Key: Hashable & Sendable, Metrics: AnyObject & Sendable
         }
     }
 
+    /// All of them, in no order.
+    func all() -> [Metrics] { state.withLock { $0.parts.flatMap(\.values) } }
+
     /// Hands each object to a reader once.
     func takeFresh() -> [Metrics] {
         state.withLock { state in

@@ -20,7 +20,9 @@ public enum Console {
         }
         let before = lost.exchange(0, ordering: .relaxed)
         let note = before > 0 ? "\(time) \(before) events were not taken by whoever reads this\n" : ""
-        if !offer(2, "\(note)\(time) \(text)\n") { lost.add(before + 1, ordering: .relaxed) }
+        // Of an event of several lines each has the time: whoever reads lines need not know which belong together.
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { "\(time) \($0)\n" }.joined()
+        if !offer(2, note + lines) { lost.add(before + 1, ordering: .relaxed) }
     }
 
     private static let lost = Atomic<Int>(0)

@@ -94,7 +94,7 @@ public final class Gateway {
         guard let settings = candidate.settings else {
             throw StartFailure(description: candidate.render(candidate.diagnostics).joined(separator: "\n"))
         }
-        for line in candidate.render(candidate.warnings) { Console.error(line) }
+        for text in candidate.render(candidate.warnings) { Console.log(text) }
         (self.settings, self.certificates) = (settings, certificates)
         servers = ServerRegistry()
         let prepared: Prepared
@@ -250,7 +250,7 @@ public final class Gateway {
     /// Ends: without this there is no serving.
     private func fail(_ why: String) {
         if exitCode != 0 { return }
-        Console.error("gateway: \(why)")
+        Console.log("gateway: \(why)")
         exitCode = 1
         stop()
     }
@@ -305,7 +305,10 @@ public final class Gateway {
         case .clientFaults(let report): report.lines.forEach(Console.log)
         case .drained:
             drained += 1
-            if drained == mailboxes.count { stop() }
+            if drained == mailboxes.count {
+                Console.log("drained: no request was cut")
+                stop()
+            }
         }
     }
 
@@ -313,9 +316,10 @@ public final class Gateway {
         switch signal {
         case SIGHUP: startReload { _ in }
         case SIGUSR1: logWriter.reopen()
+        case SIGUSR2: Console.log("USR2 is ignored: there is no upgrade by signal, see `gateway run --help` for --beside")
         default:
             if isDraining {
-                Console.log("stopped at once")
+                Console.log("stopped at once: \(requestsCut)")
                 logWriter.finish()
                 exitWith(0)
             }
@@ -349,7 +353,8 @@ public final class Gateway {
             let added = counted(change.added.count, "tenant")
             Console.log("reloaded: \(added) added, \(change.removed.count) removed, \(change.changed.count) changed")
             for line in change.settings { Console.log("reloaded: \(line)") }
-            for warning in change.warnings { Console.log("warning: \(warning)") }
+            // Those of a file say so themselves.
+            for text in change.warnings { Console.log(text.contains(": warning: ") ? text : "warning: \(text)") }
             finishReload(.applied(change))
         }
     }
@@ -465,13 +470,19 @@ public final class Gateway {
         let mail = mailbox
         for worker in mailboxes { worker.post(.drain { mail.post(.drained) }) }
         let deadline = Deadline(loop: loop) { [unowned self] in
-            Console.log("shutdown_timeout is over: what is left is cut")
+            Console.log("shutdown_timeout is over: \(requestsCut)")
             stop()
         }
         loop.schedule(deadline, at: loop.now + settings.hot.shutdownTimeout)
         self.deadline = deadline
     }
     private var deadline: Deadline?
+
+    /// Those that are under way, as the log tells of their end.
+    private var requestsCut: String {
+        let count = registry.requestsUnderWay
+        return "\(counted(count, "request")) \(count == 1 ? "is" : "are") cut"
+    }
 
     private func stop() {
         health.stop()

@@ -9,15 +9,20 @@ final class Signals: Source {
 
     /// Blocks them for this thread and every later one. Call before the first thread is started.
     static func block() throws(SystemError) {
+        for one in ignored { signal(one, SIG_IGN) }
         var set = Self.set
         let result = pthread_sigmask(SIG_BLOCK, &set, nil)
         if result != 0 { throw SystemError("can't block signals", result) }
     }
 
+    /// Those that mean nothing here and would end the process: a mistake of somebody's, a timer, or what a terminal does.
+    /// The real-time ones begin behind the two that the C library keeps for itself.
+    private static let ignored = [SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT] + Array(Int32(34)...64)
+
     private static var set: sigset_t {
         var set = sigset_t()
         sigemptyset(&set)
-        for one in [SIGHUP, SIGTERM, SIGINT, SIGUSR1] { sigaddset(&set, one) }
+        for one in [SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2] { sigaddset(&set, one) }
         return set
     }
 

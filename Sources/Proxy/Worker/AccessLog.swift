@@ -124,7 +124,12 @@ private struct Opening {
     }
 
     private static func say(_ text: String) {
-        let line = Array("gateway: \(text)\n".utf8)
+        let time = unsafe withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { room in
+            var writer = unsafe ByteWriter(room)
+            writer.append(rfc3339: Clock.wall())
+            return unsafe String(decoding: writer.written, as: UTF8.self)
+        }
+        let line = Array("\(time) \(text)\n".utf8)
         // All of the array.
         _ = unsafe Glibc.write(2, line, line.count)
     }
