@@ -88,7 +88,7 @@ struct MetricsReader {
                 ties -= 1
                 chosen = true
             }
-            if chosen, stranger.id != "", stranger.id != "_other" {
+            if chosen, stranger.id != "", stranger.id != "_none", stranger.id != "_other" {
                 places.append(named.count)
                 named.append(Group(labels: Labels("tenant", stranger.id)))
             } else {

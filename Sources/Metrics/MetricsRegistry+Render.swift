@@ -12,7 +12,7 @@ extension MetricsRegistry {
             writeTenants(reader, &text)
             writeQuotas(reader, state, &text)
             writeUpstreams(reader, state, &text)
-            writeWorkers(reader, &text)
+            writeWorkers(reader, state, &text)
             writeLedger(&text)
             writeState(state, &text)
             writeKeySets(state.keySets, &text)
@@ -22,7 +22,7 @@ extension MetricsRegistry {
     }
 
     private func writeTenants(_ reader: borrowing MetricsReader, _ text: inout TextWriter) {
-        var tenants = [TenantTotals(Labels("tenant", ""), workers.map(\.unattributed))]
+        var tenants = [TenantTotals(Labels("tenant", "_none"), workers.map(\.unattributed))]
         tenants.append(contentsOf: reader.named.map { TenantTotals($0.labels, $0.members) })
         if !reader.others.isEmpty { tenants.append(TenantTotals(Labels("tenant", "_other"), reader.others)) }
 
@@ -38,12 +38,15 @@ extension MetricsRegistry {
             "gateway_request_duration_seconds", .histogram, unit: "seconds",
             "Time from the first byte of a request to the last byte of its answer.")
         for tenant in tenants { text.histogram(tenant.labels, tenant.duration, RequestScale.self) }
-        text.family("gateway_request_bytes", .counter, unit: "bytes", "Bytes of request bodies received.")
+        text.family(
+            "gateway_request_bytes", .counter, unit: "bytes",
+            "Bytes of request bodies received, those of refused requests too; usage leaves these out.")
         for tenant in tenants {
             text.sample(tenant.labels)
             text.value(tenant.requestBytes)
         }
-        text.family("gateway_response_bytes", .counter, unit: "bytes", "Bytes of response bodies sent.")
+        text.family(
+            "gateway_response_bytes", .counter, unit: "bytes", "Bytes of response bodies sent, refusals too; usage leaves these out.")
         for tenant in tenants {
             text.sample(tenant.labels)
             text.value(tenant.responseBytes)
@@ -113,7 +116,7 @@ extension MetricsRegistry {
         }
     }
 
-    private func writeWorkers(_ reader: borrowing MetricsReader, _ text: inout TextWriter) {
+    private func writeWorkers(_ reader: borrowing MetricsReader, _ state: ProcessState, _ text: inout TextWriter) {
         text.family(
             "gateway_overhead_seconds", .histogram, unit: "seconds", "Time that a request spent in the gateway itself.")
         var overhead = HistogramTotals()
@@ -122,12 +125,17 @@ extension MetricsRegistry {
 
         text.family("gateway_connections", .gauge, "Client connections; active while a request is in progress.")
         for listener in reader.listeners {
+            let active = listener.members.reduce(0) { $0 &+ $1.active.value }
+            let idle = listener.members.reduce(0) { $0 &+ $1.idle.value }
+            // One that was removed is there until its last connection has ended.
+            let isRemoved = state.listeners.map { !$0.contains(listener.members[0].listener) } ?? false
+            if isRemoved, active == 0, idle == 0 { continue }
             text.sample(listener.labels)
             text.label("state", "active")
-            text.value(listener.members.reduce(0) { $0 &+ $1.active.value })
+            text.value(active)
             text.sample(listener.labels)
             text.label("state", "idle")
-            text.value(listener.members.reduce(0) { $0 &+ $1.idle.value })
+            text.value(idle)
         }
 
         text.family("gateway_tls_handshakes", .counter, "TLS handshakes that have ended.")

@@ -114,6 +114,9 @@ public final class MetricsRegistry: Sendable {
         state.withLock { state in state.health = state.health.filter { remaining.contains($0.key) } }
     }
 
+    /// The listeners of the configuration in force, by their labels: all others leave with their last connection.
+    public func keepListeners(_ labels: Set<String>) { state.withLock { $0.listeners = labels } }
+
     /// A new value of `metrics_tenants`. It decides over tenants not seen before; those that have a name keep it, those
     /// counted as `_other` stay there.
     public func setTenantBudget(_ budget: Int) { state.withLock { $0.tenantBudget = budget } }
@@ -136,6 +139,8 @@ struct ProcessState {
     /// Wall time in nanoseconds.
     var lastSuccess: UInt64
     var health: [ServerMetrics.Key: Bool] = [:]
+    /// Those of the configuration in force; nil where nobody has said.
+    var listeners: Set<String>?
     /// By issuer, of those whose keys come from a URL.
     var keySets: [String: KeySetState] = [:]
     var quotas: @Sendable (_ tenant: String) -> [QuotaReading] = { _ in [] }

@@ -41,7 +41,7 @@ public final class WorkerMetrics: Sendable {
     public let staleEvents = Counter()
     /// Calls of `accept` that failed for want of descriptors or memory.
     public let acceptErrors = Counter()
-    /// Requests refused before their tenant was known: the empty `tenant` label.
+    /// Requests refused before their tenant was known: the label `_none`.
     public let unattributed = TenantMetrics(tenant: "")
     private let trailingPadding = InlineArray<8, UInt64>(repeating: 0)
 

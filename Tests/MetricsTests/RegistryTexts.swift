@@ -4,56 +4,56 @@ extension RegistryTests {
     static let prometheusText = """
         # HELP gateway_requests_total Requests finished, by status code (0: none was sent).
         # TYPE gateway_requests_total counter
-        gateway_requests_total{tenant="",code="421"} 1
+        gateway_requests_total{tenant="_none",code="421"} 1
         gateway_requests_total{tenant="acme",code="200"} 2
         gateway_requests_total{tenant="acme",code="404"} 1
         # HELP gateway_request_duration_seconds Time from the first byte of a request to the last byte of its answer.
         # TYPE gateway_request_duration_seconds histogram
-        gateway_request_duration_seconds_bucket{tenant="",le="0.005"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.01"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.025"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.05"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.075"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.1"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.25"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.5"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.75"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="1"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="2.5"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="5"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="7.5"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="10"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="+Inf"} 1
-        gateway_request_duration_seconds_sum{tenant=""} 0.000000001
-        gateway_request_duration_seconds_count{tenant=""} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.0005"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.001"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.0025"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.005"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.01"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.025"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.05"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.1"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.25"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.5"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="1"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="2.5"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="5"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="10"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="+Inf"} 1
+        gateway_request_duration_seconds_sum{tenant="_none"} 0.000000001
+        gateway_request_duration_seconds_count{tenant="_none"} 1
+        gateway_request_duration_seconds_bucket{tenant="acme",le="0.0005"} 0
+        gateway_request_duration_seconds_bucket{tenant="acme",le="0.001"} 0
+        gateway_request_duration_seconds_bucket{tenant="acme",le="0.0025"} 0
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.005"} 1
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.01"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.025"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.05"} 2
-        gateway_request_duration_seconds_bucket{tenant="acme",le="0.075"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.1"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.25"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.5"} 2
-        gateway_request_duration_seconds_bucket{tenant="acme",le="0.75"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="1"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="2.5"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="5"} 2
-        gateway_request_duration_seconds_bucket{tenant="acme",le="7.5"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="10"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="+Inf"} 3
         gateway_request_duration_seconds_sum{tenant="acme"} 11.010000001
         gateway_request_duration_seconds_count{tenant="acme"} 3
-        # HELP gateway_request_bytes_total Bytes of request bodies received.
+        # HELP gateway_request_bytes_total Bytes of request bodies received, those of refused requests too; usage leaves these out.
         # TYPE gateway_request_bytes_total counter
-        gateway_request_bytes_total{tenant=""} 0
+        gateway_request_bytes_total{tenant="_none"} 0
         gateway_request_bytes_total{tenant="acme"} 10
-        # HELP gateway_response_bytes_total Bytes of response bodies sent.
+        # HELP gateway_response_bytes_total Bytes of response bodies sent, refusals too; usage leaves these out.
         # TYPE gateway_response_bytes_total counter
-        gateway_response_bytes_total{tenant=""} 0
+        gateway_response_bytes_total{tenant="_none"} 0
         gateway_response_bytes_total{tenant="acme"} 25
         # HELP gateway_refused_total Requests that the gateway answered by itself, by reason.
         # TYPE gateway_refused_total counter
-        gateway_refused_total{tenant="",reason="misdirected"} 1
+        gateway_refused_total{tenant="_none",reason="misdirected"} 1
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
         # HELP gateway_quota_limit What a limit allows: a bucket's burst, a quota, requests at once.
         # TYPE gateway_quota_limit gauge
@@ -63,19 +63,19 @@ extension RegistryTests {
         gateway_quota_used{tenant="acme",policy="quota-hour"} 7
         # HELP gateway_upstream_duration_seconds Time from the first byte sent to an upstream to the last byte of its answer.
         # TYPE gateway_upstream_duration_seconds histogram
+        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.0005"} 0
+        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.001"} 0
+        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.0025"} 0
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.005"} 0
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.01"} 0
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.025"} 0
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.05"} 1
-        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.075"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.1"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.25"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.5"} 1
-        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.75"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="1"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="2.5"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="5"} 1
-        gateway_upstream_duration_seconds_bucket{upstream="api",le="7.5"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="10"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="+Inf"} 1
         gateway_upstream_duration_seconds_sum{upstream="api"} 0.03
@@ -126,19 +126,19 @@ extension RegistryTests {
         gateway_accept_errors_total 0
         # HELP gateway_ledger_flush_seconds Time in which an interval's usage was written and synced.
         # TYPE gateway_ledger_flush_seconds histogram
+        gateway_ledger_flush_seconds_bucket{le="0.0005"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.001"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.0025"} 0
         gateway_ledger_flush_seconds_bucket{le="0.005"} 0
         gateway_ledger_flush_seconds_bucket{le="0.01"} 0
         gateway_ledger_flush_seconds_bucket{le="0.025"} 0
         gateway_ledger_flush_seconds_bucket{le="0.05"} 0
-        gateway_ledger_flush_seconds_bucket{le="0.075"} 0
         gateway_ledger_flush_seconds_bucket{le="0.1"} 0
         gateway_ledger_flush_seconds_bucket{le="0.25"} 0
         gateway_ledger_flush_seconds_bucket{le="0.5"} 0
-        gateway_ledger_flush_seconds_bucket{le="0.75"} 0
         gateway_ledger_flush_seconds_bucket{le="1"} 0
         gateway_ledger_flush_seconds_bucket{le="2.5"} 0
         gateway_ledger_flush_seconds_bucket{le="5"} 0
-        gateway_ledger_flush_seconds_bucket{le="7.5"} 0
         gateway_ledger_flush_seconds_bucket{le="10"} 0
         gateway_ledger_flush_seconds_bucket{le="+Inf"} 0
         gateway_ledger_flush_seconds_sum 0
@@ -193,59 +193,59 @@ extension RegistryTests {
     static let openMetricsText = """
         # HELP gateway_requests Requests finished, by status code (0: none was sent).
         # TYPE gateway_requests counter
-        gateway_requests_total{tenant="",code="421"} 1
+        gateway_requests_total{tenant="_none",code="421"} 1
         gateway_requests_total{tenant="acme",code="200"} 2
         gateway_requests_total{tenant="acme",code="404"} 1
         # HELP gateway_request_duration_seconds Time from the first byte of a request to the last byte of its answer.
         # TYPE gateway_request_duration_seconds histogram
         # UNIT gateway_request_duration_seconds seconds
-        gateway_request_duration_seconds_bucket{tenant="",le="0.005"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.01"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.025"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.05"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.075"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.1"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.25"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.5"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="0.75"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="1.0"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="2.5"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="5.0"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="7.5"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="10.0"} 1
-        gateway_request_duration_seconds_bucket{tenant="",le="+Inf"} 1
-        gateway_request_duration_seconds_sum{tenant=""} 0.000000001
-        gateway_request_duration_seconds_count{tenant=""} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.0005"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.001"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.0025"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.005"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.01"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.025"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.05"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.1"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.25"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="0.5"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="1.0"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="2.5"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="5.0"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="10.0"} 1
+        gateway_request_duration_seconds_bucket{tenant="_none",le="+Inf"} 1
+        gateway_request_duration_seconds_sum{tenant="_none"} 0.000000001
+        gateway_request_duration_seconds_count{tenant="_none"} 1
+        gateway_request_duration_seconds_bucket{tenant="acme",le="0.0005"} 0
+        gateway_request_duration_seconds_bucket{tenant="acme",le="0.001"} 0
+        gateway_request_duration_seconds_bucket{tenant="acme",le="0.0025"} 0
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.005"} 1
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.01"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.025"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.05"} 2
-        gateway_request_duration_seconds_bucket{tenant="acme",le="0.075"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.1"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.25"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="0.5"} 2
-        gateway_request_duration_seconds_bucket{tenant="acme",le="0.75"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="1.0"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="2.5"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="5.0"} 2
-        gateway_request_duration_seconds_bucket{tenant="acme",le="7.5"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="10.0"} 2
         gateway_request_duration_seconds_bucket{tenant="acme",le="+Inf"} 3
         gateway_request_duration_seconds_sum{tenant="acme"} 11.010000001
         gateway_request_duration_seconds_count{tenant="acme"} 3
-        # HELP gateway_request_bytes Bytes of request bodies received.
+        # HELP gateway_request_bytes Bytes of request bodies received, those of refused requests too; usage leaves these out.
         # TYPE gateway_request_bytes counter
         # UNIT gateway_request_bytes bytes
-        gateway_request_bytes_total{tenant=""} 0
+        gateway_request_bytes_total{tenant="_none"} 0
         gateway_request_bytes_total{tenant="acme"} 10
-        # HELP gateway_response_bytes Bytes of response bodies sent.
+        # HELP gateway_response_bytes Bytes of response bodies sent, refusals too; usage leaves these out.
         # TYPE gateway_response_bytes counter
         # UNIT gateway_response_bytes bytes
-        gateway_response_bytes_total{tenant=""} 0
+        gateway_response_bytes_total{tenant="_none"} 0
         gateway_response_bytes_total{tenant="acme"} 25
         # HELP gateway_refused Requests that the gateway answered by itself, by reason.
         # TYPE gateway_refused counter
-        gateway_refused_total{tenant="",reason="misdirected"} 1
+        gateway_refused_total{tenant="_none",reason="misdirected"} 1
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
         # HELP gateway_quota_limit What a limit allows: a bucket's burst, a quota, requests at once.
         # TYPE gateway_quota_limit gauge
@@ -256,19 +256,19 @@ extension RegistryTests {
         # HELP gateway_upstream_duration_seconds Time from the first byte sent to an upstream to the last byte of its answer.
         # TYPE gateway_upstream_duration_seconds histogram
         # UNIT gateway_upstream_duration_seconds seconds
+        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.0005"} 0
+        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.001"} 0
+        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.0025"} 0
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.005"} 0
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.01"} 0
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.025"} 0
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.05"} 1
-        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.075"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.1"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.25"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="0.5"} 1
-        gateway_upstream_duration_seconds_bucket{upstream="api",le="0.75"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="1.0"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="2.5"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="5.0"} 1
-        gateway_upstream_duration_seconds_bucket{upstream="api",le="7.5"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="10.0"} 1
         gateway_upstream_duration_seconds_bucket{upstream="api",le="+Inf"} 1
         gateway_upstream_duration_seconds_sum{upstream="api"} 0.03
@@ -321,19 +321,19 @@ extension RegistryTests {
         # HELP gateway_ledger_flush_seconds Time in which an interval's usage was written and synced.
         # TYPE gateway_ledger_flush_seconds histogram
         # UNIT gateway_ledger_flush_seconds seconds
+        gateway_ledger_flush_seconds_bucket{le="0.0005"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.001"} 0
+        gateway_ledger_flush_seconds_bucket{le="0.0025"} 0
         gateway_ledger_flush_seconds_bucket{le="0.005"} 0
         gateway_ledger_flush_seconds_bucket{le="0.01"} 0
         gateway_ledger_flush_seconds_bucket{le="0.025"} 0
         gateway_ledger_flush_seconds_bucket{le="0.05"} 0
-        gateway_ledger_flush_seconds_bucket{le="0.075"} 0
         gateway_ledger_flush_seconds_bucket{le="0.1"} 0
         gateway_ledger_flush_seconds_bucket{le="0.25"} 0
         gateway_ledger_flush_seconds_bucket{le="0.5"} 0
-        gateway_ledger_flush_seconds_bucket{le="0.75"} 0
         gateway_ledger_flush_seconds_bucket{le="1.0"} 0
         gateway_ledger_flush_seconds_bucket{le="2.5"} 0
         gateway_ledger_flush_seconds_bucket{le="5.0"} 0
-        gateway_ledger_flush_seconds_bucket{le="7.5"} 0
         gateway_ledger_flush_seconds_bucket{le="10.0"} 0
         gateway_ledger_flush_seconds_bucket{le="+Inf"} 0
         gateway_ledger_flush_seconds_sum 0

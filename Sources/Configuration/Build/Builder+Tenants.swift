@@ -4,8 +4,10 @@ extension Builder {
     mutating func takeTenant(_ item: Checked) {
         let word = item.words[0]
         var tenant = TenantSettings(id: word.text, location: word.location)
-        // Metrics count under this name what has no name of its own.
-        if tenant.id == "_other" { diagnostics.error(at: word, "`_other` can't be a tenant's id: metrics use it") }
+        // Metrics count under these names what has no name of its own, and what is nobody's.
+        if tenant.id == "_other" || tenant.id == "_none" {
+            diagnostics.error(at: word, "\(quoted(tenant.id)) can't be a tenant's id: metrics use it")
+        }
         let block = checker.block(of: item)
         var layer = Layer()
         var routes: [Checked] = []

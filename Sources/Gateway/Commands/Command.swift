@@ -74,7 +74,8 @@ public enum Command {
                 --by P     a row for each hour, day or month (UTC); one row a tenant unless given
                 --format F table (the default), csv or json
 
-                admitted counts requests before they are forwarded, settled their answers; bytes are those of bodies.
+                admitted counts requests before they are forwarded, settled their answers; bytes are those of bodies,
+                of admitted requests alone: the metrics count those of refusals too.
                 A running gateway writes its ledger every ledger_interval.
                 """,
             run: { try UsageCommand.run($0) }),

@@ -113,7 +113,9 @@ enum StatusCommand {
             guard let total = buckets.last?.value, total > 0 else { return nil }
             guard let bound = buckets.first(where: { $0.value >= 0.99 * total })?.labels["le"] else { return nil }
             guard let seconds = Double(bound) else { return "> 10 s" }
-            return seconds < 1 ? "< \(Int((seconds * 1000).rounded())) ms" : "< \(bound) s"
+            guard seconds < 1 else { return "< \(bound) s" }
+            let tenths = Int((seconds * 10_000).rounded())
+            return "< \(tenths / 10)\(tenths % 10 == 0 ? "" : ".\(tenths % 10)") ms"
         }
     }
 

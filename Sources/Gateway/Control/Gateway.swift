@@ -333,6 +333,7 @@ public final class Gateway {
 
     /// Every worker goes by the snapshot: at the start, and after each reload.
     private func adopted() {
+        registry.keepListeners(Set(snapshot.listeners.map(\.label)))
         hasToRetire = !snapshot.quotas.retireOthers()
         oldSnapshots.letGo()
         if !isReady {

@@ -140,7 +140,7 @@ final class Exchange {
         resolution.route = route
         try admit(to: route, head, after: pause)
         if let most = route.maxBody, case .length(let length) = head.framing, length > most { throw refuseBody() }
-        if passedHere(head) > Limits.hopsMax { throw refuse(.badUpstream, "the request goes in circles") }
+        if passedHere(head) > (trusted ? Limits.hopsMax : 0) { throw refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { throw refuse(.noHealthyUpstream, "no upstream") }
         try reserve(route)
         resolution.balancer = worker.balancer(forUpstream: upstream, in: view)
