@@ -108,9 +108,11 @@ public enum TLSVersion: Sendable { case v1_2, v1_3 }
 public struct CertificateSettings: Sendable {
     public var chain: String
     public var key: String
+    /// Of the chain.
     public var location: Location
-    public init(chain: String, key: String, location: Location) {
-        (self.chain, self.key, self.location) = (chain, key, location)
+    public var keyLocation: Location
+    public init(chain: String, key: String, location: Location, keyLocation: Location) {
+        (self.chain, self.key, self.location, self.keyLocation) = (chain, key, location, keyLocation)
     }
 }
 

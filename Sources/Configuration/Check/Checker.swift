@@ -149,7 +149,7 @@ struct Checker {
             if let excess = values.first {
                 diagnostics.error(
                     at: excess, "too many values for \(quoted(directive.name))",
-                    suggestion: "write `\(directive.usage)`")
+                    suggestion: hint(for: excess, among: words, directive) ?? "write `\(directive.usage)`")
                 return nil
             }
         }
@@ -190,6 +190,18 @@ struct Checker {
         return isValid ? item : nil
     }
 
+    /// For habits from other configurations: `burst 2000`, `weight = 2`, `route ~ ^/api`, `access_log = off`.
+    private func hint(for excess: Word, among words: ArraySlice<Word>, _ directive: Directive) -> String? {
+        if directive.id == .route, let first = words.first, ["~", "~*", "^~"].contains(first.text) {
+            return "a route is a path, not a pattern: write `route /api { ... }` for /api and all below it"
+        }
+        if words.first?.text == "=" { return "leave out the `=`" }
+        guard directive.options.contains(where: { $0.name == excess.text }) else { return nil }
+        let place = words.firstIndex { $0.location == excess.location } ?? words.startIndex
+        let value = words[place...].dropFirst().first { $0.text != "=" }?.text ?? "VALUE"
+        return "write `\(excess.text)=\(value)`"
+    }
+
     private func option(
         _ name: String, _ word: Word, _ directive: Directive, _ surroundings: ValueType.Surroundings,
         _ item: inout Checked
@@ -211,10 +223,14 @@ struct Checker {
 
     private func read(_ word: Word, _ text: String, _ type: ValueType, _ surroundings: ValueType.Surroundings) -> Value?
     {
+        let isVariable = !word.isQuoted && text.contains("${")
         do {
-            return try type.read(text, isQuoted: word.isQuoted, in: surroundings)
+            let value = try type.read(text, isQuoted: word.isQuoted, in: surroundings)
+            if isVariable { diagnostics.warning(at: word, "no variable is filled in here: it stays \(quoted(text))") }
+            return value
         } catch {
-            diagnostics.error(at: word, error.message, suggestion: error.suggestion)
+            let hint = isVariable ? "variables are not filled in: write the value itself, or write the file from a template" : nil
+            diagnostics.error(at: word, error.message, suggestion: hint ?? error.suggestion)
             return nil
         }
     }

@@ -18,7 +18,7 @@ public struct Directive: Sendable {
     /// Where it may stand.
     public let places: [Place]
     let arguments: [Argument]
-    let options: [Option]
+    public let options: [Option]
     /// The place that its `{ ... }` opens; nil where it takes none.
     public let block: Place?
     /// Whether the block may be left out for a `;`.
@@ -73,13 +73,15 @@ public struct Directive: Sendable {
     }
 
     /// `name=value` behind the arguments.
-    struct Option: Sendable {
-        var name: String
+    public struct Option: Sendable {
+        public var name: String
         var type: ValueType
+        /// What holds without it; nil where nothing does.
+        public var defaultValue: String?
         /// It may stand any number of times.
         var isRepeated: Bool
-        init(_ name: String, _ type: ValueType, repeats isRepeated: Bool = false) {
-            (self.name, self.type, self.isRepeated) = (name, type, isRepeated)
+        init(_ name: String, _ type: ValueType, default defaultValue: String? = nil, repeats isRepeated: Bool = false) {
+            (self.name, self.type, self.defaultValue, self.isRepeated) = (name, type, defaultValue, isRepeated)
         }
     }
 

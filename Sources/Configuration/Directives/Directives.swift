@@ -28,14 +28,14 @@ extension Directive {
             "An address for metrics, health and the admin API; requests name it by an address, localhost or one of the hosts."),
         Directive(
             .accessLog, "access_log", in: [.top], [.one("PATH|stdout|off", .path)],
-            options: [.init("query", .onOff)], default: "off",
+            options: [.init("query", .onOff, default: "off")], default: "off",
             "One JSON line a request; query=on logs query values too."),
         Directive(
             .problemBase, "problem_base", in: [.top], [.one(.url(["https", "http"]))],
             default: "https://gateway.invalid/problems/", "What the `type` of a refusal starts with."),
         Directive(
             .metricsTenants, "metrics_tenants", in: [.top], [.one(.count(0...1_000_000))], default: "1000",
-            "Tenants that metrics name; the rest are counted as _other."),
+            "Tenants that metrics name; the rest are counted as _other, and what is nobody's as _none."),
         Directive(
             .ledgerInterval, "ledger_interval", in: [.top], [.one(.time(100_000_000...3_600_000_000_000))], default: "5s",
             "How often usage is written to the ledger."),
@@ -109,7 +109,7 @@ extension Directive {
         // upstream
         Directive(
             .server, "server", in: [.upstream], [.one("HOST:PORT", .server)],
-            options: [.init("weight", .count(1...1000))], repeats: .oncePerFirstArgument, required: true,
+            options: [.init("weight", .count(1...1000), default: "1")], repeats: .oncePerFirstArgument, required: true,
             "A server; {namespace} and {tenant} in its name are those of the request's tenant."),
         Directive(
             .balance, "balance", in: [.upstream], [.one(.choice(["least_requests", "round_robin"]))],
@@ -126,22 +126,22 @@ extension Directive {
         Directive(
             .healthCheck, "health_check", in: [.upstream], [.one("PATH", .urlPath)],
             options: [
-                .init("interval", .time(.upToADay)), .init("timeout", .time(.upToADay)),
-                .init("fall", .count(1...1000)),
-                .init("rise", .count(1...1000)),
+                .init("interval", .time(.upToADay), default: "5s"), .init("timeout", .time(.upToADay), default: "1s"),
+                .init("fall", .count(1...1000), default: "3"),
+                .init("rise", .count(1...1000), default: "2"),
             ], "Asks each server for this path and leaves out those that fail."),
 
         // Limits and settings of tenants
         Directive(
             .rate, "rate", in: limited, [.one(.rate)],
-            options: [.init("burst", .count(1...1_000_000_000)), .init("mode", mode)], repeats: .many,
+            options: [.init("burst", .count(1...1_000_000_000)), .init("mode", mode, default: "enforce")], repeats: .many,
             "Requests in a time, and how many may come at once (one period's unless set); up to three together."),
         Directive(
             .concurrency, "concurrency", in: limited, [.one(.count(1...1_000_000))],
-            options: [.init("mode", mode)],
+            options: [.init("mode", mode, default: "enforce")],
             "Requests in flight at once."),
         Directive(
-            .quota, "quota", in: limited, [.one(.quota)], options: [.init("mode", mode)],
+            .quota, "quota", in: limited, [.one(.quota)], options: [.init("mode", mode, default: "enforce")],
             repeats: .oncePerFirstArgument,
             "Requests in a calendar hour, day or month (UTC)."),
         Directive(
@@ -217,7 +217,7 @@ extension Directive {
             options: [
                 .init("name", .identifier), .init("expires", .date), .init("rate", .rate),
                 .init("burst", .count(1...1_000_000_000)), .init("quota", .quota),
-                .init("concurrency", .count(1...1_000_000)), .init("mode", mode),
+                .init("concurrency", .count(1...1_000_000)), .init("mode", mode, default: "enforce"),
             ], repeats: .many,
             "An API key by its digest; limits behind it are its own, beside the tenant's."),
         Directive(

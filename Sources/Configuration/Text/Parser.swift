@@ -145,7 +145,7 @@ struct Parser {
                         tree.statements[this].hasBlock = true
                         open.append(OpenBlock(statement: this, place: block, brace: name))
                     } else if directive?.block != nil, directive?.isBlockOptional == false {
-                        missingBlock(name, at: last.end, &isBroken)
+                        missingBlock(name, at: last.end, tree.words.count > firstWord ? tree.words[firstWord] : nil, &isBroken)
                     } else {
                         missingSemicolon(last, &isBroken)
                     }
@@ -158,7 +158,8 @@ struct Parser {
                 last = token.word
             case .semicolon:
                 if directive?.block != nil, directive?.isBlockOptional == false {
-                    missingBlock(name, at: token.word.location, &isBroken)
+                    missingBlock(
+                        name, at: token.word.location, tree.words.count > firstWord ? tree.words[firstWord] : nil, &isBroken)
                 }
                 break reading
             case .open:
@@ -190,8 +191,14 @@ struct Parser {
         if !isBroken { diagnostics.error(at: last.end, "a `;` is missing behind \(quoted(last.text))") }
     }
 
-    private func missingBlock(_ name: Word, at location: Location, _ isBroken: inout Bool) {
-        if !isBroken { diagnostics.error(at: location, "\(quoted(name.text)) needs a block: `{ ... }`") }
+    private func missingBlock(_ name: Word, at location: Location, _ value: Word?, _ isBroken: inout Bool) {
+        if !isBroken {
+            // Who writes a URL has one server in mind.
+            let server = value.flatMap { $0.text.serverOfURL }
+            diagnostics.error(
+                at: location, "\(quoted(name.text)) needs a block: `{ ... }`",
+                suggestion: server.map { "write `\(name.text) NAME { server \($0); }`" })
+        }
         isBroken = true
     }
 
@@ -224,9 +231,21 @@ struct Parser {
             diagnostics.error(at: name, "\(quoted(name.text)) can't stand \(here); it belongs \(there)")
             return
         }
+        // `weight=2;`
+        let assigned = name.optionName.map(String.init).flatMap { index.row($0, in: place) == nil ? nil : $0 }
         diagnostics.error(
             at: name, "\(quoted(name.text)) is not a directive",
-            suggestion: suggester.suggestion(for: name.text, among: index.names(in: place))
+            suggestion: assigned.map { "write `\($0) \(name.optionValue);`" }
+                ?? suggester.suggestion(for: name.text, among: index.names(in: place))
                 ?? suggester.suggestion(for: name.text, among: index.allNames))
+    }
+}
+
+extension String {
+    /// What stands between a URL's scheme and its path; nil where this is no URL.
+    fileprivate var serverOfURL: String? {
+        let parts = split(separator: "://", maxSplits: 1)
+        guard parts.count == 2, let server = parts[1].split(separator: "/").first else { return nil }
+        return server.contains(":") ? String(server) : server + (hasPrefix("https") ? ":443" : ":80")
     }
 }

@@ -34,6 +34,9 @@ enum Hosts {
         if name.utf8.last == UInt8(ascii: ".") { name = String(name.dropLast()) }
         var labels = name
         if wildcard, name.hasPrefix("*.") { labels = String(name.dropFirst(2)) }
+        if wildcard, name == "*" {
+            throw .refused("`*` for every host is not supported yet", suggestion: "name the hosts; `*.example.test` is all below one")
+        }
         if labels.utf8.contains(UInt8(ascii: "*")) {
             throw .refused(
                 wildcard ? "`*` can only be the leftmost label, as in `*.example.test`" : "a wildcard can't stand here")

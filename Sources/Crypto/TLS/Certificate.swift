@@ -28,17 +28,21 @@ public final class Certificate: @unchecked Sendable {
         guard let made = unsafe Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else {
             throw .chain(OpenSSLError("SSL_CTX_new").description)
         }
-        for (path, fault) in [(chain, Fault.chain), (key, Fault.key)] where unsafe access(path, R_OK) != 0 {
-            throw fault("can't read \(path): \(unsafe String(cString: strerror(errno)))")
-        }
+        if let fault = PEMFile.fault(chain, wanted: .certificate) { throw .chain(fault) }
+        if let fault = PEMFile.fault(key, wanted: .key) { throw .key(fault) }
         guard unsafe SSL_CTX_use_certificate_chain_file(made.pointer, chain) == 1 else {
             throw .chain(OpenSSLError("can't read the certificate chain \(chain)").description)
         }
         guard unsafe SSL_CTX_use_PrivateKey_file(made.pointer, key, SSL_FILETYPE_PEM) == 1 else {
+            // OpenSSL compares it with the certificate at once.
+            if unsafe ERR_reason_error_string(ERR_peek_last_error()).map({ unsafe String(cString: $0).hasSuffix("mismatch") }) == true {
+                ERR_clear_error()
+                throw .key("the private key \(key) does not belong to the certificate \(chain)")
+            }
             throw .key(OpenSSLError("can't use the private key \(key)").description)
         }
         guard unsafe SSL_CTX_check_private_key(made.pointer) == 1, let leaf = unsafe SSL_CTX_get0_certificate(made.pointer) else {
-            throw .key(OpenSSLError("the key does not belong to the certificate").description)
+            throw .key(OpenSSLError("the private key \(key) does not belong to the certificate \(chain)").description)
         }
         // The context's own.
         names = unsafe Self.names(of: leaf)

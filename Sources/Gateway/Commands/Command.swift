@@ -150,9 +150,22 @@ public enum Command {
         }
     }
 
+    /// What others call it, and what is done by signals here.
+    private static let elsewhere = [
+        "start": "`gateway run` runs in the foreground", "serve": "`gateway run` runs in the foreground",
+        "stop": "send the running gateway a TERM signal", "quit": "send the running gateway a TERM signal",
+        "restart": "`gateway reload` takes a new configuration, `gateway run --beside` a new binary",
+        "reopen": "send the running gateway a USR1 signal", "test": "`gateway check` validates the configuration",
+        "validate": "`gateway check` validates the configuration", "configtest": "`gateway check` validates the configuration",
+    ]
+
     private static func suggestion(for name: String) -> String {
-        let near = rows.map(\.name).first { $0.hasPrefix(name.prefix(3)) || name.hasPrefix($0.prefix(3)) }
-        return near.map { " (did you mean `\($0)`?)" } ?? ""
+        if let meant = elsewhere[name] { return ": \(meant)" }
+        if name.hasSuffix(".conf") || name.contains("/") { return " (did you mean `gateway run -c \(name)`?)" }
+        let names = rows.map(\.name)
+        let near = Suggestion.nearest(to: name, among: names)
+            ?? names.first { $0.hasPrefix(name.prefix(3)) || name.hasPrefix($0.prefix(3)) }
+        return near.map { " (did you mean `\($0)`?)" } ?? ": there are \(names.joined(separator: ", "))"
     }
 
     private static var help: String {

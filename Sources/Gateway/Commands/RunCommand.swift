@@ -100,28 +100,3 @@ extension CheckCommand {
         let bell = Bell()
     }
 }
-
-enum DirectivesCommand {
-    static func run(_ arguments: Arguments) throws -> Int32 {
-        guard let name = arguments.words.first else {
-            let width = Directive.all.map(\.name.count).max()! + 2
-            for row in Directive.all {
-                Console.out("  " + row.name + String(repeating: " ", count: width - row.name.count) + row.help)
-            }
-            return 0
-        }
-        let rows = Directive.named(name)
-        guard !rows.isEmpty else { throw Command.Failure(text: "gateway: no directive `\(name)`") }
-        for row in rows {
-            Console.out(
-                """
-                \(row.usage)
-                  \(([row.help] + row.details).joined(separator: "\n  "))
-                  stands in: \(row.places.map(\.rawValue).joined(separator: ", "))
-                  default: \(row.defaultValue ?? "none")
-                  takes effect: \(row.isHot ? "at a reload" : "at a start")\(row.isSupported ? "" : "\n  not supported yet")
-                """)
-        }
-        return 0
-    }
-}

@@ -43,7 +43,12 @@ final class CertificateCache: Sendable {
             }
             return certificate
         } catch {
-            diagnostics.append(Diagnostic(.error, wanted.location, error.description))
+            let location =
+                switch error {
+                case .chain: wanted.location
+                case .key: wanted.keyLocation
+                }
+            diagnostics.append(Diagnostic(.error, location, error.description))
             return nil
         }
     }
