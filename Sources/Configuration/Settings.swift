@@ -40,6 +40,8 @@ public struct ColdSettings: Sendable, Equatable {
 public struct HotSettings: Sendable {
     public var shutdownTimeout: UInt64 = 30_000_000_000  // nanoseconds, as all times here
     public var trustedProxies: [AddressBlock] = []
+    /// Names of `HeaderFields.overrides`, lower case, that every client may send.
+    public var passFields: [String] = []
     /// Lower case, no trailing dot.
     public var sharedHosts: [String] = []
     public var listeners: [ListenerSettings] = []

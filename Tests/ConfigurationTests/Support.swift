@@ -40,6 +40,7 @@ func describe(_ settings: Settings) -> String {
     for block in hot.trustedProxies {
         add("trusted_proxy", "\(String(block.high, radix: 16)):\(String(block.low, radix: 16))/\(block.prefix)")
     }
+    if !hot.passFields.isEmpty { add("pass_fields", hot.passFields.joined(separator: " ")) }
     if !hot.sharedHosts.isEmpty { add("shared_hosts", hot.sharedHosts.joined(separator: " ")) }
     for listener in hot.listeners {
         add("listen", "\(listener.endpoint.host ?? "*") \(listener.endpoint.port)")

@@ -17,10 +17,16 @@ struct FieldNameTests {
         (.xForwardedProto, "X-Forwarded-Proto"), (.xForwardedHost, "X-Forwarded-Host"),
         (.xForwardedPort, "X-Forwarded-Port"), (.xForwardedOther, "X-Forwarded-Prefix"), (.xRealIP, "X-Real-IP"),
         (.via, "Via"), (.xRequestID, "X-Request-Id"), (.traceparent, "traceparent"), (.tracestate, "tracestate"),
-        (.xTenant, "X-Tenant-Id"), (.date, "Date"), (.server, "Server"), (.origin, "Origin"), (.accept, "Accept"),
+        (.xTenant, "X-Tenant-Id"), (.proxy, "Proxy"), (.date, "Date"), (.server, "Server"), (.origin, "Origin"), (.accept, "Accept"),
         (.acceptEncoding, "Accept-Encoding"), (.acceptLanguage, "Accept-Language"), (.userAgent, "User-Agent"),
         (.cookie, "Cookie"), (.setCookie, "Set-Cookie"), (.referer, "Referer"), (.contentType, "Content-Type"),
         (.cacheControl, "Cache-Control"), (.wwwAuthenticate, "WWW-Authenticate"), (.ambiguousFraming, "Content_Length"),
+    ] + overrides.map { (.override, $0) }
+
+    static let overrides = [
+        "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
+        "X-Original-Host", "X-Host", "Front-End-Https", "True-Client-IP", "Client-IP", "X-Client-IP", "X-Cluster-Client-IP",
+        "X-Remote-IP", "X-Remote-Addr", "CF-Connecting-IP", "CF-Connecting-IPv6", "Fastly-Client-IP",
     ]
 
     @Test("every known name is told from every name one byte away, in any case")
@@ -37,6 +43,8 @@ struct FieldNameTests {
                     var other = bytes
                     other[i] = byte
                     let found = other.withUnsafeBytes { FieldName.classify($0) }
+                    let changed = String(decoding: other, as: UTF8.self).lowercased()
+                    if Self.overrides.contains(where: { $0.lowercased() == changed }) { continue }
                     // The folded spellings of names that are trusted are the same name.
                     if found == id {
                         #expect(bytes[i] == 0x2D && FieldSet.trusted.contains(id), "\(name) \(i) \(byte)")
@@ -52,7 +60,8 @@ struct FieldNameTests {
         arguments: [
             ("X_Forwarded_For", FieldName.xForwardedFor), ("x_tenant_id", .xTenant), ("X_Real_IP", .xRealIP),
             ("X_Request_Id", .xRequestID), ("X_API_Key", .xAPIKey), ("X-Forwarded_Proto", .xForwardedProto),
-            ("X.Forwarded.Host", .xForwardedHost), ("x_forwarded_server", .xForwardedOther), ("X-Tenant_", .xTenant),
+            ("X.Forwarded.Host", .xForwardedHost), ("X_Original_URL", .override),
+            ("True_Client_IP", .override), ("x_http_method_override", .override), ("x_forwarded_server", .xForwardedOther), ("X-Tenant_", .xTenant),
             ("x_tenant_a_very_long_name_that_goes_on_and_on_and_on", .xTenant), ("X~Tenant-Id", .xTenant),
         ])
     func folded(_ name: String, _ id: FieldName) { #expect(classify(name) == id) }

@@ -18,6 +18,11 @@ extension Directive {
             .trustedProxies, "trusted_proxies", in: [.top], [.many("ADDRESS[/PREFIX]", .addressBlock)],
             repeats: .many, "Peers whose Forwarded and X-Forwarded-* are believed."),
         Directive(
+            .passFields, "pass_fields", in: [.top], [.many("NAME", .override)], repeats: .many,
+            "Fields that pass from every client, not from trusted_proxies alone.",
+            details: ["The fields by which proxies tell applications of another target, method, host, scheme or client:"]
+                + HeaderFields.overridesInLines),
+        Directive(
             .sharedHost, "shared_host", in: [.top], [.many("HOST", .host)], repeats: .many,
             "A host of many tenants: the key or the token names the tenant."),
         Directive(

@@ -36,6 +36,8 @@ enum ValueType: Sendable {
     case host
     case hostOrWildcard
     case headerName
+    /// A field that is taken away from clients.
+    case override
     case headerValue(mayBeSecret: Bool)
     /// `sha256:` and 64 hexadecimal digits.
     case keyDigest
@@ -67,7 +69,7 @@ enum ValueType: Sendable {
         case .server: "HOST:PORT"
         case .addressBlock: "ADDRESS[/PREFIX]"
         case .host, .hostOrWildcard: "HOST"
-        case .headerName: "NAME"
+        case .headerName, .override: "NAME"
         case .headerValue: "VALUE"
         case .keyDigest: "sha256:DIGEST"
         case .price: "AMOUNT[/month]"

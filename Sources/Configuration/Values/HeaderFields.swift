@@ -11,6 +11,28 @@ enum HeaderFields {
         "proxy-connection",
     ]
 
+    /// Fields by which a proxy in front tells applications of another target, method, host, scheme or client than the
+    /// request's own, lower case: from other clients they are taken away.
+    static let overrides = [
+        "x-original-url", "x-original-uri", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override",
+        "x-original-host", "x-host", "front-end-https", "true-client-ip", "client-ip", "x-client-ip", "x-cluster-client-ip",
+        "x-remote-ip", "x-remote-addr", "cf-connecting-ip", "cf-connecting-ipv6", "fastly-client-ip",
+    ]
+
+    /// For help texts: a few a line.
+    static var overridesInLines: [String] {
+        stride(from: 0, to: overrides.count, by: 6).map { overrides[$0..<min($0 + 6, overrides.count)].joined(separator: " ") }
+    }
+
+    /// One of `overrides`, in lower case.
+    static func override(_ text: String) throws(ValueFault) -> Value {
+        let name = text.asciiLowercased
+        if overrides.contains(name) { return .text(name) }
+        throw .refused(
+            "\(quoted(text)) is not among the fields that may pass",
+            suggestion: Suggester().suggestion(for: name, among: overrides) ?? "`gateway directives pass_fields` names them")
+    }
+
     static func name(_ text: String) throws(ValueFault) -> Value {
         guard !text.isEmpty, text.utf8.count <= 256, text.utf8.allSatisfy(ASCII.isToken) else {
             throw .refused("\(quoted(text)) is not a header name")

@@ -41,6 +41,7 @@ extension ValueType {
         case .host: return try Hosts.host(text, wildcard: false)
         case .hostOrWildcard: return try Hosts.host(text, wildcard: true)
         case .headerName: return try HeaderFields.name(text)
+        case .override: return try HeaderFields.override(text)
         case .headerValue(let mayBeSecret):
             if mayBeSecret, !isQuoted, Secrets.isReference(text) {
                 return try HeaderFields.value(

@@ -87,7 +87,6 @@ import Base
         self.host = try unsafe Authority.host(base, host.value)
         try unsafe readTarget(base, sent)
         framing = try unsafe Framing.read(fields, base, version) ?? .none
-        if method == .trace, framing != .none { throw .traceWithBody }
         let options = try unsafe ConnectionOptions.read(&fields, base)
         keepAlive = !options.close && (version == .http11 || options.keepAlive)
         (expectsContinue, wantsUpgrade) = (false, false)

@@ -37,6 +37,8 @@ struct RequestLine {
         guard let version = try HTTPVersion.parse(&scanner) else { return nil }
         // Before the scanner leaves the line: a flaw is one of the line it stands in.
         if method == .connect { throw .connectMethod }
+        // It would show its sender the fields that were added on the way (RFC 9110 section 9.3.8).
+        if method == .trace { throw .traceMethod }
         guard try scanner.lineEnd() else { return nil }
         return RequestLine(
             method: method, methodRange: ByteRange(start, space), target: ByteRange(target, targetEnd), version: version

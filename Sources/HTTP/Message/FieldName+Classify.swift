@@ -27,12 +27,14 @@ extension FieldName {
         case 4:
             if name.begins(with: "host") { return .host }
             if name.begins(with: "date") { return .date }
+        case 5: if name.begins(with: "proxy") { return .proxy }
         case 6:
             if name.begins(with: "accept") { return .accept }
             if name.begins(with: "cookie") { return .cookie }
             if name.begins(with: "origin") { return .origin }
             if name.begins(with: "server") { return .server }
             if name.begins(with: "expect") { return .expect }
+            if name.begins(with: "x-host") { return .override }
         case 7:
             if name.begins(with: "referer") { return .referer }
             if name.begins(with: "upgrade") { return .upgrade }
@@ -41,34 +43,55 @@ extension FieldName {
             if name.begins(with: "x-api-key") { return .xAPIKey }
             if name.begins(with: "x-real-ip") { return .xRealIP }
             if name.begins(with: "forwarded") { return .forwarded }
+            if name.begins(with: "client-ip") { return .override }
         case 10:
             if name.begins(with: "user-agent") { return .userAgent }
             if name.begins(with: "connection") { return .connection }
             if name.begins(with: "set-cookie") { return .setCookie }
             if name.begins(with: "tracestate") { return .tracestate }
             if name.begins(with: "keep-alive") { return .keepAlive }
-        case 11: if name.begins(with: "traceparent") { return .traceparent }
+        case 11:
+            if name.begins(with: "traceparent") { return .traceparent }
+            if name.begins(with: "x-client-ip") { return .override }
+            if name.begins(with: "x-remote-ip") { return .override }
         case 12:
             if name.begins(with: "content-type") { return .contentType }
             if name.begins(with: "x-request-id") { return .xRequestID }
         case 13:
             if name.begins(with: "authorization") { return .authorization }
             if name.begins(with: "cache-control") { return .cacheControl }
-        case 14: if name.begins(with: "content-length") { return .contentLength }
+            if name.begins(with: "x-rewrite-url") { return .override }
+            if name.begins(with: "x-http-method") { return .override }
+            if name.begins(with: "x-remote-addr") { return .override }
+        case 14:
+            if name.begins(with: "content-length") { return .contentLength }
+            if name.begins(with: "x-original-url") { return .override }
+            if name.begins(with: "x-original-uri") { return .override }
+            if name.begins(with: "true-client-ip") { return .override }
         case 15:
             if name.begins(with: "accept-encoding") { return .acceptEncoding }
             if name.begins(with: "accept-language") { return .acceptLanguage }
             if name.begins(with: "x-forwarded-for") { return .xForwardedFor }
+            if name.begins(with: "x-original-host") { return .override }
+            if name.begins(with: "front-end-https") { return .override }
         case 16:
             if name.begins(with: "x-forwarded-host") { return .xForwardedHost }
             if name.begins(with: "x-forwarded-port") { return .xForwardedPort }
             if name.begins(with: "proxy-connection") { return .proxyConnection }
             if name.begins(with: "www-authenticate") { return .wwwAuthenticate }
+            if name.begins(with: "cf-connecting-ip") { return .override }
+            if name.begins(with: "fastly-client-ip") { return .override }
         case 17:
             if name.begins(with: "transfer-encoding") { return .transferEncoding }
             if name.begins(with: "x-forwarded-proto") { return .xForwardedProto }
-        case 18: if name.begins(with: "proxy-authenticate") { return .proxyAuthenticate }
-        case 19: if name.begins(with: "proxy-authorization") { return .proxyAuthorization }
+            if name.begins(with: "x-method-override") { return .override }
+        case 18:
+            if name.begins(with: "proxy-authenticate") { return .proxyAuthenticate }
+            if name.begins(with: "cf-connecting-ipv6") { return .override }
+        case 19:
+            if name.begins(with: "proxy-authorization") { return .proxyAuthorization }
+            if name.begins(with: "x-cluster-client-ip") { return .override }
+        case 22: if name.begins(with: "x-http-method-override") { return .override }
         default: break
         }
         if name.begins(with: "x-tenant-") { return .xTenant }

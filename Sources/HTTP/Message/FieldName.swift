@@ -10,6 +10,11 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case xRealIP, via, xRequestID, traceparent, tracestate
     /// Any name that starts with `x-tenant-`.
     case xTenant
+    /// What CGI would take for the address of a proxy to use (`HTTP_PROXY`). It never passes.
+    case proxy
+    /// A name by which a proxy in front tells applications of another target, method, host, scheme or client than the
+    /// request's own.
+    case override
     case date, server, origin
     /// Known so that the common ones need no check of each byte, and so that they stay out of trailers.
     case accept, acceptEncoding, acceptLanguage, userAgent, cookie, setCookie, referer, contentType, cacheControl
@@ -58,7 +63,7 @@ public struct FieldSet: Sendable, Equatable {
     static var protected: FieldSet {
         FieldSet(.host) | .contentLength | .transferEncoding | .expect | .authorization | .proxyAuthorization | .xAPIKey
             | .forwarded | .xForwardedFor | .xForwardedProto | .xForwardedHost | .xForwardedPort | .xForwardedOther
-            | .xRealIP | .via | .xRequestID | .traceparent | .tracestate | .xTenant | .date | .server | .contentType
+            | .xRealIP | .via | .xRequestID | .traceparent | .tracestate | .xTenant | .override | .date | .server | .contentType
             | .cookie | .setCookie | .wwwAuthenticate | .proxyAuthenticate
     }
 
@@ -66,7 +71,7 @@ public struct FieldSet: Sendable, Equatable {
     @inline(__always)
     static var trusted: FieldSet {
         FieldSet(.xAPIKey) | .forwarded | .xForwardedFor | .xForwardedProto | .xForwardedHost | .xForwardedPort
-            | .xForwardedOther | .xRealIP | .xRequestID | .xTenant
+            | .xForwardedOther | .xRealIP | .xRequestID | .xTenant | .override
     }
 
     /// Names that decide where a message ends or where it goes: in a trailer they come too late for every honest use.

@@ -24,7 +24,7 @@ public enum HTTPFault: Error, Equatable, Sendable {
 /// What is wrong with a message, one case a reason.
 public enum Flaw: UInt8, Error, Sendable, CaseIterable {
     // start line
-    case startLine, methodName, methodTooLong, connectMethod, emptyLines, versionSyntax, version09, versionMajor
+    case startLine, methodName, methodTooLong, connectMethod, traceMethod, emptyLines, versionSyntax, version09, versionMajor
     case statusCode, reasonPhrase
     // target
     case targetByte, targetForm, targetAsterisk, targetAuthority, targetQueryWithoutPath
@@ -36,7 +36,7 @@ public enum Flaw: UInt8, Error, Sendable, CaseIterable {
     case hostMissing, hostRepeated, hostSyntax
     // framing
     case lengthRepeated, lengthSyntax, lengthTooLarge, lengthWithCoding, lengthWithoutBody
-    case codingRepeated, codingSyntax, codingUnknown, codingInHTTP10, codingWithoutBody, traceWithBody
+    case codingRepeated, codingSyntax, codingUnknown, codingInHTTP10, codingWithoutBody
     // other fields with a say
     case connectionSyntax, expectation
     // chunks
@@ -45,6 +45,7 @@ public enum Flaw: UInt8, Error, Sendable, CaseIterable {
     /// The status of a request that has this flaw.
     public var status: UInt16 {
         switch self {
+        case .traceMethod: 405
         case .requestLineTooLong: 414
         case .expectation: 417
         case .headTooLarge, .tooManyFields, .trailerTooLarge: 431
@@ -60,6 +61,7 @@ public enum Flaw: UInt8, Error, Sendable, CaseIterable {
         case .methodName: "malformed method"
         case .methodTooLong: "method too long"
         case .connectMethod: "CONNECT is not supported"
+        case .traceMethod: "TRACE is not allowed"
         case .emptyLines: "empty lines before the request line"
         case .versionSyntax: "malformed protocol version"
         case .version09: "HTTP/0.9 is not supported"
@@ -95,7 +97,6 @@ public enum Flaw: UInt8, Error, Sendable, CaseIterable {
         case .codingUnknown: "transfer coding not supported"
         case .codingInHTTP10: "Transfer-Encoding in HTTP/1.0"
         case .codingWithoutBody: "Transfer-Encoding in an answer without a body"
-        case .traceWithBody: "TRACE with a body"
         case .connectionSyntax: "malformed Connection"
         case .expectation: "expectation not supported"
         case .chunkSize: "malformed chunk size"

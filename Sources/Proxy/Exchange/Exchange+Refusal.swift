@@ -80,6 +80,8 @@ extension Exchange {
             out.append("\r\nRetry-After: ")
             out.append(decimal: seconds)
         }
+        // Of what a resource takes the gateway knows no more than what it forwards (RFC 9110 section 15.5.6).
+        if answer.status == 405 { out.append("\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") }
         if let realm = unsafe realm { unsafe writeChallenge(realm, to: &out) }
         out.append("\r\n")
         writeQuotaFields(to: &out)

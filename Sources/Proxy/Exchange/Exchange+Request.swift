@@ -76,15 +76,16 @@ extension Exchange {
     }
 
     /// Fields that the gateway writes itself, or that end here.
-    private func isReplaced(_ id: FieldName, trusted: Bool) -> Bool {
-        switch id {
+    private func isReplaced(_ field: Field, _ head: borrowing RequestHead, trusted: Bool) -> Bool {
+        switch field.id {
         case .other, .host: return false
         case .xAPIKey: return resolution.identity?.dropsKey == true
         case .authorization: return resolution.identity?.dropsAuthorization == true
-        case .contentLength, .expect, .xTenant, .xRequestID, .xForwardedFor, .xRealIP, .proxyAuthorization: return true
+        case .contentLength, .expect, .xTenant, .xRequestID, .xForwardedFor, .xRealIP, .proxyAuthorization, .proxy: return true
         case .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedOther, .forwarded: return !trusted
+        case .override: return !trusted && resolution.view?.snapshot.passes(head[field.name]) != true
         case .traceparent, .tracestate: return !request.trace.isContinued
-        default: return id.isHopByHop
+        default: return field.id.isHopByHop
         }
     }
 
@@ -99,7 +100,7 @@ extension Exchange {
         let base = unsafe head.bytes.baseAddress!
         for i in 0..<count {
             let field = head.fields[i]
-            guard unsafe field.dropped || isReplaced(field.id, trusted: trusted) || (checksNames && edits.removes(head[field.name]))
+            guard unsafe field.dropped || isReplaced(field, head, trusted: trusted) || (checksNames && edits.removes(head[field.name]))
             else { continue }
             unsafe out.append(base + run, field.name.first - run)
             run = i + 1 < count ? head.fields[i + 1].name.first : head.length - 2

@@ -62,6 +62,11 @@ public final class Snapshot: Sendable {
         for block in settings.trustedProxies where block.contains(high: address.high, low: address.low) { return true }
         return false
     }
+
+    /// Whether a field of this name is passed on whoever sends it.
+    func passes(_ name: UnsafeRawBufferPointer) -> Bool {
+        settings.passFields.contains { $0.utf8.elementsEqual(name.lazy.map(ASCII.lowercase)) }
+    }
 }
 
 /// A listener as a connection sees it.
