@@ -1,3 +1,4 @@
+import Base
 import Net
 
 extension AdminHandler {
@@ -5,7 +6,7 @@ extension AdminHandler {
     /// to, and a page whose name's address was changed to ours (DNS rebinding) could read the answers. Of an address or of
     /// `localhost` nobody else decides where it points; any other name must be one that the directive `admin` has.
     func isOurs(_ host: String) -> Bool {
-        let name = host.hasSuffix(".") ? String(host.dropLast()) : host
+        let name = HostName.normal(host)
         return name == "localhost" || name.hasPrefix("[") || SocketAddress(name, port: 0) != nil || services.hosts().contains(name)
     }
 }

@@ -85,16 +85,13 @@ public final class Directory: Sendable {
     /// The owner of a host name in any case, with or without a trailing dot, without port or brackets: that of the exact
     /// name, else of the longest wildcard. One probe however many tenants there are, and one more a label for wildcards.
     public func owner(host: UnsafeRawBufferPointer) -> HostOwner {
-        var count = host.count
-        if count > 1, host[count - 1] == 0x2E { count -= 1 }
-        guard count > 0, count <= 255 else { return .nobody }
-        if memchr(host.baseAddress!, 0x3A, count) != nil { return owner(addressLiteral: host) }
+        guard host.count > 0, host.count <= 256 else { return .nobody }
+        if memchr(host.baseAddress!, 0x3A, host.count) != nil { return owner(addressLiteral: host) }
         return withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { name -> HostOwner in
-            for i in 0..<count { name[i] = ASCII.lowercase(host[i]) }
-            let lowered = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(name)[0..<count])
+            let lowered = HostName.normal(host, in: name)
             if let index = exact.find(lowered) { return owner(index) }
             if wildcard.isEmpty { return .nobody }
-            for i in 1..<max(count, 1) where lowered[i - 1] == 0x2E {
+            for i in 1..<max(lowered.count, 1) where lowered[i - 1] == 0x2E {
                 if let index = wildcard.find(UnsafeRawBufferPointer(rebasing: lowered[i...])) {
                     return .tenant(tenants[Int(index)])
                 }

@@ -49,9 +49,15 @@ private func check(_ head: borrowing RequestHead, _ bytes: UnsafeRawBufferPointe
     case .untilClose: require(false, "a request until close")
     }
     let target = text[head.target]
-    require(target.first == 0x2F || (target.count == 1 && target[0] == 0x2A), "a target in no form to forward")
+    let isForwardable =
+        switch head.impliedTarget {
+        case nil: target.first == 0x2F || (target.count == 1 && target[0] == 0x2A)
+        case 0x2F: target.isEmpty || target.first == 0x3F
+        default: target.isEmpty && head.impliedTarget == 0x2A
+        }
+    require(isForwardable, "a target in no form to forward")
     require(target.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x23 }, "a forbidden byte in the target")
-    require(text[head.path].count <= target.count && !text[head.path].contains(0x3F), "a path with a query")
+    require((head.impliedTarget != nil || text[head.path].count <= target.count) && !text[head.path].contains(0x3F), "a path with a query")
     let host = text[head.host]
     require(!host.isEmpty && host.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x40 && $0 != 0x2C }, "an odd Host")
     require(head.fields.count <= limits.maxFields, "too many fields")

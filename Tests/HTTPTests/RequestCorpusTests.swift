@@ -91,7 +91,7 @@ struct Reading: Equatable {
 
     init(_ head: borrowing RequestHead, _ bytes: [UInt8]) {
         method = text(bytes, head.methodRange)
-        target = text(bytes, head.target)
+        target = (head.impliedTarget.map { String(UnicodeScalar($0)) } ?? "") + text(bytes, head.target)
         path = text(bytes, head.path)
         host = text(bytes, head.host)
         hostHeader = text(bytes, head.hostHeader)

@@ -63,9 +63,10 @@ struct RequestHeadTests {
                     let isLetter = scalar.isASCII && scalar.properties.isAlphabetic
                     let isGood = isLetter || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x5F
                     let isDot = byte == 0x2E && at > 0
+                    let isEmptyPort = byte == 0x3A && at > 0 && at == length - 1
                     let bytes = Array("GET / HTTP/1.1\r\nHost: ".utf8) + name + Array("\r\n\r\n".utf8)
                     var head = RequestHead(maxFields: 10)
-                    #expect((feed(&head, bytes) == .complete) == (isGood || isDot), "\(byte) at \(at) of \(length)")
+                    #expect((feed(&head, bytes) == .complete) == (isGood || isDot || isEmptyPort), "\(byte) at \(at) of \(length)")
                 }
             }
         }

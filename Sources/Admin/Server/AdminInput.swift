@@ -64,7 +64,7 @@ struct AdminInput: ~Copyable {
 
     private func request(_ bytes: UnsafeRawBufferPointer) -> AdminRequest {
         func text(_ range: ByteRange) -> String { String(decoding: bytes[range], as: UTF8.self) }
-        let target = text(head.target)
+        let target = (head.impliedTarget.map { String(UnicodeScalar($0)) } ?? "") + text(head.target)
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         var fields: [(name: String, value: String)] = []
         for i in 0..<head.fields.count { fields.append((text(head.fields[i].name), text(head.fields[i].value))) }

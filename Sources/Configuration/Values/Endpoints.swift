@@ -22,8 +22,7 @@ enum Endpoints {
         let (host, portText) = try split(text, example: "app.internal:80")
         let number = try port(portText)
         if let address = IPAddress(host) { return .server(host: address.text, port: number) }
-        var name = host.asciiLowercased
-        if name.utf8.last == UInt8(ascii: ".") { name = String(name.dropLast()) }
+        let name = HostName.normal(host)
         if let fault = Templates.fault(of: name) { throw fault }
         // A placeholder stands for a label or a part of one.
         if let fault = Hosts.nameFault(Templates.expand(name, namespace: "x", tenant: "x")) {

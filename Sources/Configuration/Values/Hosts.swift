@@ -31,7 +31,7 @@ enum Hosts {
                 throw .refused("a host has no port here", suggestion: "did you mean `\(name[..<colon])`?")
             }
         }
-        if name.utf8.last == UInt8(ascii: ".") { name = String(name.dropLast()) }
+        name = HostName.normal(name)
         var labels = name
         if wildcard, name.hasPrefix("*.") { labels = String(name.dropFirst(2)) }
         if wildcard, name == "*" {

@@ -66,7 +66,7 @@ public final class Certificate: @unchecked Sendable {
                 let bytes = unsafe ASN1_STRING_get0_data(text)
             {
                 let raw = unsafe UnsafeBufferPointer(start: bytes, count: Int(ASN1_STRING_length(text)))
-                found.append(unsafe String(decoding: raw, as: UTF8.self).asciiLowercased)
+                found.append(HostName.normal(unsafe String(decoding: raw, as: UTF8.self)))
             }
         }
         return found

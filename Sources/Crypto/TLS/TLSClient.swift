@@ -1,3 +1,4 @@
+import Base
 import COpenSSL
 
 /// TLS towards a server that must prove its name. For the gateway's own errands, never for requests. Bytes in, bytes out: it
@@ -27,6 +28,8 @@ import COpenSSL
     ///   - isAddress: the certificate must have the address instead of a name.
     public init(_ authorities: ServerAuthorities, host: String, isAddress: Bool) throws(OpenSSLError) {
         ERR_clear_error()
+        // In a ClientHello and in a certificate there is no dot at the end (RFC 6066 section 3).
+        let host = HostName.normal(host)
         guard let session = unsafe Owned(SSL_new(authorities.context.pointer), SSL_free),
             let received = unsafe Owned(BIO_new(BIO_s_mem()), BIO_free_all),
             let produced = unsafe Owned(BIO_new(BIO_s_mem()), BIO_free_all)

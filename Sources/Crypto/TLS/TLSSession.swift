@@ -281,7 +281,7 @@ import COpenSSL
             guard length > 0, length <= 255, length == count - 5 else { return .malformed }
             let name = list[5...]
             if name.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) { return .malformed }
-            serverName = String(decoding: name.lazy.map(ASCII.lowercase), as: UTF8.self)
+            serverName = HostName.normal(String(decoding: name, as: UTF8.self))
             if let chosen = listener.certificate(for: serverName) { certificate = chosen }
             // What stands behind the ClientHello in the loop's room would not survive a pause.
             if !wasNamed, io.inputCount == 0 {

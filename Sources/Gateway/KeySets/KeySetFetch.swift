@@ -1,6 +1,7 @@
 import Base
 import Client
 import Crypto
+import HTTP
 import Net
 import Tenancy
 
@@ -49,14 +50,18 @@ enum KeySetFetch {
 
     /// `max-age` of `Cache-Control` (RFC 9111 section 5.2.2.1); zero where it says that nothing may be kept.
     private static func maxAge(_ field: String) -> UInt64? {
-        for directive in field.asciiLowercased.split(separator: ",") {
-            let words = directive.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " && $0 != "\"" } }
-            if words.first == "no-store" || words.first == "no-cache" { return 0 }
-            if words.count == 2, words[0] == "max-age" {
-                let digits = Array(words[1].utf8)
-                return digits.withUnsafeBytes { ASCII.decimal($0) }
+        var field = field
+        return field.withUTF8 { bytes in
+            var directives = QuotedList(UnsafeRawBufferPointer(bytes))
+            while let directive = directives.next() {
+                let parts = directive.split(separator: UInt8(ascii: "="), maxSplits: 1).map {
+                    UnsafeRawBufferPointer(rebasing: $0).trimmed
+                }
+                guard let name = parts.first else { continue }
+                if ASCII.equalsIgnoringCase(name, "no-store") || ASCII.equalsIgnoringCase(name, "no-cache") { return 0 }
+                if parts.count == 2, ASCII.equalsIgnoringCase(name, "max-age") { return parts[1].unquoted.flatMap(ASCII.decimal) }
             }
+            return nil
         }
-        return nil
     }
 }

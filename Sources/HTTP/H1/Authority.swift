@@ -1,7 +1,7 @@
 import Base
 
 /// `host [ ":" port ]` of a Host field or an absolute target (RFC 9110 section 7.2, RFC 3986 section 3.2), without what
-/// could be read two ways: no user information, no percent-encoding, no empty label, no empty port.
+/// could be read two ways: no user information, no percent-encoding, no empty label.
 ///
 /// `base` is where the head stands, and every range lies in it: no byte is read that is not compared with the range's end first.
 enum Authority {
@@ -20,12 +20,20 @@ enum Authority {
         return ByteRange(start, at)
     }
 
-    /// `:` and one to five digits up to 65535.
+    /// `:` and no digits, or one to five up to 65535 (RFC 3986 section 3.2.3).
     private static func port(_ base: UnsafeRawPointer, _ at: Int, _ end: Int) throws(Flaw) {
-        guard unsafe base.load(fromByteOffset: at, as: UInt8.self) == 0x3A, end &- at <= 6,
-            let port = unsafe ASCII.decimal(UnsafeRawBufferPointer(start: base + at + 1, count: end &- at &- 1)),
-            port <= 65535
+        guard unsafe base.load(fromByteOffset: at, as: UInt8.self) == 0x3A, end &- at <= 6 else { throw .hostSyntax }
+        if end &- at == 1 { return }
+        guard let port = unsafe ASCII.decimal(UnsafeRawBufferPointer(start: base + at + 1, count: end &- at &- 1)), port <= 65535
         else { throw .hostSyntax }
+    }
+
+    /// The port in `range`, an authority whose host is `host`; `standard` where it names none.
+    static func port(_ base: UnsafeRawPointer, _ range: ByteRange, behind host: ByteRange, standard: UInt64) -> UInt64 {
+        var at = host.end
+        while at < range.end, unsafe base.load(fromByteOffset: at, as: UInt8.self) != 0x3A { at &+= 1 }
+        guard at &+ 1 < range.end else { return standard }
+        return unsafe ASCII.decimal(UnsafeRawBufferPointer(start: base + at + 1, count: range.end &- at &- 1)) ?? standard
     }
 
     /// `[` IPv6address `]`.

@@ -8,6 +8,9 @@ import Base
     public private(set) var methodRange = ByteRange.empty
     /// The target to forward: the origin-form as it was sent, `*`, or the path and query of an absolute-form.
     public internal(set) var target = ByteRange.empty
+    /// The byte that stands in front of `target` when it is forwarded and that the client left out: `/`, or `*` (RFC 9112
+    /// section 3.2.4). Nil nearly always.
+    public internal(set) var impliedTarget: UInt8?
     /// The target up to its `?`.
     public internal(set) var path = ByteRange.empty
     /// The Host without its port, and without the brackets of an IPv6 address; not yet lower case.

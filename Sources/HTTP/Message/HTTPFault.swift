@@ -27,7 +27,7 @@ public enum Flaw: UInt8, Error, Sendable, CaseIterable {
     case startLine, methodName, methodTooLong, connectMethod, traceMethod, emptyLines, versionSyntax, version09, versionMajor
     case statusCode, reasonPhrase
     // target
-    case targetByte, targetForm, targetAsterisk, targetAuthority, targetQueryWithoutPath
+    case targetByte, targetForm, targetAsterisk, targetAuthority
     // lines
     case bareCR, bareLF, lineFolding, fieldName, spaceBeforeColon, missingColon, fieldValue, ambiguousFieldName
     // sizes
@@ -72,7 +72,6 @@ public enum Flaw: UInt8, Error, Sendable, CaseIterable {
         case .targetForm: "malformed request target"
         case .targetAsterisk: "request target * with a method other than OPTIONS"
         case .targetAuthority: "request target and Host differ"
-        case .targetQueryWithoutPath: "absolute request target with a query and no path"
         case .bareCR: "CR without LF"
         case .bareLF: "LF without CR"
         case .lineFolding: "folded field line"

@@ -141,10 +141,7 @@ extension Exchange {
 
     /// Counts a failure by the client's own address, as far as it is known.
     private var isGuess: Bool {
-        var address = client.origin.peer
-        if let real = unsafe request.realClient, let parsed = unsafe SocketAddress(String(decoding: real, as: UTF8.self), port: 0) {
-            address = parsed
-        }
+        let address = request.provenance?.client ?? client.origin.peer
         return worker.guesses.failed(high: address.high, low: address.low, now: worker.loop.now)
     }
 

@@ -17,7 +17,7 @@ struct NotedHead {
         (method, host, path, client) = (0..<0, 0..<0, 0..<0, 0..<0)
     }
 
-    mutating func note(_ head: borrowing RequestHead, _ worker: Worker, client real: UnsafeRawBufferPointer?) {
+    mutating func note(_ head: borrowing RequestHead, _ worker: Worker, client: SocketAddress?) {
         text.removeAll(keepingCapacity: true)
         func add(_ part: UnsafeRawBufferPointer) -> Range<Int> {
             let start = text.count
@@ -26,8 +26,20 @@ struct NotedHead {
         }
         method = unsafe add(head[head.methodRange])
         host = unsafe add(head[head.host])
-        client = unsafe real.map(add) ?? 0..<0
-        path = unsafe add(head[worker.accessLog?.logsQuery == true ? head.target : head.path])
+        self.client = client.map { address in
+            unsafe withUnsafeTemporaryAllocation(byteCount: 48, alignment: 1) { room in
+                var writer = unsafe ByteWriter(room)
+                address.writeHost(to: &writer)
+                return unsafe add(writer.written)
+            }
+        } ?? 0..<0
+        let start = text.count
+        if worker.accessLog?.logsQuery == true {
+            if let implied = head.impliedTarget { text.append(implied) }
+            path = unsafe start..<add(head[head.target]).upperBound
+        } else {
+            path = unsafe add(head[head.path])
+        }
     }
 }
 

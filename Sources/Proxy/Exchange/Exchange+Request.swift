@@ -50,6 +50,7 @@ extension Exchange {
         var out = unsafe ByteWriter(worker.rooms.head)
         unsafe out.append(head[head.methodRange])
         out.append(byte: ASCII.space)
+        if let implied = head.impliedTarget { out.append(byte: implied) }
         unsafe out.append(head[head.target])
         out.append(" HTTP/1.1\r\n")
         copyRequestFields(head, to: &out, route, trusted: trusted)
@@ -67,7 +68,7 @@ extension Exchange {
             out.append("-01")
         }
         out.append("\r\n")
-        writeForwarding(head, to: &out, trusted: trusted)
+        writeForwarding(head, to: &out)
         out.append("Via: 1.1 gateway\r\n")
         unsafe out.append(route.requestEdits.added)
         if head.wantsUpgrade, let field = head.fields.first(.upgrade) { unsafe out.append(upgrade: head[field.value]) }
@@ -81,9 +82,10 @@ extension Exchange {
         case .other, .host: return false
         case .xAPIKey: return resolution.identity?.dropsKey == true
         case .authorization: return resolution.identity?.dropsAuthorization == true
-        case .contentLength, .expect, .xTenant, .xRequestID, .xForwardedFor, .xRealIP, .proxyAuthorization, .proxy: return true
-        case .xForwardedProto, .xForwardedHost, .xForwardedPort, .xForwardedOther, .forwarded: return !trusted
-        case .override: return !trusted && resolution.view?.snapshot.passes(head[field.name]) != true
+        case .contentLength, .expect, .xTenant, .xRequestID, .proxyAuthorization, .proxy: return true
+        case .xForwardedFor, .xForwardedProto, .xForwardedHost, .xRealIP, .forwarded: return true
+        case .xForwardedPort, .xForwardedOther: return !trusted
+        case .override: return unsafe !trusted && resolution.view?.snapshot.passes(head[field.name]) != true
         case .traceparent, .tracestate: return !request.trace.isContinued
         default: return field.id.isHopByHop
         }

@@ -127,9 +127,9 @@ final class Exchange {
         // Ranges of the head, which stands until this returns: nobody reads meanwhile.
         let claim = claim(head, in: view)
         let trusted = client.origin.isTrusted(in: view)
-        unsafe request.realClient = trusted ? realClient(head) : nil
+        request.provenance = trusted ? Provenance(head, trusts: view.snapshot.trusts) : nil
         nameRequest(head, trusted: trusted)
-        if worker.accessLog != nil { unsafe noted.note(head, worker, client: request.realClient) }
+        if worker.accessLog != nil { noted.note(head, worker, client: request.provenance?.client) }
 
         let tenant = try identify(claim, head, after: pause, in: view)
         view.prefetch(tenant, key: resolution.identity?.key)

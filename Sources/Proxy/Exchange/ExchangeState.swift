@@ -18,8 +18,8 @@ extension Exchange {
         var bytes: UInt64 = 0
         var id = RequestID()
         var trace = TraceContext()
-        /// The client that trusted proxies speak for: in the head, while that stands.
-        var realClient: UnsafeRawBufferPointer?
+        /// What trusted proxies say of where it comes from.
+        var provenance: Provenance?
         /// The head as it goes to the upstream.
         var written = WrittenHead(count: 0, body: .none)
         /// Monotonic nanoseconds.

@@ -65,7 +65,7 @@ public final class Snapshot: Sendable {
 
     /// Whether a field of this name is passed on whoever sends it.
     func passes(_ name: UnsafeRawBufferPointer) -> Bool {
-        settings.passFields.contains { $0.utf8.elementsEqual(name.lazy.map(ASCII.lowercase)) }
+        settings.passFields.contains { unsafe $0.utf8.elementsEqual(name.lazy.map(ASCII.lowercase)) }
     }
 }
 
