@@ -268,7 +268,7 @@ extension Directive {
                 .many(
                     "ALGORITHM",
                     .choice([
-                        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+                        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
                         "HS256",
                         "HS384", "HS512",
                     ]))

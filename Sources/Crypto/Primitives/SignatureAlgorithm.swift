@@ -23,8 +23,13 @@ public enum SignatureAlgorithm: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// The algorithm of exactly that name; nil where there is none.
+    /// The algorithm of exactly that name, or of the fully specified name that has taken the place of `EdDSA` (RFC 9864); nil
+    /// where there is none.
     public init?(name: [UInt8]) {
+        if name == Array("Ed25519".utf8) {
+            self = .edDSA
+            return
+        }
         let found = Self.allCases.first { algorithm in
             // Static text.
             algorithm.name.withUTF8Buffer { unsafe name.elementsEqual($0) }

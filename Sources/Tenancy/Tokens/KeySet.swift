@@ -24,14 +24,14 @@ public final class KeySet: Sendable {
 
     /// Bytes of a key set. Those of the large providers have some ten thousand.
     public static let sizeMax = 1 << 20
-    /// Keys that are looked at.
+    /// Keys of a set; all are tried on a token where no `kid` decides.
     static let keysMax = 256
-    /// Keys without, or with the same, `kid` that are tried on one token.
-    static let triesMax = 4
 
     let keys: [Key]
     /// A secret has no name: whatever `kid` a token has, this is the key.
     private let isSecret: Bool
+    /// Whether any key has a `kid`.
+    private let hasNames: Bool
     /// Why keys of the set are not used, for the operator.
     public let skipped: [String]
     /// Of its text: tells whether a set has changed.
@@ -58,6 +58,7 @@ public final class KeySet: Sendable {
         (self.keys, self.skipped) = (keys, skipped)
         digest = SHA256.digest(json)
         isSecret = false
+        hasNames = keys.contains { $0.id != nil }
     }
 
     /// One secret, for HMAC.
@@ -65,10 +66,10 @@ public final class KeySet: Sendable {
         keys = [Key(id: nil, key: try VerificationKey.hmac(secret: secret, algorithms: algorithms))]
         skipped = []
         digest = SHA256.digest(secret)
-        isSecret = true
+        (isSecret, hasNames) = (true, false)
     }
 
-    private init() { (keys, skipped, digest, isSecret) = ([], [], Digest256(), false) }
+    private init() { (keys, skipped, digest, isSecret, hasNames) = ([], [], Digest256(), false, false) }
 
     /// Why no token can be verified with it; nil where it has a key.
     public var lack: String? {
@@ -79,12 +80,10 @@ public final class KeySet: Sendable {
     /// Stands for a set that was not fetched yet, or is too old to be believed.
     public static let empty = KeySet()
 
-    /// The keys that may have signed a token with this `kid` by this algorithm.
-    func candidates(id: [UInt8]?, _ algorithm: SignatureAlgorithm) -> ArraySlice<Key> {
-        let found = keys.filter { key in
-            key.key.algorithms.contains(algorithm) && (id == nil || isSecret || key.id == id)
-        }
-        return found.prefix(Self.triesMax)
+    /// The keys that may have signed a token with this `kid` by this algorithm. In a set without any `kid` a token's own
+    /// decides nothing.
+    func candidates(id: [UInt8]?, _ algorithm: SignatureAlgorithm) -> [Key] {
+        keys.filter { key in key.key.algorithms.contains(algorithm) && (id == nil || !hasNames || key.id == id) }
     }
 
     /// Whether the set has a key of that name, for whatever algorithm.

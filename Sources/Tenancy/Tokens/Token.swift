@@ -77,6 +77,14 @@ public enum TokenFault: Error, Sendable, Equatable {
     case malformed, tooLarge, header, algorithm, issuer, key, signature
     case audience, expired, notYetValid, claims, tenant, binding
 
+    /// Whether its signature is missing or wrong: what is found only behind a good one nobody has guessed.
+    var isGuess: Bool {
+        switch self {
+        case .malformed, .tooLarge, .header, .algorithm, .issuer, .key, .signature: true
+        case .audience, .expired, .notYetValid, .claims, .tenant, .binding: false
+        }
+    }
+
     /// For the client: says nothing about what else exists here.
     public var detail: StaticString {
         switch self {

@@ -67,7 +67,8 @@ public final class TokenVerifier {
                 return .valid(verified)
             } catch {
                 if error == .key, issuer.keys.url != nil, withoutKey == nil { withoutKey = index }
-                if error != .key || !hasSigner { fault = error }
+                // What one block says of a signature that is good in another counts for nothing.
+                if !error.isGuess || !hasSigner { fault = error }
             }
         }
         // Another block for the same issuer may have the key.
@@ -107,7 +108,8 @@ public final class TokenVerifier {
         where signatures.verify(token.signature, of: signed, by: candidate.key, token.algorithm) {
             return
         }
-        throw .signature
+        // Where it was tried by keys without a name, the key that it names may come with a fetch.
+        throw token.keyID.map(keys.has) ?? true ? .signature : .key
     }
 
     /// The claims of RFC 7519 section 4.1 of a token whose signature is good.
