@@ -63,12 +63,15 @@ import Testing
     @Test("guessing is damped after a few failures, by address, and forgotten in time")
     func damping() {
         var damper = GuessDamper()
-        func failed(high: UInt64, low: UInt64, now: UInt64) -> Bool { damper.failed(high: high, low: low, now: now) }
+        func failed(high: UInt64, low: UInt64, tenant: UInt = 1, now: UInt64) -> Bool {
+            damper.failed(high: high, low: low, tenant: tenant, now: now)
+        }
         var now: UInt64 = 1_000_000_000_000
         let guesser: UInt64 = 0xFFFF << 32 | 0xC000_0201
         for _ in 0..<10 { #expect(!failed(high: 0, low: guesser, now: now)) }
         for _ in 0..<100 { #expect(failed(high: 0, low: guesser, now: now)) }
         #expect(!failed(high: 0, low: guesser + 1, now: now), "another address is not concerned")
+        #expect(!failed(high: 0, low: guesser, tenant: 2, now: now), "nor is another tenant")
         now += 2_000_000_000
         #expect(!failed(high: 0, low: guesser, now: now))
         #expect(failed(high: 0, low: guesser, now: now))
@@ -77,6 +80,22 @@ import Testing
         // One network of IPv6 is one client, however many addresses it has.
         for host in 0..<10 { #expect(!failed(high: 0x2001_0DB8 << 32, low: UInt64(host), now: now)) }
         #expect(failed(high: 0x2001_0DB8 << 32, low: 99, now: now))
+    }
+
+    @Test("guessing at many tenants is damped after a hundred times as many, and no other address is")
+    func dampingOverall() {
+        var damper = GuessDamper()
+        let now: UInt64 = 1_000_000_000_000
+        let guesser: UInt64 = 0xFFFF << 32 | 0xC000_0201
+        var firstDamped: UInt?
+        for tenant in 1...1100 as ClosedRange<UInt>
+        where damper.failed(high: 0, low: guesser, tenant: tenant, now: now) && firstDamped == nil {
+            firstDamped = tenant
+        }
+        #expect(firstDamped == 1001)
+        let isDamped = damper.failed(high: 0, low: guesser, tenant: 5000, now: now)
+        let isOtherDamped = damper.failed(high: 0, low: guesser + 1, tenant: 5000, now: now)
+        #expect(isDamped && !isOtherDamped)
     }
 }
 

@@ -221,7 +221,9 @@ private func resolve(
         #expect(resolve(directory, host: "a.test") == .refused(.required))
         #expect(resolve(directory, host: "api.test") == .refused(.required))
         #expect(resolve(directory, host: "api.test", server: "a") == .refused(.required))
-        for key in ["", "x", "old-a", "key-a ", "gw_" + String(repeating: "0", count: 33)] {
+        #expect(resolve(directory, host: "a.test", key: "old-a") == .refused(.expiredKey))
+        #expect(resolve(directory, host: "api.test", key: "old-a") == .refused(.expiredKey))
+        for key in ["", "x", "key-a ", "gw_" + String(repeating: "0", count: 33)] {
             #expect(resolve(directory, host: "a.test", key: key) == .refused(.invalidKey))
             #expect(resolve(directory, host: "api.test", key: key) == .refused(.invalidKey))
         }

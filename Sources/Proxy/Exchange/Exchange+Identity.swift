@@ -32,6 +32,21 @@ extension Exchange {
         if let field = head.fields.first(.authorization) { unsafe presented.bearer = Self.bearer(head[field.value]) }
     }
 
+    /// Keys of the gateway's own making: no application has a use for one, and nobody else makes any. Where nobody asks for
+    /// credentials they say who somebody is all the same.
+    private func ownKeys(in head: borrowing RequestHead) -> PresentedCredentials {
+        var found = PresentedCredentials()
+        guard head.fields.present.intersects(FieldSet(.authorization) | .xAPIKey) else { return found }
+        for i in 0..<head.fields.count {
+            let field = head.fields[i]
+            if field.id == .xAPIKey, unsafe APIKey.isWellFormed(head[field.value]) { unsafe found.key = unsafe head[field.value] }
+            if field.id == .authorization, let bearer = unsafe Self.bearer(head[field.value]), unsafe APIKey.isWellFormed(bearer) {
+                unsafe found.bearer = unsafe bearer
+            }
+        }
+        return found
+    }
+
     func identify(
         _ claim: Claim, _ head: borrowing RequestHead, after pause: Pause?, in view: WorkerView
     ) throws(Halt) -> Tenant {
@@ -44,12 +59,12 @@ extension Exchange {
             }
             // Where nobody asks for credentials, they are the application's.
             let examines = !tenant.examined.isEmpty
-            if !examines, !tenant.wantsCertificate, origin.certificate(in: view, now: seconds) == nil { return tenant }
-            var presented = PresentedCredentials()
-            if examines {
-                try standOnce(head)
-                present(head, in: &presented)
-            }
+            let ownKeys = examines ? PresentedCredentials() : ownKeys(in: head)
+            let showsOwnKey = unsafe ownKeys.key != nil || ownKeys.bearer != nil
+            if !examines, !showsOwnKey, !tenant.wantsCertificate, origin.certificate(in: view, now: seconds) == nil { return tenant }
+            var presented = ownKeys
+            if examines || showsOwnKey { try standOnce(head) }
+            if examines { present(head, in: &presented) }
             return try resolve(presented, head, host: tenant, server: nil, after: pause, in: view)
         case .shared:
             try standOnce(head)
@@ -130,19 +145,20 @@ extension Exchange {
             if let view = resolution.view, client.origin.hasLapsedCertificate(in: view, now: seconds) { client.retire() }
             return unsafe refuse(.credentialsRequired, fault.detail, realm: realm)
         case .mismatch: return unsafe refuse(.tenantMismatch, fault.detail, realm: realm)
-        case .invalidKey, .invalidToken, .invalidCertificate:
+        case .invalidKey, .expiredKey, .invalidToken, .invalidCertificate:
             if case .guess = pause {
                 client.retire()
                 return unsafe refuse(.rateLimited, "too many credentials from here were not valid", realm: realm)
             }
-            return unsafe isGuess ? .aside(.guess) : refuse(.credentialsInvalid, fault.detail, realm: realm)
+            return unsafe fault.isGuess && isDamped ? .aside(.guess) : refuse(.credentialsInvalid, fault.detail, realm: realm)
         }
     }
 
-    /// Counts a failure by the client's own address, as far as it is known.
-    private var isGuess: Bool {
+    /// Counts a failure by the client's own address, as far as it is known, and the tenant that it was meant for.
+    private var isDamped: Bool {
         let address = request.provenance?.client ?? client.origin.peer
-        return worker.guesses.failed(high: address.high, low: address.low, now: worker.loop.now)
+        let tenant = resolution.tenant.map { $0.follow { UInt(bitPattern: ObjectIdentifier($0)) } } ?? 0
+        return worker.guesses.failed(high: address.high, low: address.low, tenant: tenant, now: worker.loop.now)
     }
 
     /// RFC 6750 section 3: no error where nothing was presented.

@@ -43,17 +43,28 @@ public struct Identity {
 public enum IdentityFault: Sendable, Equatable {
     case required
     case invalidKey
+    /// It was good once.
+    case expiredKey
     case invalidToken(TokenFault)
     /// Two identities name different tenants.
     case mismatch
     case certificateRequired
     case invalidCertificate
 
+    /// Whether whoever tries it may be guessing: nobody guesses what is well signed, or was good once.
+    public var isGuess: Bool {
+        switch self {
+        case .invalidKey: true
+        case .invalidToken(let fault): fault.isGuess
+        case .required, .expiredKey, .mismatch, .certificateRequired, .invalidCertificate: false
+        }
+    }
+
     /// For the client: says nothing about what else exists here.
     public var detail: StaticString {
         switch self {
         case .required: "this service wants an API key or a token"
-        case .invalidKey: "the API key is not valid here"
+        case .invalidKey, .expiredKey: "the API key is not valid here"
         case .invalidToken(let fault): fault.detail
         case .mismatch: "the credentials and the host do not belong together"
         case .certificateRequired: "this service wants a client certificate"
@@ -110,7 +121,8 @@ public final class IdentityResolver {
         var found = Found()
         if !presented.isLookedUp { lookUp(&presented, in: directory) }
         if presented.key != nil {
-            guard take(presented.keyDigest, of: host, directory, now, &named, &found, prefetch) else {
+            let isOwn = presented.key.map(APIKey.isOwn) ?? false
+            guard take(presented.keyDigest, isOwn: isOwn, of: host, directory, now, &named, &found, prefetch) else {
                 return .refused(.mismatch)
             }
             if found.dropsCredential { found.dropsKey = true }
@@ -119,7 +131,7 @@ public final class IdentityResolver {
             found.dropsCredential = false
             switch presented.bearerKind {
             case .key:
-                guard take(presented.bearerDigest, of: host, directory, now, &named, &found, prefetch) else {
+                guard take(presented.bearerDigest, isOwn: true, of: host, directory, now, &named, &found, prefetch) else {
                     return .refused(.mismatch)
                 }
                 if found.dropsCredential { found.dropsAuthorization = true }
@@ -129,7 +141,7 @@ public final class IdentityResolver {
                 case .some(let verdict): return verdict
                 }
             case .other:
-                if host.map({ $0.examined.contains(.jwt) }) ?? true { found.fault = .invalidToken(.malformed) }
+                if host.map({ $0.examined.contains(.jwt) }) ?? true { found.note(.invalidToken(.malformed)) }
             }
         }
         let owner = presented.certificate.flatMap(directory.tenant(of:))
@@ -174,23 +186,29 @@ public final class IdentityResolver {
         var dropsAuthorization = false
         /// The credential looked at last is the gateway's and not the application's.
         var dropsCredential = false
+
+        /// Of several the one that may be a guess counts: what else was shown beside it excuses nothing.
+        mutating func note(_ fault: IdentityFault) {
+            if self.fault?.isGuess != true { self.fault = fault }
+        }
     }
 
     /// False when the key is another tenant's.
+    /// - Parameter isOwn: it has the gateway's own form. With a digest it is whole, and ends here whoever asks for it or not.
     private func take(
-        _ digest: Digest256?, of host: Tenant?, _ directory: Directory, _ now: Int64, _ named: inout Tenant?,
+        _ digest: Digest256?, isOwn: Bool, of host: Tenant?, _ directory: Directory, _ now: Int64, _ named: inout Tenant?,
         _ found: inout Found, _ prefetch: (Int) -> Void
     ) -> Bool {
         let isWanted = host.map { $0.examined.contains(.apiKey) } ?? true
-        if isWanted { found.dropsCredential = true }
+        if isWanted || isOwn && digest != nil { found.dropsCredential = true }
         guard let digest, let owner = directory.keys.find(digest, probable: prefetch) else {
-            if isWanted { found.fault = .invalidKey }
+            if isWanted { found.note(.invalidKey) }
             return true
         }
         found.dropsCredential = true
         let tenant = directory.tenants[Int(owner.tenant)]
         guard now < Int64(owner.expires) || owner.expires == KeyTable.Owner.never else {
-            found.fault = .invalidKey
+            found.note(.expiredKey)
             return true
         }
         if let other = named, other != tenant { return false }
@@ -211,11 +229,11 @@ public final class IdentityResolver {
             return isWanted ? .unknownKey(issuer: issuer) : nil
         case .invalid(let fault):
             // Where no token is asked for it is the application's, whatever it is.
-            if isWanted { found.fault = .invalidToken(fault) }
+            if isWanted { found.note(.invalidToken(fault)) }
             return nil
         case .valid(let token):
             if let bound = token.boundTo, bound != presented.certificate?.fingerprint {
-                if isWanted { found.fault = .invalidToken(.binding) }
+                if isWanted { found.note(.invalidToken(.binding)) }
                 return nil
             }
             let tenant = directory.tenants[token.tenant]
