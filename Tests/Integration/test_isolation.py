@@ -522,8 +522,8 @@ class Matrix(Tenants):
         print(render(table) + "\n\n" + explain(reasons))
         print(f"\nRefused: {self.mixtures} requests with identities of two tenants, {tried} requests in all.")
         self.assertGreater(self.mixtures, 1000)
-        with open(os.path.join(REPOSITORY, "README.md")) as readme:
-            self.assertIn(render(table), readme.read(), "the README shows another table")
+        with open(os.path.join(REPOSITORY, "Tests", "Integration", "isolation.md")) as shown:
+            self.assertIn(render(table), shown.read(), "isolation.md shows another table")
         secrets = [tenant.key for tenant in self.tenants.values()] + [tenant.token for tenant in self.tenants.values()]
         said = self.edge._read("access.log") + self.edge.stdout + self.edge.stderr
         for secret in secrets:
