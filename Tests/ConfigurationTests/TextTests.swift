@@ -50,9 +50,9 @@ import Testing
         let said = Diagnostic(at: certificate.location, length: 11, "the key is another certificate's")
         #expect(
             loaded.render(said) == """
-                gateway.conf:2:5: error: the key is another certificate's
+                gateway.conf:2:17: error: the key is another certificate's
                       certificate a.crt a.key;
-                      ^~~~~~~~~~~
+                                  ^~~~~~~~~~~
                 """)
         for location in [(-1, 1, 1), (9, 1, 1), (0, 0, 0), (0, 1, 500), (0, 99, 1), (0, 1, -4), (0, 4, 1)] {
             let wrong = Location(file: location.0, line: location.1, column: location.2)
