@@ -42,6 +42,8 @@ public struct HotSettings: Sendable {
     public var trustedProxies: [AddressBlock] = []
     /// Names of `HeaderFields.overrides`, lower case, that every client may send.
     public var passFields: [String] = []
+    /// Requests to upstreams have a `Via`.
+    public var via = true
     /// Lower case, no trailing dot.
     public var sharedHosts: [String] = []
     public var listeners: [ListenerSettings] = []

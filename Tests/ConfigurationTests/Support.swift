@@ -41,6 +41,7 @@ func describe(_ settings: Settings) -> String {
         add("trusted_proxy", "\(String(block.high, radix: 16)):\(String(block.low, radix: 16))/\(block.prefix)")
     }
     if !hot.passFields.isEmpty { add("pass_fields", hot.passFields.joined(separator: " ")) }
+    if !hot.via { add("via", "off") }
     if !hot.sharedHosts.isEmpty { add("shared_hosts", hot.sharedHosts.joined(separator: " ")) }
     for listener in hot.listeners {
         add("listen", "\(listener.endpoint.host ?? "*") \(listener.endpoint.port)")

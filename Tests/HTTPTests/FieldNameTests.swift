@@ -16,7 +16,7 @@ struct FieldNameTests {
         (.xAPIKey, "X-API-Key"), (.forwarded, "Forwarded"), (.xForwardedFor, "X-Forwarded-For"),
         (.xForwardedProto, "X-Forwarded-Proto"), (.xForwardedHost, "X-Forwarded-Host"),
         (.xForwardedPort, "X-Forwarded-Port"), (.xForwardedOther, "X-Forwarded-Prefix"), (.xRealIP, "X-Real-IP"),
-        (.via, "Via"), (.xRequestID, "X-Request-Id"), (.traceparent, "traceparent"), (.tracestate, "tracestate"),
+        (.via, "Via"), (.via, "X-Gateway-Via"), (.xRequestID, "X-Request-Id"), (.traceparent, "traceparent"), (.tracestate, "tracestate"),
         (.xTenant, "X-Tenant-Id"), (.proxy, "Proxy"), (.date, "Date"), (.server, "Server"), (.origin, "Origin"), (.accept, "Accept"),
         (.acceptEncoding, "Accept-Encoding"), (.acceptLanguage, "Accept-Language"), (.userAgent, "User-Agent"),
         (.cookie, "Cookie"), (.setCookie, "Set-Cookie"), (.referer, "Referer"), (.contentType, "Content-Type"),

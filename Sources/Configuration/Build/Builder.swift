@@ -78,6 +78,7 @@ struct Builder {
         case (.trustedProxies, _):
             for case (let word, .block(let block)) in zip(item.words, item.values) { takeProxy(block, word) }
         case (.passFields, _): for case .text(let name) in item.values { settings.hot.passFields.append(name) }
+        case (.via, .text(let word)): settings.hot.via = word == "on"
         case (.sharedHost, _): takeSharedHosts(item)
         case (.listen, .endpoint(let endpoint)): takeListener(item, endpoint)
         case (.admin, .endpoint(let endpoint)): takeAdmin(item, endpoint)

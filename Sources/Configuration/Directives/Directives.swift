@@ -23,6 +23,13 @@ extension Directive {
             details: ["The fields by which proxies tell applications of another target, method, host, scheme or client:"]
                 + HeaderFields.overridesInLines),
         Directive(
+            .via, "via", in: [.top], [.one(.onOff)], default: "on",
+            "Whether upstreams are told by Via that a gateway stands in front of them.",
+            details: [
+                "An nginx that finds Via in a request compresses no answer, unless its own gzip_proxied says so.",
+                "Without it X-Gateway-Via says the same, so that requests that go in circles are still found.",
+            ]),
+        Directive(
             .sharedHost, "shared_host", in: [.top], [.many("HOST", .host)], repeats: .many,
             "A host of many tenants: the key or the token names the tenant."),
         Directive(

@@ -60,6 +60,7 @@ extension FieldName {
         case 13:
             if name.begins(with: "authorization") { return .authorization }
             if name.begins(with: "cache-control") { return .cacheControl }
+            if name.begins(with: "x-gateway-via") { return .via }
             if name.begins(with: "x-rewrite-url") { return .override }
             if name.begins(with: "x-http-method") { return .override }
             if name.begins(with: "x-remote-addr") { return .override }

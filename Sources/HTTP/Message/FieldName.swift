@@ -7,6 +7,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case forwarded, xForwardedFor, xForwardedProto, xForwardedHost, xForwardedPort
     /// Every other `x-forwarded-*` name.
     case xForwardedOther
+    /// `via` stands for `x-gateway-via` too, which tells of this gateway where `Via` is not wanted.
     case xRealIP, via, xRequestID, traceparent, tracestate
     /// Any name that starts with `x-tenant-`.
     case xTenant

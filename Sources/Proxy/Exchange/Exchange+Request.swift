@@ -69,7 +69,7 @@ extension Exchange {
         }
         out.append("\r\n")
         writeForwarding(head, to: &out)
-        out.append("Via: 1.1 gateway\r\n")
+        if let view = resolution.view { out.append(view.snapshot.via) }
         unsafe out.append(route.requestEdits.added)
         if head.wantsUpgrade, let field = head.fields.first(.upgrade) { unsafe out.append(upgrade: head[field.value]) }
         request.written = WrittenHead(count: out.count, body: BodyExtent(head.framing), isUpgrade: head.wantsUpgrade)

@@ -17,6 +17,8 @@ public final class Snapshot: Sendable {
     /// Those of all upstreams.
     let servers: Set<ObjectIdentifier>
     public let listeners: [ListenerState]
+    /// What tells an upstream that a request was here, and this gateway when it comes back.
+    let via: StaticString
     /// Bytes of `problem_base`.
     let problemBase: [UInt8]
 
@@ -54,6 +56,7 @@ public final class Snapshot: Sendable {
         listeners = zip(settings.listeners, tls).enumerated().map {
             ListenerState(index: $0.offset, endpoint: $0.element.0.endpoint, tls: $0.element.1)
         }
+        via = settings.via ? "Via: 1.1 gateway\r\n" : "X-Gateway-Via: 1.1 gateway\r\n"
         problemBase = Array(settings.problemBase.utf8)
     }
 
