@@ -112,6 +112,8 @@ public enum TLSVersion: Sendable { case v1_2, v1_3 }
 public struct CertificateSettings: Sendable {
     public var chain: String
     public var key: String
+    /// Of the key; nil where it has none.
+    public var passphrase: String?
     /// Of the chain.
     public var location: Location
     public var keyLocation: Location

@@ -17,8 +17,10 @@ extension Builder {
             switch said.id {
             case .certificate:
                 guard case .text(let chain) = said.values[0], case .text(let key) = said.values[1] else { continue }
-                tls.certificates.append(CertificateSettings(
-                        chain: chain, key: key, location: said.words[0].location, keyLocation: said.words[1].location))
+                var certificate = CertificateSettings(
+                    chain: chain, key: key, location: said.words[0].location, keyLocation: said.words[1].location)
+                if case .text(let passphrase) = said.option("passphrase") { certificate.passphrase = passphrase }
+                tls.certificates.append(certificate)
             case .protocols: tls.protocols = said.words.map(\.text)
             case .clientCA:
                 guard case .text(let path) = said.values[0] else { continue }

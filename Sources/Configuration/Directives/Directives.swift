@@ -84,7 +84,7 @@ extension Directive {
         // listen
         Directive(
             .certificate, "certificate", in: [.listen],
-            [.one("CHAIN", .path), .one("KEY", .keyPath)], repeats: .many,
+            [.one("CHAIN", .path), .one("KEY", .keyPath)], options: [.init("passphrase", .secret)], repeats: .many,
             "A certificate chain and its private key (PEM); the first is the default, the others are chosen by SNI."),
         Directive(
             .protocols, "protocols", in: [.listen],

@@ -24,6 +24,8 @@ enum ValueType: Sendable {
     case text
     case path
     case keyPath
+    /// Where a secret is kept: it never stands in the file itself.
+    case secret
     /// A JWKS file, an https URL, or a secret.
     case keySet
     /// With one of these schemes.
@@ -62,6 +64,7 @@ enum ValueType: Sendable {
         case .identifier, .reference: "NAME"
         case .text: "TEXT"
         case .path, .keyPath: "PATH"
+        case .secret: "file:PATH"
         case .keySet: "PATH|URL"
         case .url: "URL"
         case .urlPath: "PATH"

@@ -27,6 +27,11 @@ extension ValueType {
             }
             let path = !isQuoted && text.hasPrefix("file:") ? String(text.dropFirst(5)) : text
             return try Texts.path(path, from: surroundings.folder)
+        case .secret:
+            guard !isQuoted, Secrets.isReference(text) else {
+                throw .refused("a passphrase is read from a file", suggestion: "write `file:PATH`")
+            }
+            return .text(try Secrets.secret(text, from: surroundings.folder, in: surroundings.source))
         case .keySet:
             if text.contains("://") { return try URLs.url(text, schemes: ["https"]) }
             if !isQuoted, Secrets.isReference(text) {

@@ -35,8 +35,6 @@ enum PEMFile {
         case .certificate where hasCertificate: return nil
         case .certificate where hasKey: return "\(path) is a private key: the chain stands first, then its key"
         case .certificate: return "\(path) holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
-        case .key where text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED"):
-            return "the private key \(path) has a passphrase: write it without one (`openssl pkey -in FILE -out FILE`)"
         case .key where hasKey: return nil
         case .key where hasCertificate: return "\(path) is a certificate: the chain stands first, then its key"
         case .key: return "\(path) holds no private key in PEM (-----BEGIN PRIVATE KEY-----)"

@@ -23,13 +23,19 @@ public final class Certificate: @unchecked Sendable {
     }
 
     /// Reads PEM files: the chain with the server's certificate first, and its key.
-    public init(chain: String, key: String) throws(Fault) {
+    /// - Parameter passphrase: of a key that is encrypted.
+    public init(chain: String, key: String, passphrase: String? = nil) throws(Fault) {
         ERR_clear_error()
         guard let made = unsafe Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else {
             throw .chain(OpenSSLError("SSL_CTX_new").description)
         }
         if let fault = PEMFile.fault(chain, wanted: .certificate) { throw .chain(fault) }
         if let fault = PEMFile.fault(key, wanted: .key) { throw .key(fault) }
+        // There is for as long as the files are read.
+        let secret = Passphrase(passphrase)
+        unsafe SSL_CTX_set_default_passwd_cb(made.pointer, Passphrase.callback)
+        unsafe SSL_CTX_set_default_passwd_cb_userdata(made.pointer, Unmanaged.passUnretained(secret).toOpaque())
+        defer { withExtendedLifetime(secret) {} }
         guard unsafe SSL_CTX_use_certificate_chain_file(made.pointer, chain) == 1 else {
             throw .chain(OpenSSLError("can't read the certificate chain \(chain)").description)
         }
@@ -39,11 +45,17 @@ public final class Certificate: @unchecked Sendable {
                 ERR_clear_error()
                 throw .key("the private key \(key) does not belong to the certificate \(chain)")
             }
-            throw .key(OpenSSLError("can't use the private key \(key)").description)
+            let error = OpenSSLError("can't use the private key \(key)")
+            guard secret.wasAsked else { throw .key(error.description) }
+            throw .key(
+                passphrase == nil
+                    ? "the private key \(key) has a passphrase: add `passphrase=file:PATH`"
+                    : "the passphrase does not open the private key \(key)")
         }
         guard unsafe SSL_CTX_check_private_key(made.pointer) == 1, let leaf = unsafe SSL_CTX_get0_certificate(made.pointer) else {
             throw .key(OpenSSLError("the private key \(key) does not belong to the certificate \(chain)").description)
         }
+        unsafe SSL_CTX_set_default_passwd_cb_userdata(made.pointer, nil)
         // The context's own.
         names = unsafe Self.names(of: leaf)
         var end = unsafe tm()

@@ -28,11 +28,11 @@ final class CertificateCache: Sendable {
     private let entries = Mutex<[String: Entry]>([:])
 
     func load(_ wanted: CertificateSettings, into diagnostics: inout [Diagnostic]) -> Certificate? {
-        let key = wanted.chain + "\n" + wanted.key
+        let key = wanted.chain + "\n" + wanted.key + "\n" + (wanted.passphrase ?? "")
         let stamp = Stamp(wanted.chain, wanted.key)
         if let stamp, let entry = entries.withLock({ $0[key] }), entry.stamp == stamp { return entry.certificate }
         do {
-            let certificate = try Certificate(chain: wanted.chain, key: wanted.key)
+            let certificate = try Certificate(chain: wanted.chain, key: wanted.key, passphrase: wanted.passphrase)
             if let stamp { entries.withLock { $0[key] = Entry(stamp: stamp, certificate: certificate) } }
             let left = certificate.expires - Int(Clock.wall() / 1_000_000_000)
             if left < 0 {
