@@ -53,7 +53,9 @@ extension RequestHead {
             unsafe Authority.port(base, sentAuthority, behind: named, standard: port)
                 == Authority.port(base, hostHeader, behind: host, standard: port)
         else { throw .targetAuthority }
-        if at < sent.end, unsafe base.load(fromByteOffset: at, as: UInt8.self) == 0x2F { return unsafe setTarget(base, ByteRange(at, sent.end)) }
+        if at < sent.end, unsafe base.load(fromByteOffset: at, as: UInt8.self) == 0x2F {
+            return unsafe setTarget(base, ByteRange(at, sent.end))
+        }
         // No path: `/`, and there is one in front of the authority. What is asked of the server as a whole stays that.
         impliedTarget = at == sent.end && method == .options ? 0x2A : 0x2F
         (target, path) = (ByteRange(at, sent.end), ByteRange(authority - 1, authority))

@@ -8,7 +8,10 @@ import Base
     private var at = 0
 
     /// - Parameter separator: a comma; a semicolon between parameters.
-    public init(_ bytes: UnsafeRawBufferPointer, separator: UInt8 = 0x2C) { unsafe (self.bytes, self.separator) = unsafe (bytes, separator) }
+    public init(_ bytes: UnsafeRawBufferPointer, separator: UInt8 = 0x2C) {
+        unsafe self.bytes = bytes
+        self.separator = separator
+    }
 
     /// The next element, without white space around it; nil at the end. A quoted string without an end has all the rest in it.
     public mutating func next() -> UnsafeRawBufferPointer? {
