@@ -13,6 +13,8 @@ extension Exchange {
         let said = request.provenance
         let scheme: StaticString = said?.isSecure ?? origin.isSecure ? "https" : "http"
         let host = unsafe said?.host ?? head[head.hostHeader]
+        // A port's colon and an IPv6 address's brackets are no token. Of the request's own host nothing else can be none.
+        let isToken = unsafe said?.host == nil ? head.hostHeader.count == head.host.count : host.allSatisfy(ASCII.isToken)
         out.append("X-Forwarded-For: ")
         said?.eachHop(head) {
             $0.writeHost(to: &out)
@@ -30,12 +32,12 @@ extension Exchange {
         var isClient = true
         said?.eachHop(head) {
             out.append(node: $0)
-            if isClient { unsafe out.append(scheme, host: host) }
+            if isClient { unsafe out.append(scheme, host: host, isToken: isToken) }
             isClient = false
             out.append(", ")
         }
-        out.append(node: origin.peer)
-        unsafe out.append(scheme, host: host)
+        out.append(node: origin.peer, peer)
+        unsafe out.append(scheme, host: host, isToken: isToken)
         out.append("\r\n")
     }
 
@@ -57,18 +59,18 @@ extension Exchange {
 
 extension ByteWriter {
     /// `for=`, an IPv6 address in brackets and quotes (RFC 7239 section 6).
-    fileprivate mutating func append(node: SocketAddress) {
+    /// - Parameter text: the same, where it was written before.
+    fileprivate mutating func append(node: SocketAddress, _ text: AddressText? = nil) {
         if node.isIPv4 { append("for=") } else { append("for=\"[") }
-        node.writeHost(to: &self)
+        if let text { text.write(to: &self) } else { node.writeHost(to: &self) }
         if !node.isIPv4 { append("]\"") }
     }
 
-    /// `;proto=` and `;host=`: a port's colon and an IPv6 address's brackets are no token.
-    fileprivate mutating func append(_ scheme: StaticString, host: UnsafeRawBufferPointer) {
+    /// `;proto=` and `;host=`, in quotes where it has to be.
+    fileprivate mutating func append(_ scheme: StaticString, host: UnsafeRawBufferPointer, isToken: Bool) {
         append(";proto=")
         append(scheme)
         append(";host=")
-        let isToken = unsafe host.allSatisfy(ASCII.isToken)
         if !isToken { append(byte: 0x22) }
         unsafe append(host)
         if !isToken { append(byte: 0x22) }
