@@ -85,26 +85,17 @@ extension Exchange {
     }
 
     private func copyAnswerFields(_ head: borrowing ResponseHead, to out: inout ByteWriter) {
-        let count = head.fields.count
-        guard count > 0 else { return }
         let edits = resolution.route!.responseEdits
         let checksNames = !edits.removesNothing
         let cost = readDeclaredCost(head)
         // Of an answer without a body, what a GET would have got (RFC 9110 sections 9.3.2 and 15.4.5).
         let endsLength = head.framing != .none || (request.method != .head && head.status != 304)
-        // A run of lines that pass begins and ends where lines of this head do.
-        var run = head.fields[0].name.first
-        let base = unsafe head.bytes.baseAddress!
-        for i in 0..<count {
-            let field = head.fields[i]
+        unsafe out.append(head.fields, of: head.bytes) { i, field in
             let ends =
                 field.dropped || i == cost || (field.id == .contentLength && endsLength) || field.id == .xRequestID
                 || field.id.isHopByHop
-            guard unsafe ends || (checksNames && edits.removes(head[field.name])) else { continue }
-            unsafe out.append(base + run, field.name.first - run)
-            run = i + 1 < count ? head.fields[i + 1].name.first : head.length - 2
+            return unsafe ends || (checksNames && edits.removes(head[field.name]))
         }
-        unsafe out.append(base + run, head.length - 2 - run)
     }
 
     // MARK: Body

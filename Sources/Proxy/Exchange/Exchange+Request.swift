@@ -91,23 +91,12 @@ extension Exchange {
         }
     }
 
-    /// Copies the fields that pass, runs of them at once: between two dropped lines the bytes are contiguous. A run begins and
-    /// ends where lines of this head do.
     private func copyRequestFields(_ head: borrowing RequestHead, to out: inout ByteWriter, _ route: Route, trusted: Bool) {
-        let count = head.fields.count
-        guard count > 0 else { return }
         let edits = route.requestEdits
         let checksNames = !edits.removesNothing
-        var run = head.fields[0].name.first
-        let base = unsafe head.bytes.baseAddress!
-        for i in 0..<count {
-            let field = head.fields[i]
-            guard unsafe field.dropped || isReplaced(field, head, trusted: trusted) || (checksNames && edits.removes(head[field.name]))
-            else { continue }
-            unsafe out.append(base + run, field.name.first - run)
-            run = i + 1 < count ? head.fields[i + 1].name.first : head.length - 2
+        unsafe out.append(head.fields, of: head.bytes) { _, field in
+            unsafe field.dropped || isReplaced(field, head, trusted: trusted) || (checksNames && edits.removes(head[field.name]))
         }
-        unsafe out.append(base + run, head.length - 2 - run)
     }
 
     // MARK: Body
