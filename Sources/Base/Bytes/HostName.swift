@@ -5,7 +5,7 @@ public enum HostName {
     @inlinable
     public static func withoutDot(_ name: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         guard name.count > 1, unsafe name[name.count - 1] == 0x2E else { return unsafe name }
-        return unsafe UnsafeRawBufferPointer(rebasing: name.dropLast())
+        return unsafe UnsafeRawBufferPointer(start: name.baseAddress, count: name.count - 1)
     }
 
     /// In lower case and without one dot at the end.
@@ -15,7 +15,7 @@ public enum HostName {
     }
 
     /// Writes the same of `name` to the front of `room`, which is no smaller, and returns that.
-    @inlinable
+    @inlinable @inline(__always)
     public static func normal(_ name: UnsafeRawBufferPointer, in room: UnsafeMutableRawBufferPointer) -> UnsafeRawBufferPointer {
         let name = unsafe withoutDot(name)
         precondition(name.count <= room.count)

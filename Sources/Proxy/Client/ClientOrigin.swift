@@ -8,7 +8,7 @@ import Net
 final class ClientOrigin {
     let peer: SocketAddress
     /// The same as text, written once.
-    let peerText: AddressText
+    private let peerText: AddressText
     private let listener: ListenerState
     /// Of TLS, as the access log calls it; nil without it, and in the handshake.
     private(set) var tlsVersion: StaticString?
@@ -39,6 +39,8 @@ final class ClientOrigin {
 
     /// The listener's address, for logs.
     var listenerLabel: String { listener.label }
+
+    func writePeer(to writer: inout ByteWriter) { peerText.write(to: &writer) }
 
     var isSecure: Bool { tlsVersion != nil }
 

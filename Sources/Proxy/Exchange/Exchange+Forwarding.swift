@@ -9,9 +9,8 @@ extension Exchange {
     /// client says about itself is replaced, not appended to, and so is what nobody vouches for in front of the client.
     func writeForwarding(_ head: borrowing RequestHead, to out: inout ByteWriter) {
         let origin = client.origin
-        let peer = origin.peerText
         let said = request.provenance
-        let scheme: StaticString = said?.isSecure ?? origin.isSecure ? "https" : "http"
+        let isSecure = said?.isSecure ?? origin.isSecure
         let host = unsafe said?.host ?? head[head.hostHeader]
         // A port's colon and an IPv6 address's brackets are no token. Of the request's own host nothing else can be none.
         let isToken = unsafe said?.host == nil ? head.hostHeader.count == head.host.count : host.allSatisfy(ASCII.isToken)
@@ -20,24 +19,24 @@ extension Exchange {
             $0.writeHost(to: &out)
             out.append(", ")
         }
-        peer.write(to: &out)
+        origin.writePeer(to: &out)
         out.append("\r\nX-Real-IP: ")
-        if let client = said?.client { client.writeHost(to: &out) } else { peer.write(to: &out) }
-        out.append("\r\nX-Forwarded-Proto: ")
-        out.append(scheme)
+        if let client = said?.client { client.writeHost(to: &out) } else { origin.writePeer(to: &out) }
+        if isSecure { out.append("\r\nX-Forwarded-Proto: https") } else { out.append("\r\nX-Forwarded-Proto: http") }
         out.append("\r\nX-Forwarded-Host: ")
         unsafe out.append(host)
         out.append("\r\nForwarded: ")
         // Scheme and host stand in the client's element and in the last one: some applications look here, some there.
         var isClient = true
         said?.eachHop(head) {
-            out.append(node: $0)
-            if isClient { unsafe out.append(scheme, host: host, isToken: isToken) }
+            let hop = $0
+            out.append(node: hop) { hop.writeHost(to: &$0) }
+            if isClient { unsafe out.append(isSecure: isSecure, host: host, isToken: isToken) }
             isClient = false
             out.append(", ")
         }
-        out.append(node: origin.peer, peer)
-        unsafe out.append(scheme, host: host, isToken: isToken)
+        out.append(node: origin.peer) { origin.writePeer(to: &$0) }
+        unsafe out.append(isSecure: isSecure, host: host, isToken: isToken)
         out.append("\r\n")
     }
 
@@ -59,18 +58,17 @@ extension Exchange {
 
 extension ByteWriter {
     /// `for=`, an IPv6 address in brackets and quotes (RFC 7239 section 6).
-    /// - Parameter text: the same, where it was written before.
-    fileprivate mutating func append(node: SocketAddress, _ text: AddressText? = nil) {
+    /// - Parameter write: writes the address.
+    @inline(__always)
+    fileprivate mutating func append(node: SocketAddress, _ write: (inout ByteWriter) -> Void) {
         if node.isIPv4 { append("for=") } else { append("for=\"[") }
-        if let text { text.write(to: &self) } else { node.writeHost(to: &self) }
+        write(&self)
         if !node.isIPv4 { append("]\"") }
     }
 
     /// `;proto=` and `;host=`, in quotes where it has to be.
-    fileprivate mutating func append(_ scheme: StaticString, host: UnsafeRawBufferPointer, isToken: Bool) {
-        append(";proto=")
-        append(scheme)
-        append(";host=")
+    fileprivate mutating func append(isSecure: Bool, host: UnsafeRawBufferPointer, isToken: Bool) {
+        if isSecure { append(";proto=https;host=") } else { append(";proto=http;host=") }
         if !isToken { append(byte: 0x22) }
         unsafe append(host)
         if !isToken { append(byte: 0x22) }

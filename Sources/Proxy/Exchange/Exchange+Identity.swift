@@ -36,7 +36,6 @@ extension Exchange {
     /// credentials they say who somebody is all the same.
     private func ownKeys(in head: borrowing RequestHead) -> PresentedCredentials {
         var found = PresentedCredentials()
-        guard head.fields.present.intersects(FieldSet(.authorization) | .xAPIKey) else { return found }
         for i in 0..<head.fields.count {
             let field = head.fields[i]
             if field.id == .xAPIKey, unsafe APIKey.isWellFormed(head[field.value]) { unsafe found.key = unsafe head[field.value] }
@@ -59,10 +58,11 @@ extension Exchange {
             }
             // Where nobody asks for credentials, they are the application's.
             let examines = !tenant.examined.isEmpty
-            let ownKeys = examines ? PresentedCredentials() : ownKeys(in: head)
-            let showsOwnKey = unsafe ownKeys.key != nil || ownKeys.bearer != nil
+            let shows = head.fields.present.intersects(FieldSet(.authorization) | .xAPIKey)
+            var presented = PresentedCredentials()
+            if shows, !examines { presented = ownKeys(in: head) }
+            let showsOwnKey = unsafe presented.key != nil || presented.bearer != nil
             if !examines, !showsOwnKey, !tenant.wantsCertificate, origin.certificate(in: view, now: seconds) == nil { return tenant }
-            var presented = ownKeys
             if examines || showsOwnKey { try standOnce(head) }
             if examines { present(head, in: &presented) }
             return try resolve(presented, head, host: tenant, server: nil, after: pause, in: view)

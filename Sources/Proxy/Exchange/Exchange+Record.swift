@@ -94,7 +94,7 @@ extension Worker {
                 return unsafe UnsafeRawBufferPointer(rebasing: writer.written[start...])
             }
             unsafe line.requestID = part { exchange.request.id.write(to: &$0) }
-            unsafe line.client = part { exchange.client.origin.peerText.write(to: &$0) }
+            unsafe line.client = part { exchange.client.origin.writePeer(to: &$0) }
             if exchange.request.trace.id != (0, 0) {
                 unsafe line.traceID = part {
                     $0.append(hex16: exchange.request.trace.id.0)
