@@ -1,7 +1,6 @@
 """Whoever speaks to the admin listener, and however: signals, systemd, reloads and everybody else are heard."""
 
 import http.client
-import os
 import signal
 import socket
 import threading
@@ -86,12 +85,8 @@ class Flooded(Case):
         self.assertEqual(gateway.wait(8), 0)
 
     def test_the_watchdog_is_fed(self):
-        path = os.path.join(self.folder, "notify")
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(server.close)
-        server.bind(path)
-        server.settimeout(5)
-        self.flooded(environment={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "1000000"})
+        server = self.systemd()
+        self.flooded(environment={"NOTIFY_SOCKET": server.getsockname(), "WATCHDOG_USEC": "1000000"})
         alive = 0
         while alive < 5:
             alive += server.recv(4096).startswith(b"WATCHDOG=1")

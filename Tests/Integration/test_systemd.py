@@ -14,13 +14,9 @@ from Support.gateway import BINARY
 class Systemd(Case):
     def notified(self, environment=None):
         """A gateway that is told of a notification socket, and that socket."""
-        path = os.path.join(self.folder, "notify")
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(server.close)
-        server.bind(path)
-        server.settimeout(5)
+        server = self.systemd()
         gateway = self.simple(self.upstream(), start=False)
-        gateway.start(environment={"NOTIFY_SOCKET": path, **(environment or {})})
+        gateway.start(environment={"NOTIFY_SOCKET": server.getsockname(), **(environment or {})})
         return gateway, server
 
     def wait_for(self, server, *words):
@@ -52,10 +48,7 @@ class Systemd(Case):
 
     def test_an_abstract_socket(self):
         name = f"gateway-test-{os.getpid()}"
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(server.close)
-        server.bind("\0" + name)
-        server.settimeout(5)
+        server = self.systemd("\0" + name)
         gateway = self.simple(self.upstream(), start=False)
         gateway.start(environment={"NOTIFY_SOCKET": "@" + name})
         self.wait_for(server, "READY=1")
@@ -65,12 +58,7 @@ class Systemd(Case):
         self.wait_for(server, "READY=1", "WATCHDOG=1", "WATCHDOG=1")
 
     def test_a_systemd_that_does_not_read_holds_nothing_up(self):
-        path = os.path.join(self.folder, "notify")
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(server.close)
-        server.bind(path)
-        gateway = self.simple(self.upstream(), start=False)
-        gateway.start(environment={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "20000"})
+        gateway, server = self.notified({"WATCHDOG_USEC": "20000"})
         # The queue of a socket is full after some messages.
         time.sleep(5)
         self.assertEqual(gateway.get("/healthz")[0], 200)

@@ -16,10 +16,7 @@ tenant acme { host acme.test; authenticate none; upstream app; }
 
 class Check(Case):
     def check(self, text):
-        path = os.path.join(self.folder, "gateway.conf")
-        with open(path, "w") as out:
-            out.write(text)
-        done = command("check", "-c", path, cwd=self.folder)
+        done = self.checked(text)
         found = re.findall(r"gateway\.conf:(\d+:\d+): (\w+): (.*)$", done.stderr, re.MULTILINE)
         return done.returncode, [one for one in found if "max_connections" not in one[2]], done
 

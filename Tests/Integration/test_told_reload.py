@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 
 from Support.case import Case
 from Support.gateway import command
@@ -90,13 +89,9 @@ class Reload(Case):
         self.assertIn("HUP", done.stderr)
 
     def test_a_rejected_hup_reaches_systemd(self):
-        path = os.path.join(self.folder, "notify")
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(server.close)
-        server.bind(path)
-        server.settimeout(10)
+        server = self.systemd(timeout=10)
         gateway = self.gateway(REST, app=self.upstream(), block="", start=False)
-        gateway.start(environment={"NOTIFY_SOCKET": path})
+        gateway.start(environment={"NOTIFY_SOCKET": server.getsockname()})
         gateway.write("nonsense;\n")
         gateway.signal(signal.SIGHUP)
         while not (said := server.recv(4096).decode()).startswith("READY=1\nSTATUS=reload rejected"):

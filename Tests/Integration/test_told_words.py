@@ -14,12 +14,6 @@ tenant acme { host acme.test; authenticate none; upstream app; }
 
 
 class Words(Case):
-    def check(self, text):
-        path = os.path.join(self.folder, "gateway.conf")
-        with open(path, "w") as out:
-            out.write(text)
-        return command("check", "-c", path, cwd=self.folder)
-
     def test_hints(self):
         for line, hint in (
             ("upstream http://127.0.0.1:9;", "write `upstream NAME { server 127.0.0.1:9; }`"),
@@ -34,11 +28,11 @@ class Words(Case):
             ("listen ${PORT};", "variables are not filled in"),
         ):
             with self.subTest(line):
-                done = self.check(f"listen 127.0.0.1:{free_port()};\n" + REST + line + "\n")
+                done = self.checked(f"listen 127.0.0.1:{free_port()};\n" + REST + line + "\n")
                 self.assertEqual(done.returncode, 1, done)
                 self.assertIn(hint, done.stderr)
                 self.assertRegex(done.stderr, r"gateway\.conf:4:\d+: error: ")
-        done = self.check(f"listen 127.0.0.1:{free_port()};\n" + REST.replace("acme.test;", "acme.test; set a ${HOME};"))
+        done = self.checked(f"listen 127.0.0.1:{free_port()};\n" + REST.replace("acme.test;", "acme.test; set a ${HOME};"))
         self.assertRegex(done.stderr, r"gateway\.conf:3:\d+: warning: no variable is filled in")
 
     def test_certificates_and_keys(self):
@@ -64,7 +58,7 @@ class Words(Case):
             with self.subTest(words, place=place):
                 start = "certificate "
                 column = len(start) + 1 + (place and len(chain) + 1)
-                done = self.check(f"listen 127.0.0.1:{free_port()} tls {{\n{start}{chain} {private};\n}}\n" + REST)
+                done = self.checked(f"listen 127.0.0.1:{free_port()} tls {{\n{start}{chain} {private};\n}}\n" + REST)
                 self.assertEqual(done.returncode, 1, done)
                 found = re.findall(r"gateway\.conf:(\d+:\d+): error: (.*)", done.stderr)
                 self.assertEqual([one[0] for one in found], [f"2:{column}"], done.stderr)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import unittest
 
@@ -69,6 +70,14 @@ class Case(unittest.TestCase):
         self.addCleanup(take_down)
         return upstream
 
+    def systemd(self, path=None, timeout=5):
+        """A socket in systemd's place, for NOTIFY_SOCKET: in the test's folder, unless `path` says where."""
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.bind(path or os.path.join(self.folder, "notify"))
+        server.settimeout(timeout)
+        return server
+
     def gateway(self, configuration, start=True, folder=None, **values):
         """A running gateway. A ScriptedUpstream among the values stands for its port."""
         values = {name: value.port if isinstance(value, ScriptedUpstream) else value for name, value in values.items()}
@@ -80,6 +89,13 @@ class Case(unittest.TestCase):
         if start:
             gateway.start()
         return gateway
+
+    def checked(self, text):
+        """What `gateway check` says of a gateway.conf that stands alone in the test's folder."""
+        path = os.path.join(self.folder, "gateway.conf")
+        with open(path, "w") as out:
+            out.write(text)
+        return command("check", "-c", path, cwd=self.folder)
 
     def simple(self, upstream, tenant="", top="", block="", **options):
         """A gateway with the one tenant acme (host acme.test) in front of that upstream."""
