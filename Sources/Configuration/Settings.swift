@@ -68,6 +68,23 @@ public struct Endpoint: Sendable, Hashable {
     public var host: String?
     public var port: UInt16
     public init(host: String?, port: UInt16) { (self.host, self.port) = (host, port) }
+
+    /// From its label; nil for anything else.
+    public init?(label: String) {
+        guard case .endpoint(let endpoint)? = try? Endpoints.endpoint(label) else { return nil }
+        self = endpoint
+    }
+
+    /// As files, logs and metrics write it: `127.0.0.1:9901`, `[::1]:9901`, `*:9901`.
+    public var label: String {
+        guard let host else { return "*:\(port)" }
+        return host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+
+    /// The same, or one of them is every address of the port.
+    public func overlaps(_ other: Endpoint) -> Bool {
+        port == other.port && (host == other.host || host == nil || other.host == nil)
+    }
 }
 
 /// An address block, `10.0.0.0/8` or `::1`. IPv4 is kept as IPv4-mapped IPv6.

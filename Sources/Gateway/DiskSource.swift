@@ -13,6 +13,9 @@ extension ConfigurationSource {
         environment: { name in getenv(name).map { String(cString: $0) } },
         now: { Clock.wall() / 1_000_000_000 })
 
+    /// A whole file; empty where there is none to be read.
+    func text(_ path: String) -> String { String(decoding: (try? read(path).get()) ?? [], as: UTF8.self) }
+
     @Sendable private static func readFile(_ path: String) -> Result<[UInt8], SourceError> {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return .failure(SourceError(errno: errno)) }

@@ -47,13 +47,3 @@ extension Builder {
         }
     }
 }
-
-extension Endpoint {
-    /// The same, or one of them is every address of the port.
-    public func overlaps(_ other: Endpoint) -> Bool { port == other.port && (host == other.host || host == nil || other.host == nil) }
-
-    /// As the file may write it.
-    var text: String {
-        host.map { $0.utf8.contains(UInt8(ascii: ":")) ? "[\($0)]:\(port)" : "\($0):\(port)" } ?? "*:\(port)"
-    }
-}

@@ -66,8 +66,8 @@ extension Builder {
             let other = settings.hot.listeners.first(where: { $0.endpoint.overlaps(admin) })
         else { return }
         diagnostics.error(
-            at: place, length: admin.text.utf8.count,
-            "the admin listener can't have `\(admin.text)` beside `listen \(other.endpoint.text)` (\(self.place(other.location)))")
+            at: place, length: admin.label.utf8.count,
+            "the admin listener can't have `\(admin.label)` beside `listen \(other.endpoint.label)` (\(self.place(other.location)))")
     }
 
     func checkListeners(_ top: Block) {

@@ -55,12 +55,3 @@ struct AdminClient {
         }
     }
 }
-
-extension Endpoint {
-    /// From its label: `127.0.0.1:9901`, `[::1]:9901`, `*:9901`.
-    init?(label: String) {
-        guard let colon = label.lastIndex(of: ":"), let port = UInt16(label[label.index(after: colon)...]) else { return nil }
-        let host = label[..<colon].filter { $0 != "[" && $0 != "]" }
-        self.init(host: host == "*" ? nil : host, port: port)
-    }
-}

@@ -15,7 +15,7 @@ struct RunningGateway {
 
     /// The one that runs with this state; nil where none does, as far as its file says.
     static func find(state: String) -> RunningGateway? {
-        let words = String(decoding: ProcessFile.read(path(state)), as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        let words = ConfigurationSource.disk.text(path(state)).split(whereSeparator: \.isWhitespace)
         guard let first = words.first, let pid = Int32(first), pid > 0, kill(pid, 0) == 0 || errno == EPERM else {
             return nil
         }
@@ -36,23 +36,5 @@ struct RunningGateway {
     /// This process ends. Another one may run beside it.
     static func forget(state: String) {
         if find(state: state)?.pid == getpid() { unlink(path(state)) }
-    }
-}
-
-/// Small files, read whole.
-enum ProcessFile {
-    /// Empty where there is nothing to be read.
-    static func read(_ path: String) -> [UInt8] {
-        let fd = open(path, O_RDONLY | O_CLOEXEC)
-        guard fd >= 0 else { return [] }
-        defer { close(fd) }
-        var bytes: [UInt8] = []
-        var room = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = Glibc.read(fd, &room, room.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return bytes }
-            bytes += room[..<count]
-        }
     }
 }

@@ -62,7 +62,7 @@ enum TakenPorts {
     private static func allListening() -> [Listening] {
         var found: [Listening] = []
         for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            for line in String(decoding: ProcessFile.read(table), as: UTF8.self).split(separator: "\n").dropFirst() {
+            for line in ConfigurationSource.disk.text(table).split(separator: "\n").dropFirst() {
                 let fields = line.split(separator: " ")
                 guard fields.count > 9, fields[3] == "0A", let colon = fields[1].firstIndex(of: ":"),
                     let port = UInt16(fields[1][colon...].dropFirst(), radix: 16)

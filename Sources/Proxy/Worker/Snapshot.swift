@@ -86,11 +86,6 @@ public final class ListenerState: Sendable {
 }
 
 extension Endpoint {
-    public var label: String {
-        guard let host else { return "*:\(port)" }
-        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    }
-
     public var address: SocketAddress? {
         guard let host else { return .any(port: port) }
         return SocketAddress(host, port: port)
