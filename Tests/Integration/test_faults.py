@@ -131,11 +131,11 @@ class Faulty(Case):
         with RawClient(edge.admin, timeout=within) as client:
             return client.request("GET", path, "localhost", fields=[("Authorization", "Bearer " + edge.token)]).status
 
-    def traffic(self, edge, number, within=0.15):
-        """A bit of everything that a gateway does; what fails, fails."""
+    def traffic(self, edge, number, within=0.15, listens=True):
+        """A bit of everything that a gateway does; what fails, fails. `listens`: at a new address too."""
 
         def edit():
-            listener = f"listen 127.0.0.1:{free_port()};" if self.random.random() < 0.7 else ""
+            listener = f"listen 127.0.0.1:{free_port()};" if listens else ""
             edge.write(self.configuration, keys=self.keys(number), more=listener)
             with open(os.path.join(edge.folder, "more", "one.conf"), "w") as out:
                 out.write(f"tenant t{number} {{ host t{number}.test; authenticate none; upstream app; }}\n")
@@ -270,7 +270,7 @@ class Running(Faulty):
             edge.faults.arm_all(chance, seed)
             for _ in range(self.random.randrange(1, 8)):
                 number += 1
-                self.traffic(edge, number)
+                self.traffic(edge, number, listens=self.random.random() < 0.7)
                 self.assert_lives(edge, what)
             time.sleep(self.random.choice((0, 0.1, 1.1)))
             edge.faults.disarm()

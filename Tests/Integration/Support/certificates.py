@@ -40,7 +40,8 @@ class Authority:
         """(certificate, key) paths for these DNS names; made once for each set and tag. The first is the CN."""
         wanted = (names, tag, rsa)
         if wanted not in self._leaves:
-            base = os.path.join(self.folder, (tag + names[0]).replace("*", "_"))
+            # Numbered: another set of names may begin with the same one.
+            base = os.path.join(self.folder, f"{len(self._leaves)}-{tag}{names[0]}".replace("*", "_"))
             kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
             openssl(
                 "req",
