@@ -101,6 +101,14 @@ static inline int c_sk_general_name_num(GENERAL_NAMES *n) { return sk_GENERAL_NA
 static inline GENERAL_NAME *c_sk_general_name_value(GENERAL_NAMES *n, int i) { return sk_GENERAL_NAME_value(n, i); }
 static inline int c_ssl_set1_verify_cert_store(SSL *s, X509_STORE *st) { return (int)SSL_set1_verify_cert_store(s, st); }
 static inline void c_sk_x509_name_free(STACK_OF(X509_NAME) *n) { sk_X509_NAME_pop_free(n, X509_NAME_free); }
+static inline STACK_OF(X509) *c_ssl_ctx_chain(SSL_CTX *c) {
+    STACK_OF(X509) *chain = NULL;
+    return SSL_CTX_get0_chain_certs(c, &chain) == 1 ? chain : NULL;
+}
+static inline int c_evp_pkey_has_explicit_curve(EVP_PKEY *k) {
+    int is = 0;
+    return EVP_PKEY_get_int_param(k, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &is) == 1 && is;
+}
 static inline int c_sk_x509_num(STACK_OF(X509) *c) { return sk_X509_num(c); }
 static inline X509 *c_sk_x509_value(STACK_OF(X509) *c, int i) { return sk_X509_value(c, i); }
 static inline int c_sk_x509_object_num(STACK_OF(X509_OBJECT) *o) { return sk_X509_OBJECT_num(o); }

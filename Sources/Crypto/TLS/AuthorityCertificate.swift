@@ -7,6 +7,7 @@ public final class AuthorityCertificate: @unchecked Sendable {
     public let id: Digest256
     /// As RFC 4514 writes it.
     public let name: [UInt8]
+    public let validity: Validity
     private let certificate: Owned
 
     private init?(_ certificate: OpaquePointer) {
@@ -15,7 +16,7 @@ public final class AuthorityCertificate: @unchecked Sendable {
             // One more reference to it, which is this object's.
             unsafe X509_up_ref(certificate) == 1, let own = unsafe Owned(certificate, X509_free)
         else { return nil }
-        (self.id, self.name) = (id, name)
+        unsafe (self.id, self.name, validity) = (id, name, Validity(of: certificate))
         self.certificate = own
     }
 

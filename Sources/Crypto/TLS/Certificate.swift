@@ -1,15 +1,15 @@
 import Base
 import COpenSSL
-import Glibc
 
 /// A certificate chain with its key, ready to be presented. Immutable; shared by all listeners and loops.
 public final class Certificate: @unchecked Sendable {
     /// Holds the chain and the key; the listener's context holds everything else.
     let context: Owned
-    /// DNS names and addresses of the subject alternative name, lower case; `*.` in front of wildcards.
+    /// DNS names of the subject alternative name, lower case; `*.` in front of wildcards.
     public let names: [String]
-    /// Seconds since 1970.
-    public let expires: Int
+    public let validity: Validity
+    /// OpenSSL's number of it: RSA, elliptic curve, Ed25519.
+    let keyType: Int32
 
     public enum Fault: Error, Sendable, CustomStringConvertible {
         case chain(String)
@@ -58,11 +58,17 @@ public final class Certificate: @unchecked Sendable {
         unsafe SSL_CTX_set_default_passwd_cb_userdata(made.pointer, nil)
         // The context's own.
         names = unsafe Self.names(of: leaf)
-        var end = unsafe tm()
-        unsafe ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &end)
-        expires = unsafe timegm(&end)
+        validity = unsafe Validity(of: leaf)
+        keyType = unsafe EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(made.pointer))
         TLSListener.prepare(made)
         context = made
+    }
+
+    /// Puts chain and key into another context. False where OpenSSL has no room.
+    func use(in other: borrowing Owned) -> Bool {
+        unsafe SSL_CTX_use_cert_and_key(
+            other.pointer, SSL_CTX_get0_certificate(context.pointer), SSL_CTX_get0_privatekey(context.pointer),
+            c_ssl_ctx_chain(context.pointer), 1) == 1
     }
 
     private static func names(of leaf: OpaquePointer) -> [String] {

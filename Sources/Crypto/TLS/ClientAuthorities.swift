@@ -29,6 +29,17 @@ public final class ClientAuthorities: @unchecked Sendable {
     /// Whether one of these is behind it, once others have been.
     func vouch(for certificate: ClientCertificate) -> Bool { certificate.authorities.contains(where: roots.contains) }
 
+    /// Those that no chain to a root of the file goes through: what they have issued is never accepted.
+    public var rootless: [AuthorityCertificate] {
+        var (below, reached) = (certificates.filter { !roots.contains($0.id) }, certificates.filter { roots.contains($0.id) })
+        while let above = reached.popLast() {
+            let issued = below.filter(above.issued)
+            below.removeAll { one in issued.contains { $0 === one } }
+            reached += issued
+        }
+        return below
+    }
+
     /// Asks this connection's client for a certificate, and lets it do without: tenants decide who needs one.
     func apply(to ssl: OpaquePointer) -> Bool {
         unsafe SSL_set_verify(ssl, SSL_VERIFY_PEER, nil)

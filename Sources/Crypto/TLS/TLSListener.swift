@@ -1,12 +1,15 @@
 import Base
 import COpenSSL
 
-/// What one TLS listener offers: protocol versions, ALPN, and a certificate for each name (exact, then wildcard, then the
+/// What one TLS listener offers: protocol versions, ALPN, and the certificates of each name (exact, then wildcard, then the
 /// first). Immutable; a reload makes a new one, and open connections keep theirs.
 public final class TLSListener: @unchecked Sendable {
     let context: Owned
-    private let exact: [String: Certificate]
-    private let wildcard: [String: Certificate]
+    private let exact: [String: CertificateSet]
+    /// By what follows the `*.`.
+    private let wildcard: [String: CertificateSet]
+    /// For who names no host that we have.
+    let fallback: CertificateSet
     private let certificates: [Certificate]
     /// ALPN wire format, in the server's order of preference.
     let protocols: [UInt8]
@@ -23,20 +26,7 @@ public final class TLSListener: @unchecked Sendable {
         // Whoever offers only its older version gets that; it is served alike.
         let protocols = protocols.contains("http/1.1") ? protocols + ["http/1.0"] : protocols
         self.protocols = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
-        var exact: [String: Certificate] = [:]
-        var wildcard: [String: Certificate] = [:]
-        for certificate in certificates {
-            for name in certificate.names {
-                // The first certificate that has a name keeps it.
-                if name.hasPrefix("*.") {
-                    let parent = String(name.dropFirst(2))
-                    if wildcard[parent] == nil { wildcard[parent] = certificate }
-                } else if exact[name] == nil {
-                    exact[name] = certificate
-                }
-            }
-        }
-        (self.exact, self.wildcard) = (exact, wildcard)
+        (exact, wildcard, fallback) = try CertificateNames(certificates).sets()
 
         _ = unsafe c_ssl_ctx_set_min_proto_version(context.pointer, minVersion)
         unsafe SSL_CTX_set_options(
@@ -69,10 +59,8 @@ public final class TLSListener: @unchecked Sendable {
         }, nil)
         Self.rememberChains(context)
         Self.prepare(context)
-        guard let first = certificates.first,
-            unsafe SSL_CTX_use_certificate(context.pointer, SSL_CTX_get0_certificate(first.context.pointer)) == 1,
-            unsafe SSL_CTX_use_PrivateKey(context.pointer, SSL_CTX_get0_privatekey(first.context.pointer)) == 1
-        else { throw OpenSSLError("certificate") }
+        // OpenSSL looks for one before the ClientHello has chosen.
+        guard certificates[0].use(in: context) else { throw OpenSSLError("certificate") }
         self.context = context
     }
 
@@ -96,8 +84,8 @@ public final class TLSListener: @unchecked Sendable {
         }, nil)
     }
 
-    /// The certificate for a lower-case name: exact, else a wildcard of its parent (one label, RFC 9525 section 6.3).
-    func certificate(for name: String) -> Certificate? {
+    /// The certificates for a lower-case name: exact, else a wildcard of its parent (one label, RFC 9525 section 6.3).
+    func certificates(for name: String) -> CertificateSet? {
         if let found = exact[name] { return found }
         guard !wildcard.isEmpty, let dot = name.firstIndex(of: ".") else { return nil }
         return wildcard[String(name[name.index(after: dot)...])]
@@ -112,11 +100,18 @@ public final class TLSListener: @unchecked Sendable {
     public var authorities: Set<Digest256>? { clientAuthorities.map { Set($0.certificates.map(\.id)) } }
 
     /// Whether one of its certificates is for this host: a name in lower case, or a wildcard.
-    public func covers(_ host: String) -> Bool { certificate(for: host) != nil }
+    public func covers(_ host: String) -> Bool { certificates(for: host) != nil }
+
+    /// Whether there is a client that gets this certificate. It has none where others before it have its names and the type of
+    /// its key.
+    public func presents(_ certificate: Certificate) -> Bool {
+        fallback.certificates.contains { $0 === certificate }
+            || certificate.names.contains { name in
+                let found = name.hasPrefix("*.") ? wildcard[String(name.dropFirst(2))] : exact[name]
+                return found?.certificates.contains { $0 === certificate } ?? false
+            }
+    }
 
     /// Whether it would still accept this certificate, which another listener of the same address has accepted.
     public func vouches(for certificate: ClientCertificate) -> Bool { clientAuthorities?.vouch(for: certificate) ?? false }
-
-    /// The first certificate, chain included.
-    var fallback: Certificate { certificates[0] }
 }

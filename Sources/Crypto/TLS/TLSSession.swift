@@ -267,9 +267,9 @@ import COpenSSL
 
     enum Choice { case made, malformed, pause }
 
-    /// At the ClientHello: notes the server name, pauses once, and chooses the certificate.
+    /// At the ClientHello: notes the server name, pauses once, and chooses the certificates.
     func choose() -> Choice {
-        var certificate = listener.fallback
+        var certificates = listener.fallback
         // The ClientHello's own bytes, which are there for as long as the callback runs.
         var bytes: UnsafePointer<UInt8>?
         var count = 0
@@ -282,14 +282,14 @@ import COpenSSL
             let name = list[5...]
             if name.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) { return .malformed }
             serverName = HostName.normal(String(decoding: name, as: UTF8.self))
-            if let chosen = listener.certificate(for: serverName) { certificate = chosen }
+            if let chosen = listener.certificates(for: serverName) { certificates = chosen }
             // What stands behind the ClientHello in the loop's room would not survive a pause.
             if !wasNamed, io.inputCount == 0 {
                 wasNamed = true
                 return .pause
             }
         }
-        guard unsafe SSL_set_SSL_CTX(ssl, certificate.context.pointer) != nil else { return .malformed }
+        guard unsafe SSL_set_SSL_CTX(ssl, certificates.context.pointer) != nil else { return .malformed }
         // After the change of context, which takes most of these settings along.
         return unsafe listener.clientAuthorities?.apply(to: ssl) ?? true ? .made : .malformed
     }

@@ -44,8 +44,10 @@ struct Candidate: Sendable {
             var clients: ClientAuthorities?
             if let file = wanted.clientAuthorities {
                 do {
-                    clients = try ClientAuthorities(file.path)
-                    authorities += clients?.certificates ?? []
+                    let read = try ClientAuthorities(file.path)
+                    diagnostics += CertificateDoubts.of(read, file)
+                    authorities += read.certificates
+                    clients = read
                 } catch {
                     diagnostics.append(Diagnostic(.error, file.location, error.description))
                     lacksAuthorities = true
@@ -57,10 +59,11 @@ struct Candidate: Sendable {
                 continue
             }
             do {
-                tls.append(
-                    try TLSListener(
-                        certificates: found, protocols: wanted.protocols,
-                        minVersion: wanted.minVersion == .v1_3 ? 0x0304 : 0x0303, clientAuthorities: clients))
+                let made = try TLSListener(
+                    certificates: found, protocols: wanted.protocols,
+                    minVersion: wanted.minVersion == .v1_3 ? 0x0304 : 0x0303, clientAuthorities: clients)
+                diagnostics += CertificateDoubts.of(found, wanted.certificates, of: made)
+                tls.append(made)
             } catch {
                 diagnostics.append(Diagnostic(.error, listener.location, error.description))
                 tls.append(nil)

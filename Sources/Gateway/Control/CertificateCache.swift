@@ -34,13 +34,6 @@ final class CertificateCache: Sendable {
         do {
             let certificate = try Certificate(chain: wanted.chain, key: wanted.key, passphrase: wanted.passphrase)
             if let stamp { entries.withLock { $0[key] = Entry(stamp: stamp, certificate: certificate) } }
-            let left = certificate.expires - Int(Clock.wall() / 1_000_000_000)
-            if left < 0 {
-                diagnostics.append(Diagnostic(.warning, wanted.location, "the certificate \(wanted.chain) has expired"))
-            } else if left < 14 * 86400 {
-                diagnostics.append(
-                    Diagnostic(.warning, wanted.location, "the certificate \(wanted.chain) expires in \(left / 86400) days"))
-            }
             return certificate
         } catch {
             let location =

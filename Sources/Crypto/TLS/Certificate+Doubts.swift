@@ -1,0 +1,33 @@
+import COpenSSL
+
+/// What keeps a certificate that reads well from serving anybody.
+extension Certificate {
+    /// Each as the rest of a sentence that begins with the certificate.
+    /// - Parameter now: seconds since 1970.
+    public func doubts(at now: Int) -> [String] {
+        [validity.doubt(at: now), nameless, curve].compactMap { $0 }
+    }
+
+    /// RFC 9525 section 2: nobody looks for a host in the common name any more.
+    private var nameless: String? {
+        // The context's own.
+        let has = unsafe X509_get_ext_by_NID(SSL_CTX_get0_certificate(context.pointer), NID_subject_alt_name, -1) >= 0
+        return has ? nil : "has no subject alternative name: clients look for a host nowhere else"
+    }
+
+    /// RFC 8446 section 4.2.3 knows three curves. A curve that is spelled out, instead of named, no client takes: its
+    /// parameters may be anything (RFC 5480 section 2.1.1).
+    private var curve: String? {
+        let key = unsafe SSL_CTX_get0_privatekey(context.pointer)
+        guard let key = unsafe key, keyType == EVP_PKEY_EC else { return nil }
+        if unsafe c_evp_pkey_has_explicit_curve(key) != 0 {
+            return "spells the curve of its key out instead of naming it: clients refuse that"
+        }
+        var name = [CChar](repeating: 0, count: 64)
+        var count = 0
+        guard unsafe EVP_PKEY_get_group_name(key, &name, name.count, &count) == 1 else { return nil }
+        let text = String(decoding: name[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return ["prime256v1", "secp384r1", "secp521r1"].contains(text)
+            ? nil : "has a key of the curve \(text), which clients don't offer: P-256 is what all of them know"
+    }
+}

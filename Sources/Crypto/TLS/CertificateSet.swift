@@ -1,0 +1,36 @@
+import COpenSSL
+
+/// The certificates of one name, at most one of each type of key. OpenSSL presents the one that the client can use, and to
+/// who can use several the one of an elliptic curve. Immutable; shared by all loops.
+final class CertificateSet: @unchecked Sendable {
+    let certificates: [Certificate]
+    /// Holds them all.
+    let context: Owned
+
+    /// Of several of one type of key the first is taken.
+    /// - Parameter certificates: at least one.
+    init(_ certificates: [Certificate]) throws(OpenSSLError) {
+        let chosen = Self.oneOfEachType(certificates)
+        self.certificates = chosen
+        ERR_clear_error()
+        guard chosen.count > 1 else {
+            // The certificate's own, counted once more.
+            guard let only = chosen.first, unsafe SSL_CTX_up_ref(only.context.pointer) == 1,
+                let context = unsafe Owned(only.context.pointer, SSL_CTX_free)
+            else { throw OpenSSLError("no certificate") }
+            self.context = context
+            return
+        }
+        guard let context = unsafe Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else { throw OpenSSLError("SSL_CTX_new") }
+        TLSListener.prepare(context)
+        for certificate in chosen {
+            guard certificate.use(in: context) else { throw OpenSSLError("certificate") }
+        }
+        self.context = context
+    }
+
+    static func oneOfEachType(_ certificates: [Certificate]) -> [Certificate] {
+        var types: Set<Int32> = []
+        return certificates.filter { types.insert($0.keyType).inserted }
+    }
+}

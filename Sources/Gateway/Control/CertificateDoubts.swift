@@ -1,0 +1,35 @@
+import Base
+import Configuration
+import Crypto
+
+/// Warnings of certificates that read well and serve nobody.
+enum CertificateDoubts {
+    /// - Parameters:
+    ///   - certificates: a listener's, in the order of `files`.
+    static func of(_ certificates: [Certificate], _ files: [CertificateSettings], of listener: TLSListener) -> [Diagnostic] {
+        zip(certificates, files).flatMap { certificate, file in
+            var doubts = certificate.doubts(at: now)
+            if !certificate.names.isEmpty, !listener.presents(certificate) {
+                doubts.append("is never presented: others before it have all of its names, and the same type of key")
+            }
+            return doubts.map { Diagnostic(.warning, file.location, "the certificate \(file.chain) \($0)") }
+        }
+    }
+
+    static func of(_ authorities: ClientAuthorities, _ file: FileSettings) -> [Diagnostic] {
+        let rootless = authorities.rootless
+        var doubts = rootless.map { "\(name($0)) has no root in \(file.path): only a chain that leads to one there is accepted" }
+        if rootless.count == authorities.certificates.count {
+            doubts = ["\(file.path) holds no root, only authorities below one: no client certificate is accepted"]
+        }
+        for authority in authorities.certificates {
+            if let doubt = authority.validity.doubt(at: now) { doubts.append("\(name(authority)) \(doubt)") }
+        }
+        return doubts.map { Diagnostic(.warning, file.location, $0) }
+    }
+
+    private static var now: Int { Int(Clock.wall() / 1_000_000_000) }
+    private static func name(_ authority: AuthorityCertificate) -> String {
+        "the authority \(String(decoding: authority.name, as: UTF8.self))"
+    }
+}
