@@ -7,6 +7,7 @@ import json
 import os
 import re
 import ssl
+import subprocess
 import threading
 import time
 
@@ -339,7 +340,7 @@ class Tokens(Case):
 class Provider:
     """An issuer's key set behind https."""
 
-    def __init__(self, case, *keys):
+    def __init__(self, case, *keys, certificate=None):
         self.keys, self.body, self.requests, self.age, self.status = keys, None, 0, 300, 200
         provider = self
 
@@ -358,7 +359,7 @@ class Provider:
             def log_message(self, *_):
                 pass
 
-        certificate, key = case.leaf("localhost")
+        certificate, key = certificate or case.leaf("localhost")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -383,7 +384,8 @@ def write_age(edge, age):
 class RemoteKeys(Case):
     seconds = 90
 
-    def start(self, url, top="", tenant="", trust=True, age=None):
+    def start(self, url, top="", tenant="", trust=None, age=None):
+        """`trust`: a file of authorities, False for the system's."""
         self.app = self.upstream()
         self.edge = self.gateway(
             "upstream app { server 127.0.0.1:$app; }\n"
@@ -394,7 +396,7 @@ class RemoteKeys(Case):
         )
         if age:
             write_age(self.edge, age)
-        self.environment = {"SSL_CERT_FILE": self.authority.certificate} if trust else {}
+        self.environment = {} if trust is False else {"SSL_CERT_FILE": trust or self.authority.certificate}
         self.edge.start(environment=self.environment)
 
     def status(self, text, client=None):
@@ -439,6 +441,20 @@ class RemoteKeys(Case):
         self.assertLess(provider.requests, 8)
         samples = dict((tuple(labels.items()), value) for labels, value in self.edge.metrics().samples("gateway_jwks_keys"))
         self.assertEqual(list(samples.values()), [4])
+
+    def test_a_certificate_that_has_the_name_as_its_common_name_only(self):
+        """RFC 9525 section 6.3: the host is what the subject alternative name says."""
+        paths = [os.path.join(self.folder, name) for name in ("common.crt", "common.key")]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9",
+             "-subj", "/CN=localhost", "-out", paths[0], "-keyout", paths[1]],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        key = Key("ES256", "one")
+        provider = Provider(self, key, certificate=paths)
+        self.start(f"https://localhost:{provider.port}/keys", trust=paths[0])
+        self.assertEqual(self.status(token(key)), 401)
+        self.assertIn("the server's certificate is refused: hostname mismatch", self.edge.stderr)
 
     def test_the_issuer_is_down(self):
         key = Key("ES256", "one")

@@ -34,6 +34,8 @@ import COpenSSL
             let received = unsafe Owned(BIO_new(BIO_s_mem()), BIO_free_all),
             let produced = unsafe Owned(BIO_new(BIO_s_mem()), BIO_free_all)
         else { throw OpenSSLError("SSL_new") }
+        // A host is what a subject alternative name says, and nothing else (RFC 9525 section 6.3).
+        unsafe SSL_set_hostflags(session.pointer, UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
         let isNamed =
             unsafe isAddress
             ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.pointer), host) == 1
