@@ -122,6 +122,9 @@ public enum Limits {
     public static let callsPerTurn = 32
     /// A tunnel in which nothing moves is closed after this time.
     public static let tunnelIdleNanoseconds: UInt64 = 3_600_000_000_000
+    /// Bytes of a URL in the configuration. That of `problem_base` stands in every refusal, whose room has 4 KiB; browsers and
+    /// proxies begin to refuse longer ones.
+    public static let urlMax = 2048
     /// Objects and arrays inside each other in JSON. Claims and key sets have two or three levels, and each is a call.
     public static let jsonDepthMax = 16
     /// Values of a JSON text that is kept whole, so that the work on it is bounded by more than its size: 256 keys of a set

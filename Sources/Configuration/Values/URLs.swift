@@ -13,6 +13,7 @@ enum URLs {
         if rest.first.map({ $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }) ?? true {
             throw .refused("\(quoted(text)) has no host")
         }
+        guard text.utf8.count <= Limits.urlMax else { throw .refused("a URL of more than \(Limits.urlMax) bytes") }
         return .text(text)
     }
 
