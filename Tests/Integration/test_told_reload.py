@@ -6,6 +6,7 @@ import signal
 from Support.case import Case
 from Support.gateway import command
 from Support.ports import free_port
+from Support.tokens import Key, jwks, token
 
 # So few that the descriptors of any machine are enough for them.
 FEW = "limits { max_connections 100; }\n"
@@ -43,6 +44,9 @@ class Reload(Case):
             (REST, REST + "trusted_proxies 10.0.0.0/8;", "trusted_proxies: changed"),
             (REST, REST + "metrics_tenants 7;", "metrics_tenants: changed"),
             (REST, REST + "shared_host shared.test;", "shared_host: changed"),
+            (REST, REST + "via off;", "via: changed"),
+            (REST, REST + "pass_fields X-Client-IP;", "pass_fields: changed"),
+            (REST, REST.replace("upstream app {", "\n\nupstream app {").replace("$block", "max_connections 9;"), "upstream app: changed (max_connections)"),
         ):
             with self.subTest(said):
                 self.assertEqual(self.changes(gateway, before, after), [said])
@@ -68,6 +72,24 @@ class Reload(Case):
             "listen 127.0.0.1:$tls tls { certificate %s %s; }\n" % tuple(paths) + REST, app=self.upstream(), block="")
         place(self.leaf("new.test", "acme.test"))
         self.assertIn(f"listener 127.0.0.1:{gateway.tls}: changed (certificates)\n", gateway.reload())
+
+    def test_it_says_that_a_key_set_was_replaced_in_place(self):
+        file, keys = os.path.join(self.folder, "keys.json"), [Key("ES256", "one"), Key("ES256", "two")]
+        text = (
+            "jwt idp { issuer https://id.test; audience api.test; keys $keys; algorithms ES256; tenant_claim tenant; }\n" + FEW
+            + """upstream app { server 127.0.0.1:$app; }
+            tenant acme { host acme.test; authenticate jwt; jwt idp; upstream app; }"""
+        )  # fmt: skip
+        with open(file, "w") as out:
+            out.write(jwks(keys[0]))
+        gateway = self.gateway(text, app=self.upstream(), keys=file)
+        with open(file, "w") as out:
+            out.write(jwks(keys[1]))
+        self.assertIn("jwt idp: changed (keys)\n", gateway.reload())
+        self.assertNotIn("jwt", gateway.reload())
+        for key, status in zip(keys, (401, 200)):
+            fields = [("Authorization", "Bearer " + token(key))]
+            self.assertEqual(self.get(gateway, fields=fields).status, status)
 
     def test_it_finds_the_running_gateway_when_admin_has_moved(self):
         gateway = self.gateway(REST, app=self.upstream(), block="")

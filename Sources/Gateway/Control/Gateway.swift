@@ -379,7 +379,7 @@ public final class Gateway {
     private func prepare(_ candidate: Candidate, _ change: ReloadChange?) {
         guard var next = candidate.settings, var change else { return reject(candidate.render(candidate.errors)) }
         change.warnings += candidate.render(candidate.warnings)
-        change.settings = SettingsChange(from: settings, snapshot.listeners, to: next, candidate.tls).lines
+        change.settings = SettingsChange(from: settings, snapshot, to: next, candidate).lines
         next.cold = settings.cold
         let known = Set(settings.hot.listeners.map(\.endpoint))
         let fresh = next.hot.listeners.filter { !known.contains($0.endpoint) }.map { ($0.endpoint, $0.location) }

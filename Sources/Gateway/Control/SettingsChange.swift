@@ -1,20 +1,24 @@
 import Configuration
 import Crypto
 import Proxy
+import Tenancy
 
 /// What differs between two configurations beside their tenants, a line each, in the operator's words.
 struct SettingsChange {
     private(set) var lines: [String] = []
 
     /// - Parameters:
-    ///   - running: the listeners in force.
-    ///   - tls: of the new configuration's listeners, nil for plain ones.
-    init(from old: Settings, _ running: [ListenerState], to new: Settings, _ tls: [TLSListener?]) {
-        listeners(old.hot, running, new.hot, tls)
+    ///   - running: the snapshot in force.
+    ///   - candidate: what the new settings were read with.
+    init(from old: Settings, _ running: Snapshot, to new: Settings, _ candidate: Candidate) {
+        listeners(old.hot, running.listeners, new.hot, candidate.tls)
         upstreams(old.hot.upstreams, new.hot.upstreams)
-        issuers(old.hot.issuers, new.hot.issuers)
-        limits(old.hot.limits, new.hot.limits)
+        issuers(old.hot.issuers, running.directory.issuers, new.hot.issuers, candidate.issuers)
         let (before, now) = (old.hot, new.hot)
+        let limits = Self.differences(before.limits, now.limits)
+        if !limits.isEmpty { lines.append("limits: changed (\(limits.joined(separator: ", ")))") }
+        note("via", before.via == now.via)
+        note("pass_fields", before.passFields == now.passFields)
         note("trusted_proxies", before.trustedProxies == now.trustedProxies)
         note("shared_host", before.sharedHosts == now.sharedHosts)
         note("access_log", before.accessLog == now.accessLog)
@@ -83,39 +87,35 @@ struct SettingsChange {
     private mutating func upstreams(_ old: [UpstreamSettings], _ new: [UpstreamSettings]) {
         for (was, place) in common("upstream", old, new, by: \.name, named: \.name) {
             let (a, b) = (old[was], new[place])
-            note(
-                "upstream", b.name,
-                [
-                    (
-                        "server",
-                        a.servers.elementsEqual(b.servers) {
-                            ($0.host, $0.port, $0.weight) == ($1.host, $1.port, $1.weight)
-                        }
-                    ),
-                    ("balance", a.balance == b.balance), ("connect_timeout", a.connectTimeout == b.connectTimeout),
-                    ("response_timeout", a.responseTimeout == b.responseTimeout),
-                    ("max_connections", a.maxConnections == b.maxConnections),
-                    ("health_check", a.healthCheck == b.healthCheck),
-                ])
+            // A server's place in the file is not its own.
+            let isSame = a.servers.elementsEqual(b.servers) { Self.differences($0, $1).isEmpty }
+            note("upstream", b.name, [("server", isSame)] + Self.differences(a, b, except: ["servers"]).map { ($0, false) })
         }
     }
 
-    private mutating func issuers(_ old: [IssuerSettings], _ new: [IssuerSettings]) {
-        for (was, place) in common("jwt", old, new, by: \.name, named: \.name) where old[was] != new[place] {
-            lines.append("jwt \(new[place].name): changed")
+    private mutating func issuers(
+        _ old: [IssuerSettings], _ running: [TokenIssuer], _ new: [IssuerSettings], _ read: [TokenIssuer]
+    ) {
+        for (was, place) in common("jwt", old, new, by: \.name, named: \.name) {
+            // What a URL brings comes when it comes: that is no reload's change.
+            let keys = (running[was].keys, read[place].keys)
+            let haveSameKeys = keys.1.url != nil || keys.0.keys.digest == keys.1.keys.digest
+            if old[was] != new[place] {
+                lines.append("jwt \(new[place].name): changed")
+            } else if !haveSameKeys {
+                lines.append("jwt \(new[place].name): changed (keys)")
+            }
         }
     }
 
-    private mutating func limits(_ old: LimitSettings, _ new: LimitSettings) {
-        let changes = [
-            ("header_timeout", old.headerTimeout == new.headerTimeout),
-            ("body_timeout", old.bodyTimeout == new.bodyTimeout),
-            ("idle_timeout", old.idleTimeout == new.idleTimeout),
-            ("max_header_size", old.maxHeaderSize == new.maxHeaderSize),
-            ("max_headers", old.maxHeaders == new.maxHeaders),
-            ("max_connections", old.maxConnections == new.maxConnections),
-        ]
-        let changed = changes.filter { !$0.1 }.map(\.0)
-        if !changed.isEmpty { lines.append("limits: changed (\(changed.joined(separator: ", ")))") }
+    /// The directives whose values differ: a member is called as its directive is, in camel case. Where they stand in the
+    /// file makes no difference.
+    private static func differences<Block>(_ old: Block, _ new: Block, except: Set<String> = []) -> [String] {
+        zip(Mirror(reflecting: old).children, Mirror(reflecting: new).children).compactMap { old, new in
+            guard let name = old.label, !name.lowercased().hasSuffix("location"), !except.contains(name),
+                String(reflecting: old.value) != String(reflecting: new.value)
+            else { return nil }
+            return name.reduce(into: "") { text, letter in text += letter.isUppercase ? "_\(letter.lowercased())" : "\(letter)" }
+        }
     }
 }
