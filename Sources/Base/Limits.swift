@@ -26,8 +26,8 @@ public enum Limits {
     public static let trailerSizeMax = 8 << 10
     /// 1xx answers before the final one: an upstream that sends more is broken or hostile.
     public static let interimResponsesMax = 8
-    /// Passages through gateways of this name, of what a trusted proxy sends, which may be one. One more is a circle, which
-    /// would otherwise eat every connection there is; of what anybody else sends the first one is.
+    /// Gateways of this name that a request may have been through, by its `Via`. One more is a circle, which would otherwise
+    /// eat every connection there is.
     public static let hopsMax = 8
     /// New connections that the kernel takes for us and keeps, for each listening socket.
     public static let acceptBacklog = 4096

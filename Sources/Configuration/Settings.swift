@@ -40,6 +40,7 @@ public struct ColdSettings: Sendable, Equatable {
 public struct HotSettings: Sendable {
     public var shutdownTimeout: UInt64 = 30_000_000_000  // nanoseconds, as all times here
     public var trustedProxies: [AddressBlock] = []
+    public var trustedFields = TrustedFields.any
     /// Names of `HeaderFields.overrides`, lower case, that every client may send.
     public var passFields: [String] = []
     /// Requests to upstreams have a `Via`.
@@ -60,6 +61,12 @@ public struct HotSettings: Sendable {
     public var issuers: [IssuerSettings] = []
     public var tenants: [TenantSettings] = []
     public init() {}
+}
+
+/// Which fields of trusted proxies tell of the client: those of one family, or of the one that is there, the older first.
+public enum TrustedFields: String, Sendable, CaseIterable {
+    case any, forwarded
+    case xForwarded = "x_forwarded"
 }
 
 /// An address to listen on: `127.0.0.1:80`, `[::1]:80`, `*:80` (every IPv4 and IPv6 address) or `80` (the same).

@@ -70,7 +70,6 @@ class Provenance(Case):
             "0313.0.113.7",
             "6.6.6.6, unknown",
             "6.6.6.6, x y",
-            '"6.6.6.6, 6.6.6.7',
             '6.6.6.6, "',
             '"6.6.6.6, 6.6.6.7"',
             '6.6.6.6"',
@@ -99,9 +98,20 @@ class Provenance(Case):
                 self.assert_told(self.seen([("Forwarded", written)]), "203.0.113.7")
 
     def test_a_quote_without_an_end_hides_nobody(self):
+        for written, address in (
+            ('for=6.6.6.6;x=", for=203.0.113.7', "203.0.113.7"),
+            ('for=6.6.6.6, for=", for="[2001:db8::7]"', "2001:db8::7"),
+            ('for="6.6.6.6\\, for="[2001:db8::7]:80"', "2001:db8::7"),
+            ('for="x, for=203.0.113.7, for=10.0.0.1', "203.0.113.7"),
+        ):
+            with self.subTest(written=written):
+                self.assert_told(self.seen([("Forwarded", written)]), address)
+        for written in ('"', '"x', 'x", "6.6.6.6', '"6.6.6.6', '"6.6.6.6, 6.6.6.7"'):
+            with self.subTest(written=written):
+                self.assert_told(self.seen([("X-Forwarded-For", written + ", 203.0.113.7")]), "203.0.113.7")
+
+    def test_what_the_peer_has_not_written_well_is_not_believed(self):
         for written in (
-            'for=6.6.6.6;x=", for=203.0.113.7',
-            'for=6.6.6.6, for=", for="[2001:db8::7]"',
             "203.0.113.7",
             "for=203.0.113.7;x",
             'for="203.0.113.7',
@@ -133,6 +143,54 @@ class Provenance(Case):
         seen = self.seen([("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=6.6.6.6;proto=https;host=evil.test")])
         self.assert_told(seen, "203.0.113.7")
         self.assertFalse([f for f in seen.fields if "6.6.6" in f[1] or "evil" in f[1]])
+
+    def test_folded_names_are_nobodys_word(self):
+        told = [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Host", "shop.test"), ("X-Forwarded-Proto", "https")]
+        for mark in "_.~":
+            names = ["X_Forwarded_For", "X_Forwarded_Host", "X_Forwarded_Proto", "X_Request_Id", "X_Real_IP", "X_Tenant_Id", "X_Forwarded_Ssl"]
+            evil = [(name.replace("_", mark), value) for name, value in zip(names, ("10.0.0.1", "evil.test", "http", "evil", "6.6.6.6", "evil", "off"))]
+            for fields in (told + evil, evil + told):
+                with self.subTest(fields=fields):
+                    seen = self.seen(fields)
+                    self.assert_told(seen, "203.0.113.7", "https", "shop.test")
+                    self.assertFalse([f for f in seen.fields if "evil" in f[1] or "6.6.6" in f[1] or mark in f[0]], seen.fields)
+        seen = self.seen(evil)
+        self.assert_told(seen)
+
+    def test_which_family_is_believed_can_be_said(self):
+        old = [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "shop.test")]
+        new = [("Forwarded", "for=198.51.100.7;proto=http;host=new.test")]
+        for said, fields, told in (
+            ("any", old + new, ("203.0.113.7", "https", "shop.test")),
+            ("x_forwarded", old + new, ("203.0.113.7", "https", "shop.test")),
+            ("x_forwarded", new, ("127.0.0.1", "http", "acme.test")),
+            ("x_forwarded", new + [("X-Forwarded-Proto", "https")], ("127.0.0.1", "https", "acme.test")),
+            ("forwarded", old + new, ("198.51.100.7", "http", "new.test")),
+            ("forwarded", old, ("127.0.0.1", "http", "acme.test")),
+            ("forwarded", old[:1] + [("Forwarded", "for=198.51.100.7")], ("198.51.100.7", "http", "acme.test")),
+        ):
+            with self.subTest(said=said, fields=fields):
+                self.front.stop()
+                self.front = self.simple(self.behind, top=TRUSTED + f"trusted_fields {said};")
+                self.assert_told(self.seen(fields), *told)
+
+    def test_a_proxy_that_tells_the_scheme_in_its_own_way(self):
+        for name, value, scheme in (
+            ("X-Forwarded-Ssl", "on", "https"),
+            ("X-Forwarded-Ssl", "off", "http"),
+            ("Front-End-Https", "On", "https"),
+            ("X-Forwarded-Scheme", "https", "https"),
+            ("X-Url-Scheme", "https", "https"),
+            ("X-Scheme", "http", "http"),
+            ("X-Forwarded-Protocol", "perhaps", "http"),
+        ):
+            with self.subTest(name=name, value=value):
+                seen = self.seen([(name, value)])
+                self.assert_told(seen, scheme=scheme)
+                self.assertEqual(seen.fields.all(name.lower()), [value])
+                seen = self.seen([(name, value), ("X-Forwarded-Proto", "https")])
+                self.assert_told(seen, scheme="https")
+                self.assertEqual(seen.fields.all(name.lower()), [value] if scheme == "https" or value == "perhaps" else [])
 
     def test_scheme_and_host_alone_are_believed_too(self):
         seen = self.seen([("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "shop.test:8443")])

@@ -17,10 +17,10 @@ class Via(Case):
         for top in ("", "via on;"):
             seen = self.seen(top)
             self.assertEqual(seen.fields.all("via"), ["1.1 gateway"])
-            self.assertNotIn("x-gateway-via", seen.fields)
+            self.assertRegex(seen["x-gateway-via"], "^[0-9a-z]{13}$")
         seen = self.seen("via off;")
         self.assertNotIn("via", seen.fields)
-        self.assertEqual(seen.fields.all("x-gateway-via"), ["1.1 gateway"])
+        self.assertRegex(seen["x-gateway-via"], "^[0-9a-z]{13}$")
 
     def test_what_others_say_stays(self):
         seen = self.seen("via off;", [("Via", "1.0 fred")])
@@ -37,3 +37,36 @@ class Via(Case):
                 response = self.get(gateway)
                 self.assertEqual((response.status, response["content-type"]), (502, "application/problem+json"))
                 self.assertIn(b"goes in circles", response.body)
+
+    def test_a_circle_is_found_at_its_first_turn_and_charged_once(self):
+        """Also where the gateway trusts whom it comes back from."""
+        for top in ("", "via off;", "trusted_proxies 127.0.0.0/8;"):
+            with self.subTest(top=top):
+                port = free_port()
+                gateway = self.gateway(
+                    top + f"listen 127.0.0.1:{port}; upstream self {{ server 127.0.0.1:{port}; }}\n"
+                    "tenant acme { host acme.test; authenticate none; upstream self; quota 100/hour; }"
+                )
+                response = self.get(gateway)
+                self.assertEqual((response.status, len(response.fields.all("ratelimit-policy"))), (502, 1))
+                self.assertIn("r=99", response["ratelimit"])
+
+    def test_another_gateway_in_front_is_no_circle(self):
+        for value in ("1.1 gateway", "1.1 gateway-cdn.example", "1.0 squid, 1.1 gateway (squid)", "1.1 squid (1.1 gateway)"):
+            for name in ("Via", "X-Gateway-Via"):
+                with self.subTest(name=name, value=value):
+                    self.assertIn(value, self.seen(fields=[(name, value)]).fields.all(name.lower()))
+        behind = self.upstream()
+        inner = self.simple(behind)
+        outer = self.gateway(
+            "upstream inner { server 127.0.0.1:$inner; }\ntenant acme { host acme.test; authenticate none; upstream inner; }",
+            inner=inner.plain,
+        )
+        self.assertEqual(self.get(outer).status, 200)
+        self.assertEqual(len(set(behind.next_request().fields.all("x-gateway-via"))), 2)
+
+    def test_too_many_gateways_are_a_circle_without_the_mark(self):
+        gateway = self.simple(self.upstream())
+        fields = [("Via", ", ".join(["1.1 gateway"] * 8))]
+        self.assertEqual(self.get(gateway, fields=fields).status, 200)
+        self.assertEqual(self.get(gateway, fields=fields + [("Via", "1.1 gateway")]).status, 502)

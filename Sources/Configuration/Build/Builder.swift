@@ -77,6 +77,7 @@ struct Builder {
         case (.shutdownTimeout, .number(let time)): settings.hot.shutdownTimeout = time
         case (.trustedProxies, _):
             for case (let word, .block(let block)) in zip(item.words, item.values) { takeProxy(block, word) }
+        case (.trustedFields, .text(let word)): settings.hot.trustedFields = TrustedFields(rawValue: word) ?? .any
         case (.passFields, _): for case .text(let name) in item.values { settings.hot.passFields.append(name) }
         case (.via, .text(let word)): settings.hot.via = word == "on"
         case (.sharedHost, _): takeSharedHosts(item)

@@ -107,7 +107,7 @@ public struct Directive: Sendable {
 
 /// A row's identity: some names mean different things in different places.
 enum DirectiveID: UInt8, Sendable {
-    case workers, state, shutdownTimeout, trustedProxies, passFields, via, sharedHost, listen, admin, accessLog, problemBase
+    case workers, state, shutdownTimeout, trustedProxies, trustedFields, passFields, via, sharedHost, listen, admin, accessLog, problemBase
     case metricsTenants, ledgerInterval, ledgerRollup, ledgerRetention, ledgerCompress
     case limits, upstreamBlock, planBlock, jwtBlock, defaults, tenant, include
     case certificate, protocols, minVersion

@@ -18,6 +18,13 @@ extension Directive {
             .trustedProxies, "trusted_proxies", in: [.top], [.many("ADDRESS[/PREFIX]", .addressBlock)],
             repeats: .many, "Peers whose Forwarded and X-Forwarded-* are believed."),
         Directive(
+            .trustedFields, "trusted_fields", in: [.top], [.one(.choice(TrustedFields.allCases.map(\.rawValue)))], default: "any",
+            "Which fields of trusted_proxies tell of the client: X-Forwarded-*, Forwarded, or whichever is there.",
+            details: [
+                "A proxy that writes one family lets the other one pass, as its client has sent it: say which one it writes,",
+                "unless it takes the other one away. With `any` X-Forwarded-For comes before Forwarded.",
+            ]),
+        Directive(
             .passFields, "pass_fields", in: [.top], [.many("NAME", .override)], repeats: .many,
             "Fields that pass from every client, not from trusted_proxies alone.",
             details: ["The fields by which proxies tell applications of another target, method, host, scheme or client:"]
@@ -27,7 +34,7 @@ extension Directive {
             "Whether upstreams are told by Via that a gateway stands in front of them.",
             details: [
                 "An nginx that finds Via in a request compresses no answer, unless its own gzip_proxied says so.",
-                "Without it X-Gateway-Via says the same, so that requests that go in circles are still found.",
+                "X-Gateway-Via is there either way, by which requests that go in circles are found.",
             ]),
         Directive(
             .sharedHost, "shared_host", in: [.top], [.many("HOST", .host)], repeats: .many,

@@ -15,8 +15,12 @@ enum HeaderFields {
     /// request's own, lower case: from other clients they are taken away.
     static let overrides = [
         "x-original-url", "x-original-uri", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override",
-        "x-original-host", "x-host", "front-end-https", "true-client-ip", "client-ip", "x-client-ip", "x-cluster-client-ip",
-        "x-remote-ip", "x-remote-addr", "cf-connecting-ip", "cf-connecting-ipv6", "fastly-client-ip",
+        "x-original-method", "x-original-host", "x-host", "x-http-host-override", "x-envoy-original-path", "true-client-ip",
+        "client-ip", "x-client-ip", "x-cluster-client-ip", "x-remote-ip", "x-remote-addr", "cf-connecting-ip",
+        "cf-connecting-ipv6", "fastly-client-ip", "fly-client-ip", "proxy-client-ip", "wl-proxy-client-ip", "x-proxyuser-ip",
+        "x-azure-clientip", "x-azure-socketip", "x-appengine-user-ip", "x-envoy-external-address", "forwarded-for",
+        "x-forwarded", "x-original-for", "x-original-forwarded-for", "forwarded-proto", "front-end-https", "x-scheme",
+        "x-url-scheme",
     ]
 
     /// For help texts: a few a line.

@@ -18,6 +18,7 @@ struct SettingsChange {
         let limits = Self.differences(before.limits, now.limits)
         if !limits.isEmpty { lines.append("limits: changed (\(limits.joined(separator: ", ")))") }
         note("via", before.via == now.via)
+        note("trusted_fields", before.trustedFields == now.trustedFields)
         note("pass_fields", before.passFields == now.passFields)
         note("trusted_proxies", before.trustedProxies == now.trustedProxies)
         note("shared_host", before.sharedHosts == now.sharedHosts)

@@ -39,6 +39,8 @@ extension FieldName {
             if name.begins(with: "referer") { return .referer }
             if name.begins(with: "upgrade") { return .upgrade }
             if name.begins(with: "trailer") { return .trailer }
+        case 8:
+            if name.begins(with: "x-scheme") { return .forwardedScheme }
         case 9:
             if name.begins(with: "x-api-key") { return .xAPIKey }
             if name.begins(with: "x-real-ip") { return .xRealIP }
@@ -51,13 +53,17 @@ extension FieldName {
             if name.begins(with: "tracestate") { return .tracestate }
             if name.begins(with: "keep-alive") { return .keepAlive }
         case 11:
+            if name.begins(with: "x-forwarded") { return .override }
             if name.begins(with: "traceparent") { return .traceparent }
             if name.begins(with: "x-client-ip") { return .override }
             if name.begins(with: "x-remote-ip") { return .override }
         case 12:
+            if name.begins(with: "x-url-scheme") { return .forwardedScheme }
             if name.begins(with: "content-type") { return .contentType }
             if name.begins(with: "x-request-id") { return .xRequestID }
         case 13:
+            if name.begins(with: "forwarded-for") { return .override }
+            if name.begins(with: "fly-client-ip") { return .override }
             if name.begins(with: "authorization") { return .authorization }
             if name.begins(with: "cache-control") { return .cacheControl }
             if name.begins(with: "x-gateway-via") { return .via }
@@ -65,17 +71,24 @@ extension FieldName {
             if name.begins(with: "x-http-method") { return .override }
             if name.begins(with: "x-remote-addr") { return .override }
         case 14:
+            if name.begins(with: "x-original-for") { return .override }
+            if name.begins(with: "x-proxyuser-ip") { return .override }
             if name.begins(with: "content-length") { return .contentLength }
             if name.begins(with: "x-original-url") { return .override }
             if name.begins(with: "x-original-uri") { return .override }
             if name.begins(with: "true-client-ip") { return .override }
         case 15:
+            if name.begins(with: "x-forwarded-ssl") { return .forwardedScheme }
+            if name.begins(with: "front-end-https") { return .forwardedScheme }
+            if name.begins(with: "forwarded-proto") { return .override }
+            if name.begins(with: "proxy-client-ip") { return .override }
             if name.begins(with: "accept-encoding") { return .acceptEncoding }
             if name.begins(with: "accept-language") { return .acceptLanguage }
             if name.begins(with: "x-forwarded-for") { return .xForwardedFor }
             if name.begins(with: "x-original-host") { return .override }
-            if name.begins(with: "front-end-https") { return .override }
         case 16:
+            if name.begins(with: "x-azure-clientip") { return .override }
+            if name.begins(with: "x-azure-socketip") { return .override }
             if name.begins(with: "x-forwarded-host") { return .xForwardedHost }
             if name.begins(with: "x-forwarded-port") { return .xForwardedPort }
             if name.begins(with: "proxy-connection") { return .proxyConnection }
@@ -83,16 +96,28 @@ extension FieldName {
             if name.begins(with: "cf-connecting-ip") { return .override }
             if name.begins(with: "fastly-client-ip") { return .override }
         case 17:
+            if name.begins(with: "x-original-method") { return .override }
             if name.begins(with: "transfer-encoding") { return .transferEncoding }
             if name.begins(with: "x-forwarded-proto") { return .xForwardedProto }
             if name.begins(with: "x-method-override") { return .override }
         case 18:
+            if name.begins(with: "x-forwarded-scheme") { return .forwardedScheme }
+            if name.begins(with: "wl-proxy-client-ip") { return .override }
             if name.begins(with: "proxy-authenticate") { return .proxyAuthenticate }
             if name.begins(with: "cf-connecting-ipv6") { return .override }
         case 19:
+            if name.begins(with: "x-appengine-user-ip") { return .override }
             if name.begins(with: "proxy-authorization") { return .proxyAuthorization }
             if name.begins(with: "x-cluster-client-ip") { return .override }
+        case 20:
+            if name.begins(with: "x-forwarded-protocol") { return .forwardedScheme }
+            if name.begins(with: "x-http-host-override") { return .override }
+        case 21:
+            if name.begins(with: "x-envoy-original-path") { return .override }
         case 22: if name.begins(with: "x-http-method-override") { return .override }
+        case 24:
+            if name.begins(with: "x-envoy-external-address") { return .override }
+            if name.begins(with: "x-original-forwarded-for") { return .override }
         default: break
         }
         if name.begins(with: "x-tenant-") { return .xTenant }
@@ -115,7 +140,8 @@ extension FieldName {
             let trimmed = unsafe known(UnsafeRawPointer(base + first), end - first)
             if FieldSet.framing.contains(trimmed) { return .ambiguousFraming }
             let known = unsafe known(UnsafeRawPointer(base), count)
-            return FieldSet.trusted.contains(known) ? known : .other
+            if FieldSet.forwarding.contains(known) { return .foldedForwarding }
+            return FieldSet.folded.contains(known) ? known : .other
         }
     }
 }

@@ -7,6 +7,11 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case forwarded, xForwardedFor, xForwardedProto, xForwardedHost, xForwardedPort
     /// Every other `x-forwarded-*` name.
     case xForwardedOther
+    /// A name by which a proxy in front tells the scheme beside `x-forwarded-proto`: `x-forwarded-ssl` and its like.
+    case forwardedScheme
+    /// A name that a reader which folds punctuation takes for one of those that the gateway writes or believes
+    /// (`X_Forwarded_For`). It means nothing here, and never passes.
+    case foldedForwarding
     /// `via` stands for `x-gateway-via` too, which tells of this gateway where `Via` is not wanted.
     case xRealIP, via, xRequestID, traceparent, tracestate
     /// Any name that starts with `x-tenant-`.
@@ -64,15 +69,20 @@ public struct FieldSet: Sendable, Equatable {
     static var protected: FieldSet {
         FieldSet(.host) | .contentLength | .transferEncoding | .expect | .authorization | .proxyAuthorization | .xAPIKey
             | .forwarded | .xForwardedFor | .xForwardedProto | .xForwardedHost | .xForwardedPort | .xForwardedOther
-            | .xRealIP | .via | .xRequestID | .traceparent | .tracestate | .xTenant | .override | .date | .server | .contentType
+            | .forwardedScheme | .foldedForwarding | .xRealIP | .via | .xRequestID | .traceparent | .tracestate | .xTenant
+            | .override | .date | .server | .contentType
             | .cookie | .setCookie | .wwwAuthenticate | .proxyAuthenticate
     }
 
-    /// Names whose folded spellings count too: an upstream would take them for what the gateway wrote or checked.
+    /// Names whose folded spellings count too: an upstream would take them for what the gateway has taken away.
     @inline(__always)
-    static var trusted: FieldSet {
-        FieldSet(.xAPIKey) | .forwarded | .xForwardedFor | .xForwardedProto | .xForwardedHost | .xForwardedPort
-            | .xForwardedOther | .xRealIP | .xRequestID | .xTenant | .override
+    static var folded: FieldSet { FieldSet(.xAPIKey) | .override }
+
+    /// Names whose folded spellings an upstream would take for what the gateway wrote.
+    @inline(__always)
+    static var forwarding: FieldSet {
+        FieldSet(.forwarded) | .xForwardedFor | .xForwardedProto | .xForwardedHost | .xForwardedPort | .xForwardedOther
+            | .forwardedScheme | .xRealIP | .xRequestID | .xTenant
     }
 
     /// Names that decide where a message ends or where it goes: in a trailer they come too late for every honest use.

@@ -31,36 +31,6 @@ import Base
     }
 }
 
-/// All lines of one field as one list (RFC 9110 section 5.3).
-public struct ListField {
-    private let name: FieldName
-    private var line = 0
-    private var list = unsafe QuotedList(UnsafeRawBufferPointer(start: nil, count: 0))
-
-    public init(_ name: FieldName) { self.name = name }
-
-    /// The next element; nil at the end. Each call gets the same head.
-    public mutating func next(_ head: borrowing RequestHead) -> UnsafeRawBufferPointer? {
-        while true {
-            if let element = unsafe list.next() { return unsafe element }
-            while line < head.fields.count, head.fields[line].id != name { line += 1 }
-            guard line < head.fields.count else { return nil }
-            list = unsafe QuotedList(head[head.fields[line].value])
-            line += 1
-        }
-    }
-
-    /// The element that has so many behind it, or the first one; nil where there is none.
-    public static func element(of name: FieldName, before behind: Int, in head: borrowing RequestHead) -> UnsafeRawBufferPointer? {
-        guard head.fields.present.contains(name) else { return nil }
-        var (all, count) = (ListField(name), 0)
-        while unsafe all.next(head) != nil { count += 1 }
-        var (list, left) = (ListField(name), max(count - 1 - behind, 0))
-        while left > 0 { (_, left) = unsafe (list.next(head), left - 1) }
-        return unsafe list.next(head)
-    }
-}
-
 /// One element of `Forwarded` (RFC 7239 section 4).
 @safe public struct ForwardedElement {
     /// `for`

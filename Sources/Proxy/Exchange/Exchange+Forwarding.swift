@@ -10,7 +10,7 @@ extension Exchange {
     func writeForwarding(_ head: borrowing RequestHead, to out: inout ByteWriter) {
         let origin = client.origin
         let said = request.provenance
-        let isSecure = said?.isSecure ?? origin.isSecure
+        let isSecure = isSecure
         let host = unsafe said?.host ?? head[head.hostHeader]
         // A port's colon and an IPv6 address's brackets are no token. Of the request's own host nothing else can be none.
         let isToken = unsafe said?.host == nil ? head.hostHeader.count == head.host.count : host.allSatisfy(ASCII.isToken)
@@ -40,17 +40,31 @@ extension Exchange {
         out.append("\r\n")
     }
 
-    /// How often the request has been through this gateway, or one like it, by its `Via` (RFC 9110 section 7.6.3).
-    func passedHere(_ head: borrowing RequestHead) -> Int {
-        guard head.fields.present.contains(.via) else { return 0 }
-        var count = 0
+    /// Whether the client came by https, as far as it is known.
+    var isSecure: Bool { request.provenance?.isSecure ?? client.origin.isSecure }
+
+    /// Whether the request has been here before, by this gateway's own mark; or by so many gateways that it can't be meant, of
+    /// which `Via` tells (RFC 9110 section 7.6.3), where something in between takes the mark away.
+    func goesInCircles(_ head: borrowing RequestHead) -> Bool {
+        guard head.fields.present.contains(.via) else { return false }
         let name: StaticString = "1.1 gateway"
+        var count = 0
         for i in 0..<head.fields.count where head.fields[i].id == .via {
-            var rest = unsafe head[head.fields[i].value]
-            while let found = unsafe memmem(rest.baseAddress, rest.count, name.utf8Start, name.utf8CodeUnitCount) {
-                count += 1
-                unsafe rest = UnsafeRawBufferPointer(rebasing: rest[(rest.baseAddress!.distance(to: found) + name.utf8CodeUnitCount)...])
-            }
+            let value = unsafe head[head.fields[i].value]
+            // Text of the program.
+            count += unsafe value.occurrences(of: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+            if unsafe Snapshot.instance.withUnsafeBytes({ unsafe value.occurrences(of: $0) }) > 0 { return true }
+        }
+        return count > Limits.hopsMax
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func occurrences(of text: UnsafeRawBufferPointer) -> Int {
+        var (count, rest) = unsafe (0, self)
+        while let found = unsafe memmem(rest.baseAddress, rest.count, text.baseAddress, text.count) {
+            count += 1
+            unsafe rest = UnsafeRawBufferPointer(rebasing: rest[(rest.baseAddress!.distance(to: found) + text.count)...])
         }
         return count
     }

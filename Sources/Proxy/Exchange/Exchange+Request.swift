@@ -69,7 +69,7 @@ extension Exchange {
         }
         out.append("\r\n")
         writeForwarding(head, to: &out)
-        if let view = resolution.view { out.append(view.snapshot.via) }
+        resolution.view?.snapshot.writeVia(to: &out)
         unsafe out.append(route.requestEdits.added)
         if head.wantsUpgrade, let field = head.fields.first(.upgrade) { unsafe out.append(upgrade: head[field.value]) }
         request.written = WrittenHead(count: out.count, body: BodyExtent(head.framing), isUpgrade: head.wantsUpgrade)
@@ -84,7 +84,12 @@ extension Exchange {
         case .authorization: return resolution.identity?.dropsAuthorization == true
         case .contentLength, .expect, .xTenant, .xRequestID, .proxyAuthorization, .proxy: return true
         case .xForwardedFor, .xForwardedProto, .xForwardedHost, .xRealIP, .forwarded: return true
+        case .foldedForwarding: return true
         case .xForwardedPort, .xForwardedOther: return !trusted
+        case .forwardedScheme:
+            // Whatever says another scheme than `X-Forwarded-Proto` says it to somebody who looks here.
+            if trusted { return unsafe Provenance.scheme(said: head[field.value]) == !isSecure }
+            return unsafe resolution.view?.snapshot.passes(head[field.name]) != true
         case .override: return unsafe !trusted && resolution.view?.snapshot.passes(head[field.name]) != true
         case .traceparent, .tracestate: return !request.trace.isContinued
         default: return field.id.isHopByHop

@@ -127,7 +127,7 @@ final class Exchange {
         // Ranges of the head, which stands until this returns: nobody reads meanwhile.
         let claim = claim(head, in: view)
         let trusted = client.origin.isTrusted(in: view)
-        request.provenance = trusted ? Provenance(head, trusts: view.snapshot.trusts) : nil
+        request.provenance = trusted ? view.snapshot.provenance(of: head) : nil
         nameRequest(head, trusted: trusted)
         if worker.accessLog != nil { noted.note(head, worker, client: request.provenance?.client) }
 
@@ -140,7 +140,7 @@ final class Exchange {
         resolution.route = route
         try admit(to: route, head, after: pause)
         if let most = route.maxBody, case .length(let length) = head.framing, length > most { throw refuseBody() }
-        if passedHere(head) > (trusted ? Limits.hopsMax : 0) { throw refuse(.badUpstream, "the request goes in circles") }
+        if goesInCircles(head) { throw refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { throw refuse(.noHealthyUpstream, "no upstream") }
         try reserve(route)
         resolution.balancer = worker.balancer(forUpstream: upstream, in: view)

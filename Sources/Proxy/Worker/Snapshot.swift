@@ -1,6 +1,7 @@
 import Base
 import Configuration
 import Crypto
+import HTTP
 import Net
 import Quotas
 import Tenancy
@@ -18,7 +19,9 @@ public final class Snapshot: Sendable {
     let servers: Set<ObjectIdentifier>
     public let listeners: [ListenerState]
     /// What tells an upstream that a request was here, and this gateway when it comes back.
-    let via: StaticString
+    let via: [UInt8]
+    /// This process among all gateways, in `X-Gateway-Via`: `Via` calls all of them alike.
+    static let instance: [UInt8] = Array(String(Random.word() | 1 << 63, radix: 36).utf8)
     /// Bytes of `problem_base`.
     let problemBase: [UInt8]
 
@@ -56,7 +59,8 @@ public final class Snapshot: Sendable {
         listeners = zip(settings.listeners, tls).enumerated().map {
             ListenerState(index: $0.offset, endpoint: $0.element.0.endpoint, tls: $0.element.1)
         }
-        via = settings.via ? "Via: 1.1 gateway\r\n" : "X-Gateway-Via: 1.1 gateway\r\n"
+        let mark = "X-Gateway-Via: \(String(decoding: Self.instance, as: UTF8.self))\r\n"
+        via = Array(((settings.via ? "Via: 1.1 gateway\r\n" : "") + mark).utf8)
         problemBase = Array(settings.problemBase.utf8)
     }
 
@@ -64,6 +68,13 @@ public final class Snapshot: Sendable {
     func trusts(_ address: SocketAddress) -> Bool {
         for block in settings.trustedProxies where block.contains(high: address.high, low: address.low) { return true }
         return false
+    }
+
+    func writeVia(to out: inout ByteWriter) { out.append(via) }
+
+    /// What its trusted proxies say of where a request comes from.
+    func provenance(of head: borrowing RequestHead) -> Provenance? {
+        Provenance(head, believes: settings.trustedFields, trusts: trusts)
     }
 
     /// Whether a field of this name is passed on whoever sends it.
