@@ -39,11 +39,11 @@ struct AdmissionBenchmark {
                 var presented = PresentedCredentials()
                 presented.key = key
                 let verdict = resolver.resolve(
-                    host: nil, server: nil, &presented, in: directory, now: Int64(wall / 1_000_000_000)
-                ) {
-                    directory.prefetch($0)
-                    quotas.prefetch($0)
-                }
+                    host: nil, server: nil, &presented, in: directory, now: Int64(wall / 1_000_000_000),
+                    probable: {
+                        directory.prefetch($0)
+                        quotas.prefetch($0)
+                    })
                 guard case .identified(let identity) = verdict else { return }
                 let quota = quotas[identity.tenant.index]
                 quota.prefetch(key: identity.key)

@@ -44,6 +44,21 @@ class OwnKeys(Case):
     def ways(key):
         return (("X-API-Key", key),), (("Authorization", "Bearer " + key),), (("x_api_key", key),), (("Authorization", "bearer  " + key),)
 
+    @staticmethod
+    def odd_ways(key):
+        values = key, f"Token {key}", f"ApiKey {key}", f"Bearer\t{key}", f"Bearer {key}, Basic eDp5", f'Token token="{key}"', f"Basic eDp5, Bearer {key}"
+        return [("Authorization", value) for value in values] + [("X-API-Key", key + ","), ("X-API-Key", f'"{key}"')]
+
+    def test_it_is_found_wherever_it_stands(self):
+        for host, target in (("open.test", "/"), ("token.test", "/public/")):
+            for field in self.odd_ways(self.acme):
+                with self.subTest(host=host, field=field):
+                    self.assert_problem(self.ask(host, field, target=target), 403, "tenant-mismatch")
+            for field in self.odd_ways(self.nobody):
+                with self.subTest(host=host, field=field):
+                    self.assertEqual(self.ask(host, field, target=target).status, 200)
+                    self.assertFalse([value for _, value in self.app.requests[-1].fields if self.nobody in value])
+
     def test_a_key_of_another_tenant_is_a_mismatch_everywhere(self):
         for host, target in (("open.test", "/"), ("part.test", "/"), ("part.test", "/private/"), ("token.test", "/public/")):
             for fields in self.ways(self.acme):

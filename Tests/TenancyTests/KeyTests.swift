@@ -63,7 +63,7 @@ import Testing
     @Test("guessing is damped after a few failures, by address, and forgotten in time")
     func damping() {
         var damper = GuessDamper()
-        func failed(high: UInt64, low: UInt64, tenant: UInt = 1, now: UInt64) -> Bool {
+        func failed(high: UInt64, low: UInt64, tenant: String = "acme", now: UInt64) -> Bool {
             damper.failed(high: high, low: low, tenant: tenant, now: now)
         }
         var now: UInt64 = 1_000_000_000_000
@@ -71,7 +71,7 @@ import Testing
         for _ in 0..<10 { #expect(!failed(high: 0, low: guesser, now: now)) }
         for _ in 0..<100 { #expect(failed(high: 0, low: guesser, now: now)) }
         #expect(!failed(high: 0, low: guesser + 1, now: now), "another address is not concerned")
-        #expect(!failed(high: 0, low: guesser, tenant: 2, now: now), "nor is another tenant")
+        #expect(!failed(high: 0, low: guesser, tenant: "globex", now: now), "nor is another tenant")
         now += 2_000_000_000
         #expect(!failed(high: 0, low: guesser, now: now))
         #expect(failed(high: 0, low: guesser, now: now))
@@ -82,19 +82,43 @@ import Testing
         #expect(failed(high: 0x2001_0DB8 << 32, low: 99, now: now))
     }
 
+    @Test("where nobody knows the tenant, ten times as many are allowed: they are those of all tenants")
+    func dampingOfUnknown() {
+        var damper = GuessDamper()
+        let firstDamped = (1...200).first { _ in damper.failed(high: 0, low: 0xFFFF << 32 | 1, tenant: nil, now: 1_000_000_000_000) }
+        #expect(firstDamped == 101)
+    }
+
+    @Test("of credentials that nobody asked for a hundred in vain are looked at, and more in time")
+    func unasked() {
+        var looks = UnaskedLooks()
+        var now: UInt64 = 1_000_000_000_000
+        var count = 0
+        while looks.areLeft(high: 0, low: 0xFFFF << 32 | 1, now: now), count < 1000 {
+            looks.spend(high: 0, low: 0xFFFF << 32 | 1, now: now)
+            count += 1
+        }
+        #expect(count == 100)
+        #expect(looks.areLeft(high: 0, low: 0xFFFF << 32 | 2, now: now))
+        now += 100_000_000
+        #expect(looks.areLeft(high: 0, low: 0xFFFF << 32 | 1, now: now))
+        looks.spend(high: 0, low: 0xFFFF << 32 | 1, now: now)
+        #expect(!looks.areLeft(high: 0, low: 0xFFFF << 32 | 1, now: now))
+    }
+
     @Test("guessing at many tenants is damped after a hundred times as many, and no other address is")
     func dampingOverall() {
         var damper = GuessDamper()
         let now: UInt64 = 1_000_000_000_000
         let guesser: UInt64 = 0xFFFF << 32 | 0xC000_0201
-        var firstDamped: UInt?
-        for tenant in 1...1100 as ClosedRange<UInt>
-        where damper.failed(high: 0, low: guesser, tenant: tenant, now: now) && firstDamped == nil {
+        var firstDamped: Int?
+        for tenant in 1...1100
+        where damper.failed(high: 0, low: guesser, tenant: "\(tenant)", now: now) && firstDamped == nil {
             firstDamped = tenant
         }
         #expect(firstDamped == 1001)
-        let isDamped = damper.failed(high: 0, low: guesser, tenant: 5000, now: now)
-        let isOtherDamped = damper.failed(high: 0, low: guesser + 1, tenant: 5000, now: now)
+        let isDamped = damper.failed(high: 0, low: guesser, tenant: "new", now: now)
+        let isOtherDamped = damper.failed(high: 0, low: guesser + 1, tenant: "new", now: now)
         #expect(isDamped && !isOtherDamped)
     }
 }

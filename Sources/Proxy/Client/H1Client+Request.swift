@@ -141,7 +141,7 @@ extension H1Client {
         paused = reason
         switch reason {
         case .keys(let until): loop.schedule(self, at: until)
-        case .guess: loop.schedule(self, at: loop.now + GuessDamper.delay)
+        case .guess, .openGuess: loop.schedule(self, at: loop.now + GuessDamper.delay)
         }
     }
 

@@ -21,14 +21,18 @@ extension Exchange {
         case .nobody: break
         case .tenant(let tenant): view.prefetch(tenant.index)
         case .shared:
-            present(head, in: &claim.presented)
+            present(head, asks: [.apiKey, .jwt], in: &claim.presented)
             worker.identities.lookUp(&claim.presented, in: view.directory)
         }
         return claim
     }
 
-    private func present(_ head: borrowing RequestHead, in presented: inout PresentedCredentials) {
-        if let field = head.fields.first(.xAPIKey) { unsafe presented.key = head[field.value] }
+    /// - Parameter asks: the kinds that are asked for. Of others only the gateway's own can be told.
+    private func present(_ head: borrowing RequestHead, asks: CredentialSet, in presented: inout PresentedCredentials) {
+        if let field = head.fields.first(.xAPIKey) {
+            let value = unsafe head[field.value]
+            unsafe presented.key = asks.contains(.apiKey) ? value : APIKey.found(in: value) ?? value
+        }
         if let field = head.fields.first(.authorization) { unsafe presented.bearer = Self.bearer(head[field.value]) }
     }
 
@@ -38,10 +42,8 @@ extension Exchange {
         var found = PresentedCredentials()
         for i in 0..<head.fields.count {
             let field = head.fields[i]
-            if field.id == .xAPIKey, unsafe APIKey.isWellFormed(head[field.value]) { unsafe found.key = unsafe head[field.value] }
-            if field.id == .authorization, let bearer = unsafe Self.bearer(head[field.value]), unsafe APIKey.isWellFormed(bearer) {
-                unsafe found.bearer = unsafe bearer
-            }
+            if field.id == .xAPIKey, let key = unsafe APIKey.found(in: head[field.value]) { unsafe found.key = unsafe key }
+            if field.id == .authorization, let key = unsafe APIKey.found(in: head[field.value]) { unsafe found.bearer = unsafe key }
         }
         return found
     }
@@ -63,11 +65,13 @@ extension Exchange {
             if shows, !examines { presented = ownKeys(in: head) }
             let showsOwnKey = unsafe presented.key != nil || presented.bearer != nil
             if !examines, !showsOwnKey, !tenant.wantsCertificate, origin.certificate(in: view, now: seconds) == nil { return tenant }
-            if examines || showsOwnKey { try standOnce(head) }
-            if examines { present(head, in: &presented) }
+            if case .guess = pause { throw refuseGuess(head, host: tenant, in: view) }
+            if examines || showsOwnKey { try standOnce(head, host: tenant, in: view) }
+            if examines { present(head, asks: tenant.examined, in: &presented) }
             return try resolve(presented, head, host: tenant, server: nil, after: pause, in: view)
         case .shared:
-            try standOnce(head)
+            if case .guess = pause { throw refuseGuess(head, host: nil, in: view) }
+            try standOnce(head, host: nil, in: view)
             let server = origin.namedTenant(in: view).flatMap { view.directory.tenant(id: $0) }
             return try resolve(claim.presented, head, host: nil, server: server, after: pause, in: view)
         }
@@ -77,8 +81,9 @@ extension Exchange {
     private var seconds: UInt64 { worker.wall(worker.loop.now) / 1_000_000_000 }
 
     /// Which one counts would be a matter of taste.
-    private func standOnce(_ head: borrowing RequestHead) throws(Halt) {
+    private func standOnce(_ head: borrowing RequestHead, host: Tenant?, in view: WorkerView) throws(Halt) {
         if head.fields.repeated.intersects(FieldSet(.authorization) | .xAPIKey) {
+            if let host { attribute(to: host, in: view) }
             throw refuse(.badRequest, "credentials stand twice")
         }
     }
@@ -89,11 +94,14 @@ extension Exchange {
     ) throws(Halt) -> Tenant {
         var presented = presented
         presented.certificate = client.origin.certificate(in: view, now: seconds)
+        let address = clientAddress
         let verdict = worker.identities.resolve(
-            host: host, server: server, &presented, in: view.directory, now: Int64(seconds)
-        ) { view.prefetch($0) }
+            host: host, server: server, &presented, in: view.directory, now: Int64(seconds),
+            looksAtUnasked: { worker.unasked.areLeft(high: address.high, low: address.low, now: worker.loop.now) },
+            probable: { view.prefetch($0) })
         switch verdict {
         case .identified(let identity):
+            if identity.wasUnasked { worker.unasked.spend(high: address.high, low: address.low, now: worker.loop.now) }
             resolution.identity = identity
             return identity.tenant
         case .refused(let fault):
@@ -116,24 +124,28 @@ extension Exchange {
         case nil: return keys.want() ? now + Limits.keyWaitNanoseconds : nil
         // It may have been woken by another issuer's fetch.
         case .keys(let until): return keys.isAwaited && now < until ? until : nil
-        case .guess: return nil
+        case .guess, .openGuess: return nil
         }
     }
 
     /// Whether the identity is enough for this route.
     func admit(to route: Route, _ head: borrowing RequestHead, after pause: Pause?) throws(Halt) {
-        guard let identity = resolution.identity, let fault = IdentityResolver.fault(of: identity, for: route.methods) else { return }
-        throw refuse(fault, head, after: pause)
+        guard let identity = resolution.identity else { return }
+        if let fault = IdentityResolver.fault(of: identity, for: route.methods) { throw refuse(fault, head, after: pause) }
+        // Anybody may come here, and still learns from the answer whether a key is a key.
+        if let fault = identity.fault, fault.isGuess, pause == nil, isDamped { throw .aside(.openGuess) }
     }
 
-    /// What follows `Bearer` (RFC 6750 section 2.1); nil for another scheme.
+    /// What follows `Bearer` (RFC 6750 section 2.1). Of another scheme a key of the gateway's own making, which means the same
+    /// wherever it stands.
     private static func bearer(_ value: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         guard value.count > 7, unsafe value[6] == ASCII.space,
             unsafe ASCII.equalsIgnoringCase(UnsafeRawBufferPointer(rebasing: value[..<6]), "bearer")
-        else { return nil }
+        else { return unsafe APIKey.found(in: value) }
         var start = 7
         while start < value.count, unsafe value[start] == ASCII.space { start += 1 }
-        return unsafe UnsafeRawBufferPointer(rebasing: value[start...])
+        let text = unsafe UnsafeRawBufferPointer(rebasing: value[start...])
+        return unsafe APIKey.isOwn(text) ? APIKey.found(in: text) ?? text : text
     }
 
     // MARK: Refusals
@@ -146,19 +158,27 @@ extension Exchange {
             return unsafe refuse(.credentialsRequired, fault.detail, realm: realm)
         case .mismatch: return unsafe refuse(.tenantMismatch, fault.detail, realm: realm)
         case .invalidKey, .expiredKey, .invalidToken, .invalidCertificate:
-            if case .guess = pause {
-                client.retire()
-                return unsafe refuse(.rateLimited, "too many credentials from here were not valid", realm: realm)
-            }
             return unsafe fault.isGuess && isDamped ? .aside(.guess) : refuse(.credentialsInvalid, fault.detail, realm: realm)
         }
     }
 
-    /// Counts a failure by the client's own address, as far as it is known, and the tenant that it was meant for.
+    /// The answer to one guess too many, once it has waited. What was found out before is not found out again.
+    private func refuseGuess(_ head: borrowing RequestHead, host: Tenant?, in view: WorkerView) -> Halt {
+        if let host { attribute(to: host, in: view) }
+        client.retire()
+        worker.note(.guesses, of: client.origin, at: clientAddress)
+        return unsafe refuse(.rateLimited, "too many credentials from here were not valid", realm: head[head.host])
+    }
+
+    /// As far as it is known.
+    var clientAddress: SocketAddress { request.provenance?.client ?? client.origin.peer }
+
+    /// Counts a failure by the client's own address and the tenant that it was meant for.
     private var isDamped: Bool {
-        let address = request.provenance?.client ?? client.origin.peer
-        let tenant = resolution.tenant.map { $0.follow { UInt(bitPattern: ObjectIdentifier($0)) } } ?? 0
-        return worker.guesses.failed(high: address.high, low: address.low, tenant: tenant, now: worker.loop.now)
+        let (address, now) = (clientAddress, worker.loop.now)
+        let named = resolution.view.flatMap { client.origin.namedTenant(in: $0) }
+        let tenant = resolution.tenant.map { $0.follow { $0.id } } ?? named
+        return GuessDamper.shared.withLock { $0.failed(high: address.high, low: address.low, tenant: tenant, now: now) }
     }
 
     /// RFC 6750 section 3: no error where nothing was presented.

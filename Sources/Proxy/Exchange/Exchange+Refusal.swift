@@ -26,7 +26,7 @@ extension Exchange {
         answer.refusal = problem
         switch problem {
         case .badRequest, .uriTooLong, .headersTooLarge:
-            worker.note(.refused(answer.status, detail, request.id), of: client.origin)
+            worker.note(.refused(answer.status, detail, request.id), of: client.origin, at: clientAddress)
         default: break
         }
         // Both are written in rooms that nobody else uses until the client's end has sent or copied them.

@@ -114,8 +114,10 @@ final class Exchange {
     enum Pause {
         /// The keys of its token's issuer, until that moment.
         case keys(until: UInt64)
-        /// Whoever guesses credentials waits for each answer.
+        /// Whoever guesses credentials waits for each answer, which is a refusal.
         case guess
+        /// The same where anybody may come: it is answered like any other request then.
+        case openGuess
     }
 
     /// Resolves the tenant and the route of a head and writes what goes upstream, for `forward`.

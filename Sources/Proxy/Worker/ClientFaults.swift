@@ -7,6 +7,8 @@ struct ClientFault {
     enum Reason {
         /// What it sent is no request. The id is in the answer and in the access log.
         case refused(UInt16, StaticString, RequestID)
+        /// Too many of its credentials were not valid.
+        case guesses
         /// Its TLS handshake failed: OpenSSL's code.
         case handshake(UInt)
         case handshakeTimeout
@@ -80,7 +82,7 @@ extension ClientFault.Reason {
             // Texts of the program: the same one is in the same place.
             unsafe one.utf8Start == two.utf8Start
         case (.handshake(let one), .handshake(let two)): one == two
-        case (.handshakeTimeout, .handshakeTimeout), (.handshakeEnd, .handshakeEnd): true
+        case (.guesses, .guesses), (.handshakeTimeout, .handshakeTimeout), (.handshakeEnd, .handshakeEnd): true
         default: false
         }
     }
@@ -97,6 +99,7 @@ extension ClientFault: CustomStringConvertible {
                 return unsafe String(decoding: writer.written, as: UTF8.self)
             }
             text = "\(status), \(detail) (request \(name))"
+        case .guesses: text = "too many credentials that are not valid: held up, and answered 429"
         case .handshake(let code): text = "TLS handshake failed: \(TLSSession.text(ofFailure: code))"
         case .handshakeTimeout: text = "TLS handshake failed: not done in time"
         case .handshakeEnd: text = "TLS handshake failed: closed by the client in the middle of it"

@@ -55,7 +55,7 @@ public final class Worker {
     var random = FastRandom()
     var enforcer: QuotaEnforcer
     let identities = IdentityResolver()
-    var guesses = GuessDamper()
+    var unasked = UnaskedLooks()
 
     // Who is there
     private var listeners: [Endpoint: Listener] = [:]
@@ -226,8 +226,9 @@ public final class Worker {
     }
 
     /// A client can't be served, for that reason: it will be told.
-    func note(_ reason: ClientFault.Reason, of client: ClientOrigin) {
-        clientFaults.note(client.peer, client.listenerLabel, reason)
+    /// - Parameter address: the client's own, where a trusted proxy has told it.
+    func note(_ reason: ClientFault.Reason, of client: ClientOrigin, at address: SocketAddress? = nil) {
+        clientFaults.note(address ?? client.peer, client.listenerLabel, reason)
     }
 
     func tellFaults() {

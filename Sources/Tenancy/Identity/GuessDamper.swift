@@ -1,7 +1,12 @@
+import Synchronization
+
 /// Counts refused credentials by the address that they came from and the tenant that they were for, in a table of fixed
 /// size. Whoever guesses is slowed down after a few; others behind his address are not, while he has not tried a great many
-/// tenants; and who holds good credentials never gets here. One a loop.
-public struct GuessDamper: ~Copyable {
+/// tenants; and who holds good credentials never gets here.
+public struct GuessDamper: ~Copyable, @unchecked Sendable {
+    /// Of all loops: they would each let as many pass. Only failures come here, so that nobody else waits for the lock.
+    public static let shared = Mutex(GuessDamper())
+
     private struct Slot {
         var subject: UInt64 = 0
         /// When all failures so far will be forgotten, in nanoseconds: each adds a while to it.
@@ -14,6 +19,8 @@ public struct GuessDamper: ~Copyable {
         var interval: UInt64
 
         static let perTenant = Bound(burst: 10, interval: 2_000_000_000)
+        /// Where nothing tells the tenant, on a shared host: it stands for all of them.
+        static let unknownTenant = Bound(burst: 100, interval: 200_000_000)
         /// Of an address at all tenants: an office or a network behind one address has many users who mistype.
         static let overall = Bound(burst: 1000, interval: 20_000_000)
     }
@@ -33,21 +40,27 @@ public struct GuessDamper: ~Copyable {
 
     /// Notes a failure at `now`, monotonic nanoseconds. True when there were too many. IPv6 counts by network: a client
     /// has 2^64 addresses there.
-    /// - Parameter tenant: what tells tenants apart; the same for all whose tenant is not known.
-    public mutating func failed(high: UInt64, low: UInt64, tenant: UInt, now: UInt64) -> Bool {
-        let isIPv4 = high == 0 && low >> 32 == 0xFFFF
-        let address = isIPv4 ? low : high
+    /// - Parameter tenant: its id; nil where it is not known.
+    public mutating func failed(high: UInt64, low: UInt64, tenant: String?, now: UInt64) -> Bool {
+        let address = Self.network(high, low)
         // Both count, whatever the other says.
-        let isTooManyHere = count(address, tenant, .perTenant, now)
-        let isTooMany = count(address, nil, .overall, now)
+        let isTooManyHere = count(.place(address, tenant), tenant == nil ? .unknownTenant : .perTenant, now)
+        let isTooMany = count(.anywhere(address), .overall, now)
         return isTooManyHere || isTooMany
     }
 
-    private mutating func count(_ address: UInt64, _ tenant: UInt?, _ bound: Bound, _ now: UInt64) -> Bool {
+    private static func network(_ high: UInt64, _ low: UInt64) -> UInt64 { high == 0 && low >> 32 == 0xFFFF ? low : high }
+
+    /// What failures are counted by.
+    private enum Subject: Hashable {
+        case place(UInt64, String?)
+        case anywhere(UInt64)
+    }
+
+    private mutating func count(_ what: Subject, _ bound: Bound, _ now: UInt64) -> Bool {
         // The seed is the process's own: nobody can choose addresses that share a slot with somebody else's.
         var hasher = Hasher()
-        hasher.combine(address)
-        hasher.combine(tenant)
+        hasher.combine(what)
         let subject = UInt64(truncatingIfNeeded: hasher.finalize()) | 1 << 63
         let first = slots + (Int(truncatingIfNeeded: subject) & (Self.sets - 1)) * Self.ways
         var chosen = first

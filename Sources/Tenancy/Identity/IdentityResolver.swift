@@ -31,6 +31,8 @@ public struct Identity {
     public var proven: CredentialSet = []
     /// Presented, of a kind that this tenant takes, and not good.
     public var fault: IdentityFault?
+    /// Something was shown that nobody asked for and that names nobody, and was looked at all the same.
+    public var wasUnasked = false
     /// `X-API-Key` ends here.
     public var dropsKey = false
     /// `Authorization` ends here: it carried an API key.
@@ -111,18 +113,20 @@ public final class IdentityResolver {
     ///   - host: the tenant of the host; nil on a shared host.
     ///   - server: the tenant of the TLS server name, where it names one.
     ///   - now: seconds since 1970.
+    ///   - looksAtUnasked: whether credentials of a kind that the host's tenant does not take are looked at; called where there
+    ///     are some.
     ///   - probable: called with the index of a tenant as soon as a credential seems to be its own, before anything of it
     ///     is looked at: whatever will be needed can be asked for at once.
     public func resolve(
         host: Tenant?, server: Tenant?, _ presented: inout PresentedCredentials, in directory: Directory, now: Int64,
-        probable prefetch: (Int) -> Void = { _ in }
+        looksAtUnasked: () -> Bool = { true }, probable prefetch: (Int) -> Void = { _ in }
     ) -> IdentityVerdict {
         var named = host ?? server
         var found = Found()
         if !presented.isLookedUp { lookUp(&presented, in: directory) }
         if presented.key != nil {
             let isOwn = presented.key.map(APIKey.isOwn) ?? false
-            guard take(presented.keyDigest, isOwn: isOwn, of: host, directory, now, &named, &found, prefetch) else {
+            guard take(presented.keyDigest, isOwn: isOwn, of: host, directory, now, &named, &found, looksAtUnasked, prefetch) else {
                 return .refused(.mismatch)
             }
             if found.dropsCredential { found.dropsKey = true }
@@ -131,12 +135,12 @@ public final class IdentityResolver {
             found.dropsCredential = false
             switch presented.bearerKind {
             case .key:
-                guard take(presented.bearerDigest, isOwn: true, of: host, directory, now, &named, &found, prefetch) else {
+                guard take(presented.bearerDigest, isOwn: true, of: host, directory, now, &named, &found, looksAtUnasked, prefetch) else {
                     return .refused(.mismatch)
                 }
                 if found.dropsCredential { found.dropsAuthorization = true }
             case .token:
-                switch takeToken(bearer, presented, of: host, directory, now, &named, &found, prefetch) {
+                switch takeToken(bearer, presented, of: host, directory, now, &named, &found, looksAtUnasked, prefetch) {
                 case nil: break
                 case .some(let verdict): return verdict
                 }
@@ -163,6 +167,7 @@ public final class IdentityResolver {
         identity.token = found.token
         identity.proven = found.proven
         identity.fault = found.fault
+        identity.wasUnasked = found.wasUnasked
         identity.dropsKey = found.dropsKey
         identity.dropsAuthorization = found.dropsAuthorization
         return .identified(identity)
@@ -182,6 +187,7 @@ public final class IdentityResolver {
         var token: VerifiedToken?
         var proven: CredentialSet = []
         var fault: IdentityFault?
+        var wasUnasked = false
         var dropsKey = false
         var dropsAuthorization = false
         /// The credential looked at last is the gateway's and not the application's.
@@ -197,12 +203,14 @@ public final class IdentityResolver {
     /// - Parameter isOwn: it has the gateway's own form. With a digest it is whole, and ends here whoever asks for it or not.
     private func take(
         _ digest: Digest256?, isOwn: Bool, of host: Tenant?, _ directory: Directory, _ now: Int64, _ named: inout Tenant?,
-        _ found: inout Found, _ prefetch: (Int) -> Void
+        _ found: inout Found, _ looksAtUnasked: () -> Bool, _ prefetch: (Int) -> Void
     ) -> Bool {
         let isWanted = host.map { $0.examined.contains(.apiKey) } ?? true
         if isWanted || isOwn && digest != nil { found.dropsCredential = true }
+        // Nobody guesses one of our own form.
+        if !isWanted, !isOwn, !looksAtUnasked() { return true }
         guard let digest, let owner = directory.keys.find(digest, probable: prefetch) else {
-            if isWanted { found.note(.invalidKey) }
+            if isWanted { found.note(.invalidKey) } else if !isOwn { found.wasUnasked = true }
             return true
         }
         found.dropsCredential = true
@@ -221,15 +229,16 @@ public final class IdentityResolver {
     /// A verdict that ends the matter; nil to go on.
     private func takeToken(
         _ text: UnsafeRawBufferPointer, _ presented: borrowing PresentedCredentials, of host: Tenant?, _ directory: Directory,
-        _ now: Int64, _ named: inout Tenant?, _ found: inout Found, _ prefetch: (Int) -> Void
+        _ now: Int64, _ named: inout Tenant?, _ found: inout Found, _ looksAtUnasked: () -> Bool, _ prefetch: (Int) -> Void
     ) -> IdentityVerdict? {
         let isWanted = host.map { $0.examined.contains(.jwt) } ?? true
+        if !isWanted, !looksAtUnasked() { return nil }
         switch tokens.verify(text, presented.bearerDigest, in: directory, now: now, probable: prefetch) {
         case .unknownKey(let issuer):
             return isWanted ? .unknownKey(issuer: issuer) : nil
         case .invalid(let fault):
             // Where no token is asked for it is the application's, whatever it is.
-            if isWanted { found.note(.invalidToken(fault)) }
+            if isWanted { found.note(.invalidToken(fault)) } else if fault == .signature { found.wasUnasked = true }
             return nil
         case .valid(let token):
             if let bound = token.boundTo, bound != presented.certificate?.fingerprint {

@@ -44,6 +44,16 @@ public enum APIKey {
         }
     }
 
+    /// A whole key of the gateway's own making wherever it stands in a field's value: behind another scheme, in quotes, in a list.
+    public static func found(in value: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        guard value.count >= count else { return nil }
+        for start in 0...(value.count - count) where value[start] == 0x67 {
+            let key = UnsafeRawBufferPointer(rebasing: value[start..<(start + count)])
+            if isWellFormed(key) { return key }
+        }
+        return nil
+    }
+
     /// Six digits, the most significant first, in the first six bytes.
     private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         var rest = CRC32.of(bytes)

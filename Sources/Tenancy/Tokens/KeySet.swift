@@ -24,8 +24,10 @@ public final class KeySet: Sendable {
 
     /// Bytes of a key set. Those of the large providers have some ten thousand.
     public static let sizeMax = 1 << 20
-    /// Keys of a set; all are tried on a token where no `kid` decides.
     static let keysMax = 256
+    /// Keys that are tried on one token where no `kid` decides, over all issuers of its name. With the slowest algorithm each
+    /// takes a millisecond of the loop, which other tenants wait for.
+    static let triesMax = 16
 
     let keys: [Key]
     /// A secret has no name: whatever `kid` a token has, this is the key.
@@ -55,10 +57,14 @@ public final class KeySet: Sendable {
                 skipped.append("key \(position + 1): \(error.text)")
             }
         }
-        (self.keys, self.skipped) = (keys, skipped)
+        let hasNames = keys.contains { $0.id != nil }
+        let alike = Dictionary(grouping: keys) { hasNames ? $0.id : nil }.values.map(\.count).max() ?? 0
+        if alike > Self.triesMax {
+            skipped.append("no `kid` tells \(alike) of its keys apart, and a token is tried with \(Self.triesMax)")
+        }
+        (self.keys, self.skipped, self.hasNames) = (keys, skipped, hasNames)
         digest = SHA256.digest(json)
         isSecret = false
-        hasNames = keys.contains { $0.id != nil }
     }
 
     /// One secret, for HMAC.

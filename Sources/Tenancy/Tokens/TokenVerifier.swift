@@ -55,12 +55,13 @@ public final class TokenVerifier {
         var fault = TokenFault.issuer
         var hasSigner = false
         var withoutKey: Int?
+        var tries = KeySet.triesMax
         for index in directory.issuers(named: name) {
             let signed = UnsafeRawBufferPointer(rebasing: text[..<token.signedCount])
             let (keys, version) = refreshed(index)
             let issuer = directory.issuers[index]
             do throws(TokenFault) {
-                try checkSignature(token, signed, keys, issuer)
+                try checkSignature(token, signed, keys, issuer, &tries)
                 hasSigner = true
                 let verified = try accept(token, issuer, index, directory, now)
                 cache.insert(digest, verified, version: version)
@@ -95,7 +96,7 @@ public final class TokenVerifier {
     }
 
     private func checkSignature(
-        _ token: Token, _ signed: UnsafeRawBufferPointer, _ keys: KeySet, _ issuer: TokenIssuer
+        _ token: Token, _ signed: UnsafeRawBufferPointer, _ keys: KeySet, _ issuer: TokenIssuer, _ tries: inout Int
     ) throws(TokenFault) {
         guard issuer.algorithms.contains(token.algorithm) else { throw .algorithm }
         let candidates = keys.candidates(id: token.keyID, token.algorithm)
@@ -104,9 +105,9 @@ public final class TokenVerifier {
             if let id = token.keyID, keys.has(id: id) { throw .algorithm }
             throw .key
         }
-        for candidate in candidates
-        where signatures.verify(token.signature, of: signed, by: candidate.key, token.algorithm) {
-            return
+        for candidate in candidates.prefix(tries) {
+            tries -= 1
+            if signatures.verify(token.signature, of: signed, by: candidate.key, token.algorithm) { return }
         }
         // Where it was tried by keys without a name, the key that it names may come with a fetch.
         throw token.keyID.map(keys.has) ?? true ? .signature : .key
