@@ -1,15 +1,16 @@
 """Several certificates of one name, and certificates that can serve nobody."""
 
 import datetime
+import ipaddress
 import os
 import re
 import subprocess
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from Support.authorities import Holder, bundle
 from Support.case import Case
 
@@ -17,6 +18,33 @@ RSA, ECDSA = "RSA-PSS+SHA256:RSA+SHA256", "ECDSA+SHA256"
 TENANT = """upstream app { server 127.0.0.1:$app; }
 tenant acme { host acme.test a.acme.test b.acme.test; authenticate none; upstream app; }
 """
+
+
+def made(folder, names=("acme.test",), others=(), curve=ec.SECP256R1, key=None, begins=-1, ends=90, usage=None):
+    """(chain, key): one that signed itself, valid between these days from now, for these DNS names and other general names."""
+    key, now = key or ec.generate_private_key(curve()), datetime.datetime.utcnow()
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "acme.test")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + datetime.timedelta(days=begins))
+        .not_valid_after(now + datetime.timedelta(days=ends))
+    )
+    general = [x509.DNSName(name) for name in names] + list(others)
+    if general:
+        builder = builder.add_extension(x509.SubjectAlternativeName(general), critical=False)
+    if usage:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+    base = os.path.join(folder, os.urandom(6).hex())
+    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    with open(base + ".crt", "wb") as out:
+        out.write(builder.sign(key, digest).public_bytes(Encoding.PEM))
+    with open(base + ".key", "wb") as out:
+        out.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return base + ".crt", base + ".key"
 
 
 class Pairs(Case):
@@ -66,19 +94,35 @@ class Pairs(Case):
         self.assertEqual(self.shake_hands(edge, "acme.test", ECDSA)[3], 2)
         self.assertEqual(self.shake_hands(edge, "acme.test", RSA)[3], 1)
 
-    def test_a_wildcard_helps_out(self):
-        edge = self.edge(self.leaf("other.test"), self.leaf("a.acme.test"), self.leaf("*.acme.test", rsa=True), self.leaf("*.acme.test"))
+    def test_a_name_of_its_own_is_served_by_no_wildcard(self):
+        edge = self.edge(
+            self.leaf("other.test"), self.leaf("a.acme.test", rsa=True), self.leaf("*.acme.test", rsa=True), self.leaf("*.acme.test")
+        )
+        both = f"{ECDSA}:{RSA}"
         for name, signatures, names in (
-            ("a.acme.test", ECDSA, "a.acme.test"),
-            ("a.acme.test", RSA, "*.acme.test"),
+            ("a.acme.test", RSA, "a.acme.test"),
+            ("a.acme.test", both, "a.acme.test"),
             ("b.acme.test", ECDSA, "*.acme.test"),
             ("b.acme.test", RSA, "*.acme.test"),
             ("", ECDSA, "other.test"),
         ):
             with self.subTest(name=name, signatures=signatures):
                 self.assertEqual(self.shake_hands(edge, name, signatures)[1], [names])
-        # Of another host there is none for this client, and it gets no other's.
+        # Of this name there is none for such a client, and it gets no other's.
+        self.assertEqual(self.shake_hands(edge, "a.acme.test", ECDSA)[1], [])
         self.assertEqual(self.shake_hands(edge, "", RSA)[1], [])
+
+    def test_one_that_clients_refuse_displaces_none(self):
+        for options in ({"begins": -9, "ends": -1}, {"begins": 3, "ends": 9}, {"usage": [ExtendedKeyUsageOID.CLIENT_AUTH]}):
+            for names in (("acme.test",), ("*.acme.test", "acme.test")):
+                with self.subTest(options=options, names=names):
+                    edge = self.edge(made(self.folder, names=names, **options), self.leaf(*names, rsa=True))
+                    for name in ("acme.test", ""):
+                        self.assertEqual(self.shake_hands(edge, name, f"{ECDSA}:{RSA}")[0], "RSA")
+                    edge.stop()
+        # Where there is no other it is better than none.
+        edge = self.edge(made(self.folder, begins=-9, ends=-1))
+        self.assertEqual(self.shake_hands(edge, "acme.test", f"{ECDSA}:{RSA}")[0], "ECDSA")
 
     def test_more_names_than_the_other(self):
         edge = self.edge(self.leaf("acme.test", "a.acme.test", rsa=True), self.leaf("acme.test"))
@@ -107,27 +151,8 @@ class Pairs(Case):
 class Doubts(Case):
     """`check` says which certificates can serve nobody."""
 
-    def made(self, names=("acme.test",), curve=ec.SECP256R1, begins=-1, ends=90):
-        """(chain, key): one that signed itself, valid between these days from now."""
-        key, now = ec.generate_private_key(curve()), datetime.datetime.utcnow()
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "acme.test")])
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now + datetime.timedelta(days=begins))
-            .not_valid_after(now + datetime.timedelta(days=ends))
-        )
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-        base = os.path.join(self.folder, os.urandom(6).hex())
-        with open(base + ".crt", "wb") as out:
-            out.write(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
-        with open(base + ".key", "wb") as out:
-            out.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return base + ".crt", base + ".key"
+    def made(self, **options):
+        return made(self.folder, **options)
 
     def warnings(self, *certificates, more=""):
         edge = self.gateway(self.tls_listener(*certificates, more=more) + TENANT, start=False, app=1)
@@ -156,6 +181,29 @@ class Doubts(Case):
 
     def test_no_subject_alternative_name(self):
         self.assert_warned(self.made(names=()), "has no subject alternative name")
+        mail = [x509.RFC822Name("hostmaster@acme.test")]
+        self.assert_warned(self.made(names=(), others=mail), "has no host among its subject alternative names")
+        address = [x509.IPAddress(ipaddress.ip_address("192.0.2.1"))]
+        self.assertEqual(self.warnings(self.made(names=(), others=address)), [])
+        self.assert_warned(self.made(names=(), others=address), "is never presented: it has no DNS name", self.made())
+
+    def test_a_purpose(self):
+        oid = ExtendedKeyUsageOID
+        self.assert_warned(self.made(usage=[oid.CLIENT_AUTH]), "is not for servers: its extended key usage lacks serverAuth")
+        for usage in ([oid.SERVER_AUTH], [oid.CLIENT_AUTH, oid.SERVER_AUTH], [oid.ANY_EXTENDED_KEY_USAGE]):
+            self.assertEqual(self.warnings(self.made(usage=usage)), [])
+
+    def test_a_key_that_browsers_do_not_offer(self):
+        edwards = self.made(key=ed25519.Ed25519PrivateKey.generate())
+        self.assert_warned(edwards, "has a key that browsers don't offer")
+        self.assertEqual(self.warnings(self.made(), edwards), [])
+
+    def test_one_that_others_displace(self):
+        old = self.made(begins=-9, ends=-1)
+        found = self.warnings(old, self.leaf("acme.test", rsa=True))
+        self.assertEqual([one[1] for one in found], [old[0]] * 2, found)
+        self.assertRegex(found[0][0], "has expired$")
+        self.assertRegex(found[1][0], "is never presented: others of its names are$")
 
     def test_curves(self):
         for curve, name in ((ec.SECP256K1, "secp256k1"), (ec.BrainpoolP256R1, "brainpoolP256r1"), (ec.SECP224R1, "secp224r1")):

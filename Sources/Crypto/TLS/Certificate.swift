@@ -7,6 +7,8 @@ public final class Certificate: @unchecked Sendable {
     let context: Owned
     /// DNS names of the subject alternative name, lower case; `*.` in front of wildcards.
     public let names: [String]
+    /// A DNS name or an address is among the subject alternative names.
+    let namesHost: Bool
     public let validity: Validity
     /// OpenSSL's number of it: RSA, elliptic curve, Ed25519.
     let keyType: Int32
@@ -53,11 +55,13 @@ public final class Certificate: @unchecked Sendable {
                     : "the passphrase does not open the private key \(key)")
         }
         guard unsafe SSL_CTX_check_private_key(made.pointer) == 1, let leaf = unsafe SSL_CTX_get0_certificate(made.pointer) else {
-            throw .key(OpenSSLError("the private key \(key) does not belong to the certificate \(chain)").description)
+            // A key of another type than the certificate's: that there is none for it is no news.
+            ERR_clear_error()
+            throw .key("the private key \(key) does not belong to the certificate \(chain)")
         }
         unsafe SSL_CTX_set_default_passwd_cb_userdata(made.pointer, nil)
         // The context's own.
-        names = unsafe Self.names(of: leaf)
+        (names, namesHost) = unsafe Self.names(of: leaf)
         validity = unsafe Validity(of: leaf)
         keyType = unsafe EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(made.pointer))
         TLSListener.prepare(made)
@@ -71,15 +75,17 @@ public final class Certificate: @unchecked Sendable {
             c_ssl_ctx_chain(context.pointer), 1) == 1
     }
 
-    private static func names(of leaf: OpaquePointer) -> [String] {
+    private static func names(of leaf: OpaquePointer) -> (dns: [String], namesHost: Bool) {
         let id = NID_subject_alt_name
         guard let names = unsafe Owned(X509_get_ext_d2i(leaf, id, nil, nil).map(OpaquePointer.init), GENERAL_NAMES_free)
-        else { return [] }
+        else { return ([], false) }
         var found: [String] = []
+        var hasAddress = false
         let count = unsafe c_sk_general_name_num(names.pointer)
         for i in 0..<count {
             // Parts of `names`. The union has what its type says.
             guard let name = unsafe c_sk_general_name_value(names.pointer, i) else { continue }
+            if unsafe name.pointee.type == GEN_IPADD { hasAddress = true }
             if unsafe name.pointee.type == GEN_DNS, let text = unsafe name.pointee.d.dNSName,
                 let bytes = unsafe ASN1_STRING_get0_data(text)
             {
@@ -87,6 +93,6 @@ public final class Certificate: @unchecked Sendable {
                 found.append(HostName.normal(unsafe String(decoding: raw, as: UTF8.self)))
             }
         }
-        return found
+        return (found, hasAddress || !found.isEmpty)
     }
 }

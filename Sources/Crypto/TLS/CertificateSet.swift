@@ -7,15 +7,13 @@ final class CertificateSet: @unchecked Sendable {
     /// Holds them all.
     let context: Owned
 
-    /// Of several of one type of key the first is taken.
-    /// - Parameter certificates: at least one.
+    /// - Parameter certificates: at least one, and of each type of key one at most.
     init(_ certificates: [Certificate]) throws(OpenSSLError) {
-        let chosen = Self.oneOfEachType(certificates)
-        self.certificates = chosen
+        self.certificates = certificates
         ERR_clear_error()
-        guard chosen.count > 1 else {
+        guard certificates.count > 1 else {
             // The certificate's own, counted once more.
-            guard let only = chosen.first, unsafe SSL_CTX_up_ref(only.context.pointer) == 1,
+            guard let only = certificates.first, unsafe SSL_CTX_up_ref(only.context.pointer) == 1,
                 let context = unsafe Owned(only.context.pointer, SSL_CTX_free)
             else { throw OpenSSLError("no certificate") }
             self.context = context
@@ -23,14 +21,9 @@ final class CertificateSet: @unchecked Sendable {
         }
         guard let context = unsafe Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else { throw OpenSSLError("SSL_CTX_new") }
         TLSListener.prepare(context)
-        for certificate in chosen {
+        for certificate in certificates {
             guard certificate.use(in: context) else { throw OpenSSLError("certificate") }
         }
         self.context = context
-    }
-
-    static func oneOfEachType(_ certificates: [Certificate]) -> [Certificate] {
-        var types: Set<Int32> = []
-        return certificates.filter { types.insert($0.keyType).inserted }
     }
 }

@@ -16,9 +16,12 @@ public final class TLSListener: @unchecked Sendable {
     /// Nil: clients are not asked for certificates.
     let clientAuthorities: ClientAuthorities?
 
-    /// - Parameter certificates: at least one; the first is the default.
+    /// - Parameters:
+    ///   - certificates: at least one; the first is the default.
+    ///   - now: seconds since 1970. Of a name's certificates those that are valid then are presented, where there are any.
     public init(
-        certificates: [Certificate], protocols: [String], minVersion: Int32, clientAuthorities: ClientAuthorities? = nil
+        certificates: [Certificate], protocols: [String], minVersion: Int32, clientAuthorities: ClientAuthorities? = nil,
+        now: Int = Int(Clock.wall() / 1_000_000_000)
     ) throws(OpenSSLError) {
         guard let context = unsafe Owned(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) else { throw OpenSSLError("SSL_CTX_new") }
         self.certificates = certificates
@@ -26,7 +29,7 @@ public final class TLSListener: @unchecked Sendable {
         // Whoever offers only its older version gets that; it is served alike.
         let protocols = protocols.contains("http/1.1") ? protocols + ["http/1.0"] : protocols
         self.protocols = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
-        (exact, wildcard, fallback) = try CertificateNames(certificates).sets()
+        (exact, wildcard, fallback) = try CertificateNames(certificates, at: now).sets()
 
         _ = unsafe c_ssl_ctx_set_min_proto_version(context.pointer, minVersion)
         unsafe SSL_CTX_set_options(
@@ -104,12 +107,16 @@ public final class TLSListener: @unchecked Sendable {
 
     /// Whether there is a client that gets this certificate. It has none where others before it have its names and the type of
     /// its key.
-    public func presents(_ certificate: Certificate) -> Bool {
-        fallback.certificates.contains { $0 === certificate }
-            || certificate.names.contains { name in
-                let found = name.hasPrefix("*.") ? wildcard[String(name.dropFirst(2))] : exact[name]
-                return found?.certificates.contains { $0 === certificate } ?? false
-            }
+    public func presents(_ certificate: Certificate) -> Bool { !sets(with: certificate).isEmpty }
+
+    /// Whether there is a name for which a client that has no use for Ed25519 and Ed448 gets no certificate.
+    public func leavesBrowsersOut(with certificate: Certificate) -> Bool {
+        sets(with: certificate).contains { $0.certificates.allSatisfy(\.hasEdwardsKey) }
+    }
+
+    private func sets(with certificate: Certificate) -> [CertificateSet] {
+        let named = certificate.names.compactMap { $0.hasPrefix("*.") ? wildcard[String($0.dropFirst(2))] : exact[$0] }
+        return ([fallback] + named).filter { $0.certificates.contains { $0 === certificate } }
     }
 
     /// Whether it would still accept this certificate, which another listener of the same address has accepted.

@@ -17,6 +17,8 @@ public struct Validity: Sendable, Equatable {
         expires = unsafe timegm(&end)
     }
 
+    public func holds(at now: Int) -> Bool { begins <= now && now < expires }
+
     /// What somebody should know about it now, as the rest of a sentence; nil where all is well.
     public func doubt(at now: Int) -> String? {
         if now >= expires { return "has expired" }

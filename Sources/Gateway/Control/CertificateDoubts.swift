@@ -9,11 +9,19 @@ enum CertificateDoubts {
     static func of(_ certificates: [Certificate], _ files: [CertificateSettings], of listener: TLSListener) -> [Diagnostic] {
         zip(certificates, files).flatMap { certificate, file in
             var doubts = certificate.doubts(at: now)
-            if !certificate.names.isEmpty, !listener.presents(certificate) {
-                doubts.append("is never presented: others before it have all of its names, and the same type of key")
+            if !listener.presents(certificate) {
+                doubts.append("is never presented: " + reason(certificate))
+            } else if listener.leavesBrowsersOut(with: certificate) {
+                doubts.append("has a key that browsers don't offer: add a certificate of P-256 or RSA for the same names")
             }
             return doubts.map { Diagnostic(.warning, file.location, "the certificate \(file.chain) \($0)") }
         }
+    }
+
+    private static func reason(_ certificate: Certificate) -> String {
+        if certificate.names.isEmpty { return "it has no DNS name, and is not the first" }
+        return certificate.isAccepted(at: now)
+            ? "others before it have all of its names, and the same type of key" : "others of its names are"
     }
 
     static func of(_ authorities: ClientAuthorities, _ file: FileSettings) -> [Diagnostic] {
