@@ -7,36 +7,25 @@ extension ConfigurationSource {
     private static let fileMax = 256 << 20
 
     /// Files of this machine and the environment of this process.
-    public static let disk = ConfigurationSource(
-        read: readFile,
-        glob: matches,
-        environment: { name in getenv(name).map { String(cString: $0) } },
-        now: { Clock.wall() / 1_000_000_000 })
+    public static let disk = disk(withPipe: nil)
+
+    /// The same for who reads a configuration once: this one may come through a pipe, as a shell's `<(...)` does.
+    static func disk(withPipe path: String?) -> ConfigurationSource {
+        ConfigurationSource(
+            read: { file in
+                Result { () throws(SourceError) in
+                    do throws(RegularFile.Fault) {
+                        return try RegularFile.read(file, atMost: fileMax, mayBePipe: file == path)
+                    } catch { throw SourceError(error) }
+                }
+            },
+            glob: matches,
+            environment: { name in getenv(name).map { String(cString: $0) } },
+            now: { Clock.wall() / 1_000_000_000 })
+    }
 
     /// A whole file; empty where there is none to be read.
     func text(_ path: String) -> String { String(decoding: (try? read(path).get()) ?? [], as: UTF8.self) }
-
-    @Sendable private static func readFile(_ path: String) -> Result<[UInt8], SourceError> {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return .failure(SourceError(errno: errno)) }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        let step = 256 << 10
-        while bytes.count <= fileMax {
-            let before = bytes.count
-            var failure: Int32 = 0
-            let room = [UInt8](unsafeUninitializedCapacity: step) { region, count in
-                let got = Glibc.read(descriptor, region.baseAddress, step)
-                if got < 0 { failure = errno }
-                count = max(0, got)
-            }
-            if failure == EINTR { continue }
-            if failure != 0 { return .failure(SourceError(errno: failure)) }
-            bytes += room
-            if bytes.count == before { return .success(bytes) }
-        }
-        return .failure(.tooLarge(limit: fileMax))
-    }
 
     /// A folder that can't be read is an error: without what stands in it, tenants would be gone.
     @Sendable private static func matches(_ pattern: String) throws(SourceError) -> [String] {
@@ -50,6 +39,15 @@ extension ConfigurationSource {
 }
 
 extension SourceError {
+    init(_ fault: RegularFile.Fault) {
+        switch fault {
+        case .system(let code): self.init(errno: code)
+        case .folder: self = .isFolder
+        case .tooLarge(let limit): self = .tooLarge(limit: limit)
+        case .pipe, .device, .socket: self = .failed(fault.description)
+        }
+    }
+
     init(errno code: Int32) {
         switch code {
         case ENOENT, ENOTDIR: self = .notFound

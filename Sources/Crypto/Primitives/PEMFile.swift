@@ -1,31 +1,31 @@
 import Base
-import Glibc
+import COpenSSL
 
 /// What a file holds in PEM, looked at before OpenSSL is: it says what is wrong with it in numbers, and asks a terminal for
 /// the passphrase of a key.
 enum PEMFile {
     enum Wanted { case certificate, key }
 
-    /// No chain and no key is that long.
+    /// No chain, no key and no list of authorities is that long.
     private static let sizeMax = 4 << 20
 
     /// Why the file can't be what is wanted, in words; nil where it may be.
     static func fault(_ path: String, wanted: Wanted) -> String? {
-        let fd = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard fd >= 0 else { return "can't read \(path): \(unsafe String(cString: strerror(errno)))" }
-        defer { close(fd) }
-        var status = stat()
-        if unsafe fstat(fd, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return "\(path) is a folder" }
-        var bytes: [UInt8] = []
-        var room = [UInt8](repeating: 0, count: 64 << 10)
-        while bytes.count <= sizeMax {
-            let count = unsafe read(fd, &room, room.count)
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { return "can't read \(path): \(unsafe String(cString: strerror(errno)))" }
-            if count == 0 { break }
-            bytes += room[..<count]
-        }
+        let bytes: [UInt8]
+        do throws(RegularFile.Fault) {
+            bytes = try RegularFile.read(path, atMost: sizeMax)
+        } catch { return error == .folder ? "\(path) is a folder" : "can't read \(path): \(error)" }
         return fault(String(decoding: bytes, as: UTF8.self), path, wanted)
+    }
+
+    /// Throws where no authorities can be read from it.
+    static func checkAuthorities(_ path: String) throws(OpenSSLError) {
+        ERR_clear_error()
+        do throws(RegularFile.Fault) {
+            let text = String(decoding: try RegularFile.read(path, atMost: sizeMax), as: UTF8.self)
+            if text.contains("CERTIFICATE-----") { return }
+        } catch { throw OpenSSLError("can't read the authorities \(path): \(error)") }
+        throw OpenSSLError("can't read the authorities \(path): it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
     }
 
     private static func fault(_ text: String, _ path: String, _ wanted: Wanted) -> String? {

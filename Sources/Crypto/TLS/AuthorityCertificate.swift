@@ -22,7 +22,7 @@ public final class AuthorityCertificate: @unchecked Sendable {
 
     /// Those of a PEM file.
     public static func read(_ path: String) throws(OpenSSLError) -> [AuthorityCertificate] {
-        ERR_clear_error()
+        try PEMFile.checkAuthorities(path)
         guard let store = unsafe Owned(X509_STORE_new(), X509_STORE_free) else { throw OpenSSLError("X509_STORE_new") }
         guard unsafe X509_STORE_load_file(store.pointer, path) == 1 else { throw OpenSSLError("can't read the authorities \(path)") }
         return all(in: store)

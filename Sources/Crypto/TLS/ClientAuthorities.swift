@@ -14,7 +14,7 @@ public final class ClientAuthorities: @unchecked Sendable {
 
     /// Reads a PEM file of one or more certificates.
     public init(_ path: String) throws(OpenSSLError) {
-        ERR_clear_error()
+        try PEMFile.checkAuthorities(path)
         guard let store = unsafe Owned(X509_STORE_new(), X509_STORE_free) else { throw OpenSSLError("X509_STORE_new") }
         guard unsafe X509_STORE_load_file(store.pointer, path) == 1,
             let names = unsafe Owned(SSL_load_client_CA_file(path), c_sk_x509_name_free)

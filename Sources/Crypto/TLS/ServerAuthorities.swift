@@ -13,6 +13,7 @@ public final class ServerAuthorities: @unchecked Sendable {
 
     /// Those in a PEM file, and no others.
     public convenience init(file: String) throws(OpenSSLError) {
+        try PEMFile.checkAuthorities(file)
         try unsafe self.init { unsafe SSL_CTX_load_verify_file($0, file) == 1 }
     }
 

@@ -21,7 +21,7 @@ struct AdminClient {
 
     /// A configuration with errors in it still tells where its gateway is.
     init(configuration path: String) throws {
-        let loaded = ConfigurationLoader.load(path, from: .disk)
+        let loaded = ConfigurationLoader.load(path, from: .disk(withPipe: path))
         let settings = loaded.settings ?? loaded.partial
         state = settings.cold.state
         let running = RunningGateway.find(state: state)
@@ -30,12 +30,11 @@ struct AdminClient {
             let whom = running.map { "`kill -HUP \($0.pid)`" } ?? "a HUP signal"
             throw Command.Failure(text: "gateway: there is no `admin` listener to ask; to reload, send it \(whom)")
         }
-        let tokenPath = StateFolder(path: state).tokenPath
-        guard let token = StateFolder.readToken(tokenPath) else {
-            let why = String(cString: strerror(errno))
-            throw Command.Failure(text: "gateway: no gateway runs with the state \(state) (\(tokenPath): \(why)); \(Self.moved)")
+        do throws(SystemError) {
+            (self.endpoint, token) = (endpoint, try StateFolder.readToken(StateFolder(path: state).tokenPath))
+        } catch {
+            throw Command.Failure(text: "gateway: no gateway runs with the state \(state) (\(error)); \(Self.moved)")
         }
-        (self.endpoint, self.token) = (endpoint, token)
     }
 
     /// The status and the body.

@@ -75,7 +75,7 @@ private struct LedgerBook {
 
     /// Errors in a configuration do not hide what was used; that there is none does.
     init(configuration path: String) throws {
-        let loaded = ConfigurationLoader.load(path, from: .disk)
+        let loaded = ConfigurationLoader.load(path, from: .disk(withPipe: path))
         if access(path, R_OK) != 0 { throw Command.Failure(text: loaded.renderAll()) }
         (self.path, settings) = (path, loaded.settings ?? loaded.partial)
     }

@@ -23,12 +23,14 @@ struct Candidate: Sendable {
     var warnings: [Diagnostic] { diagnostics.filter { $0.severity == .warning } }
 
     /// Reads the file, its includes, the certificates and the key sets.
-    /// - Parameter isCheck: nothing is going to be started by it: all that a start would meet is looked for.
+    /// - Parameters:
+    ///   - isCheck: nothing is going to be started by it: all that a start would meet is looked for.
+    ///   - isReload: the file was read before, so that there is nothing more to be had from a pipe.
     static func read(
         _ path: String, certificates: CertificateCache = CertificateCache(), keySets: KeySetStore = KeySetStore(),
-        isCheck: Bool = false
+        isCheck: Bool = false, isReload: Bool = false
     ) -> Candidate {
-        let loaded = ConfigurationLoader.load(path, from: .disk)
+        let loaded = ConfigurationLoader.load(path, from: isReload ? .disk : .disk(withPipe: path))
         // Certificates of a configuration with other errors are looked at as well: all mistakes in one go.
         var settings = loaded.settings ?? loaded.partial
         var diagnostics = loaded.diagnostics

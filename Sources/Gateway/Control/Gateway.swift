@@ -369,7 +369,7 @@ public final class Gateway {
         let (path, certificates, keySets, mailbox, settings) = (path, certificates, keySets, mailbox, settings)
         do throws(SystemError) {
             try Thread("reload", isBackground: true) {
-                let candidate = Candidate.read(path, certificates: certificates, keySets: keySets)
+                let candidate = Candidate.read(path, certificates: certificates, keySets: keySets, isReload: true)
                 mailbox.post(.candidate(candidate, candidate.settings.map { ReloadChange(from: settings, to: $0) }))
             }.detach()
         } catch { reject(["gateway: \(error)"]) }

@@ -41,23 +41,18 @@ struct StateFolder: Sendable {
         return token
     }
 
-    static func readToken(_ path: String) -> [UInt8]? { (try? findToken(path)) ?? nil }
+    static func readToken(_ path: String) throws(SystemError) -> [UInt8] {
+        guard let token = try findToken(path) else { throw SystemError("can't read \(path)", ENOENT) }
+        return token
+    }
 
     /// nil where there is none.
     private static func findToken(_ path: String) throws(SystemError) -> [UInt8]? {
-        let fd = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        if fd < 0, errno == ENOENT { return nil }
-        guard fd >= 0 else { throw SystemError("can't read \(path)") }
-        defer { close(fd) }
-        var room = [UInt8](repeating: 0, count: 256)
-        var count = 0
-        while true {
-            let got = room.withUnsafeMutableBytes { read(fd, $0.baseAddress! + count, $0.count - count) }
-            if got < 0, errno == EINTR { continue }
-            guard got >= 0 else { throw SystemError("can't read \(path)") }
-            if got == 0 { break }
-            count += got
+        do throws(RegularFile.Fault) {
+            return try RegularFile.read(path, atMost: 256).prefix { $0 > 0x20 }.map { $0 }
+        } catch {
+            if error == .system(ENOENT) { return nil }
+            throw SystemError("can't read \(path)", error.code)
         }
-        return Array(room[..<count].prefix { $0 > 0x20 })
     }
 }

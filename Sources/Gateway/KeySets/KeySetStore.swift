@@ -31,6 +31,8 @@ final class KeySetStore: Sendable {
                 return fail("the secret is too short")
             }
             return TokenIssuer(settings, keys: KeySource(keys))
+        // What is wrong with the place of the keys has been said.
+        case .file(""): return nil
         case .file(let path):
             let json: [UInt8]
             switch ConfigurationSource.disk.read(path) {

@@ -18,8 +18,10 @@ final class AccessLogFile {
         case .stdout: return AccessLogFile(1)
         case .file(let path):
             // Here and below: a path that lives until the call returns, and rooms as large as is said.
-            let fd = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+            let fd = unsafe Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0o640)
             guard fd >= 0 else { throw SystemError("can't open the access log \(path)") }
+            // Of a pipe that nobody reads that is known now, and waited for nowhere; what is written to one waits its turn.
+            _ = fcntl(fd, F_SETFL, O_APPEND)
             return AccessLogFile(fd)
         }
     }
