@@ -98,7 +98,7 @@ import Synchronization
         defer { if !keep { unsafe munmap(spare, length) } }
         pages = try unsafe LostPages(mapped, length: length, of: fd, path: path)
         let header = unsafe Header(mapped)
-        let capacity = try Self.check(header, fd, path)
+        let capacity = try Self.check(fd, path)
         pages.expect(size: Self.headerSize + capacity * Meter.size)
         let otherLives = !Self.isFree(lane: 1 - lane, fd)
         self.lane = lane
@@ -152,17 +152,41 @@ import Synchronization
         return made
     }
 
+    /// Throws where the file at `path` is no table that could be opened. That there is none is no fault.
+    public static func verify(_ path: String) throws(StorageFault) {
+        guard let fd = lookInto(path) else {
+            if errno == ENOENT { return }
+            throw .system("can't open", path: path, code: errno)
+        }
+        defer { close(fd) }
+        _ = try check(fd, path)
+    }
+
+    /// Whether a process has the table at `path` open; nil where that can't be found out.
+    public static func isOpen(_ path: String) -> Bool? {
+        guard let fd = lookInto(path) else { return errno == ENOENT ? false : nil }
+        defer { close(fd) }
+        return !isFree(lane: 0, fd) || !isFree(lane: 1, fd)
+    }
+
+    /// Nil with `errno` set. Nobody waits for the other end of a pipe.
+    private static func lookInto(_ path: String) -> Int32? {
+        let fd = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        return fd < 0 ? nil : fd
+    }
+
     /// The file's capacity in slots, when it is a table of ours.
-    private static func check(
-        _ header: Header, _ fd: Int32, _ path: String
-    ) throws(StorageFault) -> Int {
+    private static func check(_ fd: Int32, _ path: String) throws(StorageFault) -> Int {
         var info = stat()
         guard unsafe fstat(fd, &info) == 0 else { throw .system("can't read", path: path, code: errno) }
-        // Beyond the end of the file there is no memory to look at.
-        guard info.st_size >= headerSize, header[Word.magic].load() == magic,
-            header[Word.slotSize].load() == UInt64(Meter.size)
-        else { throw .damaged("is not a meter table of this version; move it away to start with new meters", path: path) }
-        let capacity = header[Word.capacity].load()
+        var words = [UInt64](repeating: 0, count: Word.capacity + 1)
+        // As many bytes as the array has.
+        let count = unsafe words.withUnsafeMutableBytes { unsafe pread(fd, $0.baseAddress, $0.count, 0) }
+        if count < 0 { throw .system("can't read", path: path, code: errno) }
+        guard info.st_size >= headerSize, words[Word.magic] == magic, words[Word.slotSize] == UInt64(Meter.size) else {
+            throw .damaged("is not a meter table of this version; move it away to start with new meters", path: path)
+        }
+        let capacity = words[Word.capacity]
         guard capacity <= UInt64(slotsMax), Int(capacity) % Meter.block == 0,
             Int(info.st_size) >= headerSize + Int(capacity) * Meter.size
         else {

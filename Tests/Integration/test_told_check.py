@@ -60,6 +60,44 @@ class Check(Case):
                     self.assert_error(self.top(f"admin 127.0.0.1:{port};") + REST, "2:7", "is in use") if own == "127.0.0.1" else None
         self.assert_error("listen 192.0.2.1:80;\n" + REST, "1:8", "Cannot assign requested address")
 
+    def test_what_is_not_what_it_is_called(self):
+        state = os.path.join(self.folder, "state")
+        os.mkdir(state)
+        for name, make in (
+            ("meters", os.mkdir),
+            ("meters", lambda path: self.fill(path, b"garbage")),
+            ("meters", lambda path: self.fill(path, b"")),
+            ("meters", lambda path: self.fill(path, b"x" * 100_000)),
+            ("meters", lambda path: os.symlink("nowhere", path)),
+            ("admin.token", os.mkdir),
+            ("ledger", lambda path: self.fill(path, b"")),
+        ):
+            path = os.path.join(state, name)
+            make(path)
+            with self.subTest(name=name, kind=oct(os.lstat(path).st_mode)):
+                self.assert_error(self.top(f"state {state};") + REST, "2:7", re.escape(path))
+                gateway = self.gateway(f"state {state};\nlisten 127.0.0.1:{free_port()};\n" + REST, start=False)
+                gateway.preamble = False
+                gateway.write(f"state {state};\nlisten 127.0.0.1:{free_port()};\n" + REST)
+                gateway.start(wait=False)
+                self.assertEqual(gateway.wait(), 1)
+                gateway.process = None
+            os.rename(path, os.path.join(self.folder, os.urandom(4).hex()))
+
+    def fill(self, path, content):
+        with open(path, "wb") as out:
+            out.write(content)
+
+    def test_links_to_nothing(self):
+        os.symlink("none/a.log", os.path.join(self.folder, "a.log"))
+        os.symlink("fresh.log", os.path.join(self.folder, "b.log"))
+        os.symlink("nowhere", os.path.join(self.folder, "s"))
+        self.fill(os.path.join(self.folder, "plain"), b"")
+        self.assert_error(self.top("access_log a.log;") + REST, "2:12", r"none: No such file or directory")
+        self.assert_error(self.top("access_log plain/a.log;") + REST, "2:12", r"plain: Not a directory")
+        self.assertEqual(self.check(self.top("access_log b.log;") + REST)[0:2], (0, []))
+        self.assert_error(self.top("state ./s;") + REST, "2:7", "is a link to .*nowhere, which is not there")
+
     def test_ports_of_the_running_gateway_are_its_own(self):
         gateway = self.simple(self.upstream())
         done = gateway.command("check", "-c", gateway.file)

@@ -78,6 +78,20 @@ class Files(Case):
         gateway.reload_by_signal()
         self.assertEqual(self.get(gateway).status, 200)
 
+    def test_a_state_of_pipes(self):
+        state = os.path.join(self.folder, "state")
+        os.mkdir(state)
+        for name in ("admin.token", "meters", "ledger", "running"):
+            with self.subTest(name):
+                path = os.path.join(state, name)
+                os.mkfifo(path)
+                done = self.checked(f"listen 127.0.0.1:{free_port()};\nstate {state};\n" + REST)
+                if name != "running":
+                    self.assertEqual(re.findall(r"conf:(\d+:\d+: error: \S+)", done.stderr), [f"2:7: error: {path}"], done)
+                done = command("status", "-c", os.path.join(self.folder, "gateway.conf"), cwd=self.folder)
+                self.assertNotEqual(done.returncode, 0)
+                os.unlink(path)
+
     def test_an_access_log_that_nobody_reads(self):
         gateway = self.simple(self.upstream(), start=False)
         os.mkfifo(os.path.join(gateway.folder, "access.log"))

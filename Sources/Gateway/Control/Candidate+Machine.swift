@@ -1,7 +1,9 @@
+import Base
 import Configuration
 import Crypto
 import Glibc
 import Net
+import Storage
 
 /// What only this machine can tell: whether what a configuration names can be used here.
 extension Candidate {
@@ -43,20 +45,31 @@ extension Candidate {
         switch kind(of: path) {
         case .other: return "the state folder \(path) is no folder"
         case .missing:
-            let parent = folder(of: path)
-            if access(parent, W_OK | X_OK) != 0 {
-                return "the state folder \(path) can't be made in \(parent): \(reason())"
-            }
+            if end(of: path) != path { return "the state folder \(path) is a link to \(end(of: path)), which is not there" }
+            if let fault = folderFault(folder(of: path)) { return "the state folder \(path) can't be made in \(fault)" }
         case .folder:
             if access(path, W_OK | X_OK) != 0 { return "the state folder \(path) can't be written to: \(reason())" }
-            for name in ["meters", "ledger", "admin.token"] {
-                let file = path + "/" + name
-                if access(file, F_OK) == 0, access(file, R_OK | W_OK) != 0 {
-                    return "\(file) can't be written to: \(reason())"
-                }
-            }
+            return stateFault(StateFolder(path: path))
         }
         return nil
+    }
+
+    private static func stateFault(_ folder: StateFolder) -> String? {
+        for path in [folder.metersPath, folder.tokenPath, folder.ledgerPath] {
+            let fault = RegularFile.fault(path)
+            let isThere = fault != .system(ENOENT)
+            if !isThere, end(of: path) != path { return "\(path) is a link to \(end(of: path)), which is not there" }
+            switch (path == folder.ledgerPath, fault) {
+            case (_, .system(ENOENT)), (true, .folder), (false, nil): break
+            case (true, nil): return "\(path) can't be used: it is no folder"
+            case (_, let fault?): return "\(path) can't be used: \(fault)"
+            }
+            if isThere, access(path, R_OK | W_OK) != 0 { return "\(path) can't be written to: \(reason())" }
+        }
+        do throws(StorageFault) {
+            try MeterTable.verify(folder.metersPath)
+            return nil
+        } catch { return error.description }
     }
 
     private static func logFault(_ path: String, state: String) -> String? {
@@ -65,14 +78,35 @@ extension Candidate {
         case .other:
             if access(path, W_OK) != 0 { return "the access log \(path) can't be written to: \(reason())" }
         case .missing:
-            let parent = folder(of: path)
+            // Opening makes what a link leads to.
+            let parent = folder(of: end(of: path))
             // The state folder is made at a start.
             if parent == state, kind(of: state) == .missing { return nil }
-            if access(parent, W_OK | X_OK) != 0 {
-                return "the access log \(path) can't be made in \(parent): \(reason()): every line would be lost"
+            if let fault = folderFault(parent) {
+                return "the access log \(path) can't be made in \(fault): every line would be lost"
             }
         }
         return nil
+    }
+
+    /// Why no file can be made in a folder, with its name in front; nil where one can.
+    private static func folderFault(_ path: String) -> String? {
+        if kind(of: path) == .other { errno = ENOTDIR } else if access(path, W_OK | X_OK) == 0 { return nil }
+        return "\(path): \(reason())"
+    }
+
+    /// Where the links lead that a path ends with: links may lead to what is not there. The path itself where it is no link.
+    private static func end(of path: String) -> String {
+        var path = path
+        var room = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        // As many as the kernel follows (path_resolution(7)).
+        for _ in 0..<40 {
+            let count = readlink(path, &room, room.count - 1)
+            guard count > 0 else { return path }
+            let next = String(decoding: room[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            path = next.hasPrefix("/") ? next : folder(of: path) + "/" + next
+        }
+        return path
     }
 
     /// Hosts of which no certificate says that they are ours: clients of the TLS listeners turn away.
