@@ -19,6 +19,19 @@ public enum Socket {
     public static func listen(
         _ address: SocketAddress, sharesPort: Bool, backlog: Int32 = Int32(Limits.acceptBacklog)
     ) throws(SystemError) -> Int32 {
+        let fd = try bound(address, sharesPort: sharesPort)
+        guard Glibc.listen(fd, backlog) == 0 else {
+            let error = SystemError("listen")
+            close(fd)
+            throw error
+        }
+        return fd
+    }
+
+    /// Throws where `listen` would. What is bound and does not listen takes no connection from whoever does.
+    public static func tryAddress(_ address: SocketAddress) throws(SystemError) { close(try bound(address, sharesPort: false)) }
+
+    private static func bound(_ address: SocketAddress, sharesPort: Bool) throws(SystemError) -> Int32 {
         let family = address.isIPv4 ? AF_INET : AF_INET6
         let fd = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { throw SystemError("socket") }
@@ -30,7 +43,6 @@ public enum Socket {
             if family == AF_INET6 { try set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, isAny ? 0 : 1) }
             hurry(fd)
             guard unsafe address.withSockaddr({ unsafe bind(fd, $0, $1) }) == 0 else { throw SystemError("bind") }
-            guard Glibc.listen(fd, backlog) == 0 else { throw SystemError("listen") }
             return fd
         } catch {
             close(fd)

@@ -3,10 +3,11 @@
 import os
 import re
 import socket
+import subprocess
 
 from Support.case import Case
 from Support.client import RawClient
-from Support.gateway import command
+from Support.gateway import BINARY, command
 from Support.ports import free_port
 
 REST = """upstream app { server 127.0.0.1:9; }
@@ -59,6 +60,92 @@ class Check(Case):
                     self.assert_error(f"workers 1;\nlisten {own}:{port};\n" + REST, "2:8", f"{port} is in use: another process listens on ")
                     self.assert_error(self.top(f"admin 127.0.0.1:{port};") + REST, "2:7", "is in use") if own == "127.0.0.1" else None
         self.assert_error("listen 192.0.2.1:80;\n" + REST, "1:8", "Cannot assign requested address")
+
+    def test_an_address_that_can_be_had_beside_another(self):
+        """Who listens on every IPv6 address alone has none of IPv4; nor has who only bound an address."""
+        with socket.socket(socket.AF_INET6) as other, socket.socket() as bound:
+            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            other.bind(("::", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            self.assertEqual(self.check(f"listen 127.0.0.1:{port};\n" + REST)[0:2], (0, []))
+            self.assert_error(f"listen *:{port};\n" + REST, "1:8", "in use: another process listens on .*python")
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(("127.0.0.1", 0))
+            self.assertEqual(self.check(f"listen 127.0.0.1:{bound.getsockname()[1]};\n" + REST)[0:2], (0, []))
+
+    def test_sockets_that_are_handed_over_are_its_own(self):
+        with socket.socket() as given:
+            given.bind(("127.0.0.1", 0))
+            given.listen()
+            self.checked(f"listen 127.0.0.1:{given.getsockname()[1]};\n" + REST)
+
+            def hand_over():
+                os.dup2(given.fileno(), 3)
+                os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+
+            done = subprocess.run(
+                [BINARY, "check", "-c", os.path.join(self.folder, "gateway.conf")],
+                capture_output=True, text=True, timeout=20, preexec_fn=hand_over, pass_fds=(3,), cwd=self.folder, env=None,
+            )  # fmt: skip
+            self.assertEqual(done.returncode, 0, done)
+
+    def test_what_systemd_keeps_is_a_warning(self):
+        def call_me(name):
+            with open("/proc/self/comm", "w") as file:
+                file.write(name)
+
+        with open("/proc/self/comm") as file:
+            self.addCleanup(call_me, file.read().strip())
+        with socket.socket() as kept:
+            kept.bind(("127.0.0.1", 0))
+            kept.listen()
+            call_me("systemd")
+            self.assert_warning(f"listen 127.0.0.1:{kept.getsockname()[1]};\n" + REST, "1:8", "systemd listens on it")
+
+    def test_a_gateway_of_another_state_is_a_warning(self):
+        gateway = self.simple(self.upstream())
+        with open(gateway.file) as file:
+            text = file.read()
+        gateway.preamble = False
+        gateway.write(text.replace("./state", "./elsewhere"))
+        done = gateway.command("check", "-c", gateway.file)
+        self.assertEqual(done.returncode, 0, done)
+        for line, port in ((4, gateway.plain), (5, gateway.admin)):
+            self.assertRegex(done.stderr, rf"conf:{line}:\d+: warning: 127.0.0.1:{port} is in use: a gateway that runs with another state")
+
+    def test_what_a_reload_cannot_take_from_the_running_gateway(self):
+        text = "upstream app { server 127.0.0.1:$app; }\ntenant acme { host acme.test; authenticate none; upstream app; }\n"
+        gateway = self.gateway("listen 127.0.0.1:$tls;\n" + text, app=self.upstream())
+        old = gateway.admin
+        for values, words in (
+            ({"admin": gateway.tls}, f"6:7: warning: the running gateway has 127.0.0.1:{gateway.tls}: a reload can't"),
+            ({"plain": old, "admin": free_port()}, f"4:8: warning: the running gateway's admin listener has 127.0.0.1:{old}: a"),
+        ):
+            values = {"plain": gateway.plain, "admin": old, **values}
+            with self.subTest(words):
+                gateway.write(text.replace("upstream app", "\nupstream app", 1), **values)
+                with open(gateway.file) as file:
+                    changed = file.read().replace("admin ", "\nadmin ")
+                path = os.path.join(gateway.folder, "changed.conf")
+                with open(path, "w") as out:
+                    out.write(changed)
+                done = gateway.command("check", "-c", path)
+                self.assertEqual(done.returncode, 0, done)
+                self.assertIn("changed.conf:" + words, done.stderr)
+                self.assertEqual(gateway.command("reload", "-c", gateway.file).returncode, 1)
+
+    def test_a_process_id_that_is_left_over_is_nobodys(self):
+        """Not even where a process has it by now, which may have our ports."""
+        state = os.path.join(self.folder, "state")
+        os.mkdir(state)
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            with open(os.path.join(state, "running"), "w") as out:
+                out.write(f"{os.getpid()} 127.0.0.1:{free_port()}\n")
+            self.assert_error(f"listen 127.0.0.1:{port};\n" + REST, "1:8", "another process listens on")
 
     def test_what_is_not_what_it_is_called(self):
         state = os.path.join(self.folder, "state")

@@ -3,6 +3,7 @@ import Configuration
 import Glibc
 import Net
 import Proxy
+import Storage
 
 /// How commands find the gateway that runs: a file under its state, `running`, with its process id and the address of its
 /// admin listener. It tells of the newest one, and of none that has ended.
@@ -15,6 +16,8 @@ struct RunningGateway {
 
     /// The one that runs with this state; nil where none does, as far as its file says.
     static func find(state: String) -> RunningGateway? {
+        // The process of a file that was left over may be anybody by now.
+        if MeterTable.isOpen(StateFolder(path: state).metersPath) == false { return nil }
         let words = ConfigurationSource.disk.text(path(state)).split(whereSeparator: \.isWhitespace)
         guard let first = words.first, let pid = Int32(first), pid > 0, kill(pid, 0) == 0 || errno == EPERM else {
             return nil

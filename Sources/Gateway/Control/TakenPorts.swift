@@ -5,105 +5,82 @@ import Net
 import Proxy
 
 /// Whether the addresses that a configuration listens on can be had. Those of the gateway that runs with the same state are
-/// its own: a reload keeps them, and a start comes after its end.
-enum TakenPorts {
-    /// A socket of this machine that listens.
-    private struct Listening {
-        var address: SocketAddress
-        var inode: Substring
-    }
+/// its own: a reload keeps them, and a start comes after its end. So are those that systemd has handed over.
+struct TakenPorts {
+    private let running: RunningGateway?
+    /// Sockets of the running gateway; nil where that may not be looked into.
+    private let own: Set<Substring>?
+    private let listening = ListeningSockets.all()
+    private let inherited = InheritedSockets.take()
 
     static func faults(in settings: Settings) -> [Diagnostic] {
-        let listening = allListening()
-        var own: Set<Substring> = []
-        if let running = RunningGateway.find(state: settings.cold.state) {
-            // Somebody else's, into which we can't look: whatever listens may be it.
-            guard let inodes = inodes(of: running.pid) else { return [] }
-            own = inodes
+        let ports = TakenPorts(state: settings.cold.state)
+        var found = settings.hot.listeners.compactMap { ports.fault($0.endpoint, at: $0.location, isAdmin: false) }
+        if let admin = settings.hot.admin, let place = settings.places.admin {
+            found += [ports.fault(admin, at: place, isAdmin: true)].compactMap { $0 }
         }
-        var wanted = settings.hot.listeners.map { ($0.endpoint, $0.location) }
-        if let admin = settings.hot.admin, let place = settings.places.admin { wanted.append((admin, place)) }
-        return wanted.compactMap { endpoint, location in
-            guard let address = endpoint.address else { return nil }
-            let others = listening.filter { overlap($0.address, address) }
-            if others.contains(where: { own.contains($0.inode) }) { return nil }
-            let fault: String
-            if let other = others.first {
-                fault = "\(endpoint.label) is in use: another process listens on \(Self.label(other.address))"
-            } else {
-                do throws(SystemError) {
-                    close(try Socket.listen(address, sharesPort: false))
-                    return nil
-                } catch { fault = "can't listen on \(endpoint.label): \(error)" }
-            }
-            return Diagnostic(.error, at: location, length: endpoint.label.utf8.count, fault)
-        }
+        return found
     }
 
-    /// One of them is every address, or both are the same.
-    private static func overlap(_ one: SocketAddress, _ two: SocketAddress) -> Bool {
-        func isAny(_ address: SocketAddress) -> Bool {
-            address.high == 0 && (address.low == 0 || address.low == 0xFFFF << 32)
+    private init(state: String) {
+        running = RunningGateway.find(state: state)
+        own = running.map { ListeningSockets.inodes(of: $0.pid) } ?? []
+    }
+
+    private func fault(_ endpoint: Endpoint, at location: Location, isAdmin: Bool) -> Diagnostic? {
+        guard let address = endpoint.address, !inherited.has(endpoint) else { return nil }
+        func diagnostic(_ severity: Diagnostic.Severity, _ text: String) -> Diagnostic {
+            Diagnostic(severity, at: location, length: endpoint.label.utf8.count, text)
         }
+        let error: SystemError
+        do throws(SystemError) {
+            try Socket.tryAddress(address)
+            return nil
+        } catch let failure { error = failure }
+        let others = listening.filter { Self.overlap($0.address, address) }
+        // The running one may be somebody else's: whatever listens may be it.
+        if error.code == EADDRINUSE, own == nil || others.contains(where: { own?.contains($0.inode) == true }) {
+            return running.flatMap { doubt(endpoint, isAdmin, $0) }.map { diagnostic(.warning, $0) }
+        }
+        guard error.code == EADDRINUSE, let other = others.first else {
+            return diagnostic(.error, "can't listen on \(endpoint.label): \(error)")
+        }
+        let holder = ListeningSockets.holder(of: Set(others.map(\.inode)))
+        let there = other.address.isAny ? "*:\(other.address.port)" : other.address.description
+        let who = holder.map { " (\($0.name), process \($0.pid))" } ?? ""
+        // One of another state, or of this one before it was moved.
+        if let holder, holder.name == ListeningSockets.programName(of: "self") {
+            return diagnostic(
+                .warning,
+                "\(endpoint.label) is in use: a gateway that runs with another state listens on \(there)\(who)")
+        }
+        // It may be for the gateway that it keeps it.
+        if holder?.name == "systemd" {
+            return diagnostic(.warning, "\(endpoint.label) is in use: systemd listens on it, for a service that it hands it to\(who)")
+        }
+        return diagnostic(.error, "\(endpoint.label) is in use: another process listens on \(there)\(who)")
+    }
+
+    /// What the running gateway has for something else: a start comes after its end, a reload does not.
+    private func doubt(_ endpoint: Endpoint, _ isAdmin: Bool, _ running: RunningGateway) -> String? {
+        let admin = running.admin.flatMap(Endpoint.init(label:))
+        if isAdmin {
+            if endpoint == admin { return nil }
+            return
+                "the running gateway has \(endpoint.label): a reload can't move the admin listener there, a new start can"
+        }
+        guard let admin, admin.overlaps(endpoint) else { return nil }
+        return "the running gateway's admin listener has \(admin.label): a reload can't listen there, a new start can"
+    }
+
+    /// One of them is every address, or both are the same. Whether one of every IPv6 address has those of IPv4 too is not to
+    /// be seen from outside.
+    private static func overlap(_ one: SocketAddress, _ two: SocketAddress) -> Bool {
         if one.port != two.port { return false }
         if one.high == two.high, one.low == two.low { return true }
         // Every IPv4 address has nothing to do with one of IPv6.
-        if one.low == 0xFFFF << 32, one.high == 0 { return two.isIPv4 || isAny(two) }
-        if two.low == 0xFFFF << 32, two.high == 0 { return one.isIPv4 || isAny(one) }
-        return isAny(one) || isAny(two)
-    }
-
-    private static func label(_ address: SocketAddress) -> String {
-        address.high == 0 && (address.low == 0 || address.low == 0xFFFF << 32)
-            ? "*:\(address.port)" : address.description
-    }
-
-    /// By /proc/net/tcp and tcp6 (proc(5)): words of the address in the machine's byte order, in hexadecimal.
-    private static func allListening() -> [Listening] {
-        var found: [Listening] = []
-        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            for line in ConfigurationSource.disk.text(table).split(separator: "\n").dropFirst() {
-                let fields = line.split(separator: " ")
-                guard fields.count > 9, fields[3] == "0A", let colon = fields[1].firstIndex(of: ":"),
-                    let port = UInt16(fields[1][colon...].dropFirst(), radix: 16)
-                else { continue }
-                let words = Array(fields[1][..<colon].utf8)
-                let values = stride(from: 0, to: words.count - 7, by: 8).compactMap { at in
-                    UInt32(String(decoding: words[at..<at + 8], as: UTF8.self), radix: 16).map {
-                        UInt64(UInt32(bigEndian: $0))
-                    }
-                }
-                switch values.count {
-                case 1:
-                    found.append(
-                        Listening(
-                            address: SocketAddress(high: 0, low: 0xFFFF << 32 | values[0], port: port), inode: fields[9]
-                        ))
-                case 4:
-                    let address = SocketAddress(
-                        high: values[0] << 32 | values[1], low: values[2] << 32 | values[3], port: port)
-                    found.append(Listening(address: address, inode: fields[9]))
-                default: break
-                }
-            }
-        }
-        return found
-    }
-
-    /// Of the sockets that a process has open; nil where it may not be looked into.
-    private static func inodes(of pid: Int32) -> Set<Substring>? {
-        guard let folder = opendir("/proc/\(pid)/fd") else { return nil }
-        defer { closedir(folder) }
-        var found: Set<Substring> = []
-        while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            var room = [CChar](repeating: 0, count: 64)
-            guard readlink("/proc/\(pid)/fd/\(name)", &room, room.count - 1) > 0 else { continue }
-            let link = String(decoding: room.lazy.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            if link.hasPrefix("socket:["), link.hasSuffix("]") { found.insert(link.dropFirst(8).dropLast()) }
-        }
-        return found
+        if one.isAny, one.isIPv4 { return two.isIPv4 || two.isAny }
+        if two.isAny, two.isIPv4 { return one.isIPv4 || one.isAny }
+        return one.isAny || two.isAny
     }
 }
