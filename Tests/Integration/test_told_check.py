@@ -224,12 +224,40 @@ class Check(Case):
         self.assertEqual(self.check(tls + REST.replace("acme.test", hosts))[0:2], (0, []))
         for host in ("other.test", "a.b.acme.test", "*.other.test"):
             self.assert_warning(tls + REST.replace("acme.test", "acme.test " + host), "3:30", f"no certificate covers `{re.escape(host)}`")
+        # One that is shared, and one that only one of two listeners has.
+        self.assert_warning(tls + "shared_host api.test;\n" + REST, "2:13", "no certificate covers `api.test`")
+        port = free_port()
+        other = f"listen 127.0.0.1:{port} tls {{ certificate %s %s; }}\n" % self.leaf("other.test")
+        self.assert_warning(tls + other + REST, "4:20", f"no certificate of 127.0.0.1:{port} covers `acme.test`")
 
     def test_an_upstream_that_is_the_gateway(self):
-        port = free_port()
-        for listen, server in (("127.0.0.1", "127.0.0.1"), ("*", "127.0.0.1"), ("*", "[::1]"), ("127.0.0.1", "localhost")):
-            text = f"listen {listen}:{port};\n" + REST.replace("127.0.0.1:9", f"{server}:{port}")
-            self.assert_warning(text, "2:23", "this server is the gateway itself.*gateway.conf:1")
+        port, own = free_port(), socket.gethostname()
+        for listen, server in (
+            ("127.0.0.1", "127.0.0.1"), ("*", "127.0.0.1"), ("*", "[::1]"), ("127.0.0.1", "localhost"), ("127.0.0.1", "0.0.0.0"),
+            ("*", "0.0.0.0"), ("*", "[::]"), ("*", "[::ffff:127.0.0.1]"), ("*", own), ("[::]", "127.0.0.1"), ("0.0.0.0", "127.0.0.2"),
+            ("*", self.own_address()), ("[::1]", "localhost"),
+        ):  # fmt: skip
+            with self.subTest(listen=listen, server=server):
+                text = f"listen {listen}:{port};\n" + REST.replace("127.0.0.1:9", f"{server}:{port}")
+                self.assert_warning(text, "2:23", "this server is the gateway itself.*gateway.conf:1")
+        for listen, server in (
+            ("127.0.0.2", "localhost"), ("127.0.0.1", "127.0.0.2"), ("0.0.0.0", "[::1]"), ("*", "192.0.2.99"), ("127.0.0.1", "[::]"),
+        ):  # fmt: skip
+            with self.subTest(listen=listen, server=server):
+                text = f"listen {listen}:{port};\n" + REST.replace("127.0.0.1:9", f"{server}:{port}")
+                self.assertEqual(self.check(text)[0:2], (0, []))
+        # Another port is another server's.
+        self.assertEqual(self.check(f"listen *:{port};\n" + REST.replace("127.0.0.1:9", f"{own}:{free_port()}"))[0:2], (0, []))
+
+    def own_address(self):
+        """One of this machine that is no loopback's; loopback's where there is none."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+            try:
+                # Nothing is sent.
+                route.connect(("192.0.2.1", 9))
+            except OSError:
+                return "127.0.0.1"
+            return route.getsockname()[0]
 
     def test_an_upstream_that_nobody_uses(self):
         self.assert_warning(self.top("upstream spare { server 127.0.0.1:8; }") + REST, "2:10", "`spare` is used by no tenant")

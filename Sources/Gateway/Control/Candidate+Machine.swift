@@ -7,7 +7,7 @@ import Storage
 
 /// What only this machine can tell: whether what a configuration names can be used here.
 extension Candidate {
-    /// Findings on the state folder, the access log and the hosts that certificates cover.
+    /// Findings on the state folder, the access log, servers that are the gateway itself, and the hosts that certificates cover.
     /// - Parameter strict: what a start would go on without is an error as well.
     static func judge(_ settings: Settings, _ tls: [TLSListener?], _ loaded: LoadedConfiguration, strict: Bool)
         -> [Diagnostic]
@@ -20,6 +20,7 @@ extension Candidate {
         {
             found.append(Diagnostic(strict ? .error : .warning, place(settings.places.accessLog), fault))
         }
+        if loaded.settings != nil { found += Circles.warnings(in: settings) }
         return found + uncovered(settings.hot, tls, loaded)
     }
 
@@ -109,23 +110,26 @@ extension Candidate {
         return path
     }
 
-    /// Hosts of which no certificate says that they are ours: clients of the TLS listeners turn away.
+    /// Hosts of which no certificate of a TLS listener says that they are ours: its clients turn away.
     private static func uncovered(_ hot: HotSettings, _ tls: [TLSListener?], _ loaded: LoadedConfiguration)
         -> [Diagnostic]
     {
-        let listeners = tls.compactMap { $0 }
+        let listeners = zip(hot.listeners, tls).compactMap { settings, tls in tls.map { (label: settings.endpoint.label, tls: $0) } }
         // One that could not be made has its error, and might have covered them.
         guard !listeners.isEmpty, listeners.count == hot.listeners.count(where: { $0.tls != nil }) else { return [] }
         var found: [Diagnostic] = []
         var more = 0
-        for host in hot.tenants.lazy.flatMap(\.hosts) where !listeners.contains(where: { $0.covers(host) }) {
+        for host in [hot.tenants.lazy.flatMap(\.hosts).map { $0 }, hot.sharedHosts].joined() {
             // Certificates are looked for by name; who asks by address gets the first one.
             if host.hasPrefix("[") || SocketAddress(host, port: 0) != nil { continue }
+            let lacking = listeners.filter { !$0.tls.covers(host) }
+            if lacking.isEmpty { continue }
             guard let location = loaded.location(ofHost: host), found.count < uncoveredMax else {
                 more += 1
                 continue
             }
-            found.append(Diagnostic(.warning, at: location, length: host.utf8.count, "no certificate covers `\(host)`"))
+            let whose = lacking.count == listeners.count ? "" : " of " + lacking.map(\.label).joined(separator: ", ")
+            found.append(Diagnostic(.warning, at: location, length: host.utf8.count, "no certificate\(whose) covers `\(host)`"))
         }
         if more > 0, let last = found.last {
             found.append(Diagnostic(.warning, last.location, "no certificate covers \(more) more hosts"))
