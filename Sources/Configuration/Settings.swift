@@ -168,9 +168,18 @@ public struct LimitSettings: Sendable {
     public var maxHeaderSize = 32 << 10
     public var maxHeaders = 100
     public var maxConnections = 20000
+    /// What was written, where this machine allows fewer; nil where it allows them.
+    public var writtenMaxConnections: Int?
     /// Where it stands; nil for the default.
     public var maxConnectionsLocation: Location?
     public init() {}
+
+    /// Without what the machine makes of it.
+    public var asWritten: LimitSettings {
+        var written = self
+        (written.maxConnections, written.writtenMaxConnections) = (writtenMaxConnections ?? maxConnections, nil)
+        return written
+    }
 }
 
 public struct UpstreamSettings: Sendable {

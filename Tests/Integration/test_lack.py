@@ -39,8 +39,15 @@ class Descriptors(Case):
         _, done = self.check("limits { max_connections 100; }", 512)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
-    def start(self, most):
-        gateway = self.simple(self.upstream(), top=FAST + "limits { max_connections 100000; }", start=False)
+    def test_nobody_is_warned_of_the_default(self):
+        _, done = self.check("", 512)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        gateway = self.start(200, limits="")
+        self.assertRegex(gateway.stderr, r"Z max_connections is \d+ instead of 20000: this process may have no more descriptors")
+        self.assertNotIn("warning", gateway.stderr)
+
+    def start(self, most, limits="limits { max_connections 100000; }"):
+        gateway = self.simple(self.upstream(), top=FAST + limits, start=False)
         wrapper = os.path.join(gateway.folder, "limited")
         with open(wrapper, "w") as out:
             out.write(f'#!/bin/sh\nulimit -n {most}\nexec {BINARY} "$@"\n')

@@ -56,6 +56,40 @@ class Reload(Case):
         self.assertEqual(gateway.json("/v1/reload", method="POST")["settings"], ["limits: changed (max_headers)"])
         self.assertRegex(gateway.stderr, r"Z reloaded: 0 tenants added, 0 removed, 0 changed\n\S+Z reloaded: limits: changed")
 
+    def test_every_directive_of_a_tenant_counts_as_its_change(self):
+        key = "key sha256:" + "a" * 64
+        base = FEW + """upstream app { server 127.0.0.1:$app; } upstream other { server 127.0.0.1:$app; }
+        plan p { $plan }
+        tenant acme { host acme.test; authenticate api_key; %s; upstream app; currency EUR; plan p; $tenant route /r { $route } }""" % key
+        gateway = self.gateway(base, app=self.upstream(), plan="", tenant="", route="")
+        for place, text in [
+            (place, text)
+            for texts, places in (
+                (("price 5.00/month;", "price 0.20 per 1000 requests;", "currency USD;"), ("plan",)),
+                (("price 5.00/month;", "price 0.20 per 1000 requests over 10;", "host b.test;", "namespace n;", "suspended on;",
+                  "key sha256:%s name=b;" % ("b" * 64)), ("tenant",)),
+                (("max_body 7;", "rate 5/s;", "quota 7/day;", "concurrency 7;", "bandwidth 7m/s;", "cost 7;", "cost_header X-Cost;",
+                  "charge admitted;", "request_header X-A b;",
+                  "response_header X-A b;"), ("plan", "tenant", "route")),
+                (("ratelimit_headers legacy;", "quota_reset_day 7;", "weight 7;", "feature f on;", "set a b;"), ("plan", "tenant")),
+                (("upstream other;", "authenticate none;", "response_timeout 7s;"), ("route",)),
+            ) for text in texts for place in places if (place, text) != ("plan", "currency USD;")
+        ]:  # fmt: skip
+            with self.subTest(place=place, text=text):
+                gateway.write(base, plan="", tenant="", route="")
+                gateway.reload()
+                gateway.write(base, **{place: text})
+                self.assertEqual(gateway.reload().splitlines()[:3], ["added: 0", "removed: 0", "changed: 1  acme"])
+
+    def test_limits_are_compared_as_they_are_written(self):
+        """What the machine makes of them, with more listeners or workers, is no change of them."""
+        gateway = self.gateway(REST.replace(FEW, ""), app=self.upstream(), block="", extra=free_port())
+        before = REST.replace(FEW, "limits { max_connections 4000000; }\n")
+        said = f"listener 127.0.0.1:{gateway.values['extra']}: added"
+        for text in (before, REST.replace(FEW, "")):
+            self.assertEqual(self.changes(gateway, text, text + "listen 127.0.0.1:$extra;"), [said])
+        self.assertEqual(self.changes(gateway, before, before.replace("4000000", "4000001")), ["limits: changed (max_connections)"])
+
     def test_it_says_that_a_certificate_was_replaced_in_place(self):
         folder = os.path.join(self.folder, "certificates")
         os.mkdir(folder)

@@ -32,7 +32,8 @@ extension TenantSettings {
         let (upstreams, before) = (new.upstreams, old.upstreams)
         func name(_ index: Int?, _ list: [UpstreamSettings]) -> String? { index.map { list[$0].name } }
         return plan == other.plan && hosts == other.hosts && namespace == other.namespace && suspended == other.suspended
-            && maxBody == other.maxBody && weight == other.weight && usage == other.usage && features == other.features
+            && maxBody == other.maxBody && weight == other.weight && usage == other.usage && prices == other.prices
+            && features == other.features
             && settings.map(\.name) == other.settings.map(\.name) && settings.map(\.value) == other.settings.map(\.value)
             && requestHeaders == other.requestHeaders && responseHeaders == other.responseHeaders
             && name(upstream, upstreams) == name(other.upstream, before)

@@ -95,6 +95,7 @@ public final class Gateway {
             throw StartFailure(description: candidate.render(candidate.diagnostics).joined(separator: "\n"))
         }
         for text in candidate.render(candidate.warnings) { Console.log(text) }
+        if let note = ConnectionBudget.note(settings.hot.limits) { Console.log(note) }
         (self.settings, self.certificates) = (settings, certificates)
         servers = ServerRegistry()
         let prepared: Prepared

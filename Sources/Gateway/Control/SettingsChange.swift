@@ -15,7 +15,7 @@ struct SettingsChange {
         upstreams(old.hot.upstreams, new.hot.upstreams)
         issuers(old.hot.issuers, running.directory.issuers, new.hot.issuers, candidate.issuers)
         let (before, now) = (old.hot, new.hot)
-        let limits = Self.differences(before.limits, now.limits)
+        let limits = Self.differences(before.limits.asWritten, now.limits.asWritten)
         if !limits.isEmpty { lines.append("limits: changed (\(limits.joined(separator: ", ")))") }
         note("via", before.via == now.via)
         note("trusted_fields", before.trustedFields == now.trustedFields)
