@@ -27,8 +27,18 @@ final class CertificateCache: Sendable {
 
     private let entries = Mutex<[String: Entry]>([:])
 
+    private static func key(_ wanted: CertificateSettings) -> String {
+        wanted.chain + "\n" + wanted.key + "\n" + (wanted.passphrase ?? "")
+    }
+
+    /// Lets those go that a configuration in force does not name.
+    func keep(only settings: HotSettings) {
+        let named = Set(settings.listeners.flatMap { $0.tls?.certificates ?? [] }.map(Self.key))
+        entries.withLock { $0 = $0.filter { named.contains($0.key) } }
+    }
+
     func load(_ wanted: CertificateSettings, into diagnostics: inout [Diagnostic]) -> Certificate? {
-        let key = wanted.chain + "\n" + wanted.key + "\n" + (wanted.passphrase ?? "")
+        let key = Self.key(wanted)
         let stamp = Stamp(wanted.chain, wanted.key)
         if let stamp, let entry = entries.withLock({ $0[key] }), entry.stamp == stamp { return entry.certificate }
         do {

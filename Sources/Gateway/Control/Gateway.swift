@@ -431,6 +431,8 @@ public final class Gateway {
         registry.setTenantBudget(settings.hot.metricsTenants)
         logWriter.setTarget(settings.hot.accessLog.target)
         ledger.adopt(settings.hot.ledger)
+        certificates.keep(only: settings.hot)
+        keySets.keep(only: settings.hot.issuers)
         reload.change = change
         reload.waitingForWorkers = mailboxes.count
         let mail = mailbox

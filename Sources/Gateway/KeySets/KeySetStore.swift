@@ -18,6 +18,18 @@ final class KeySetStore: Sendable {
     /// - Parameter wanted: called on a loop's thread when a token names a key that is not there.
     init(wanted: @escaping @Sendable (KeySource) -> Void = { _ in }) { self.wanted = wanted }
 
+    /// Lets the sets go that a configuration in force does not name.
+    func keep(only issuers: [IssuerSettings]) {
+        let named = Set(issuers.compactMap(Self.key))
+        remote.withLock { $0 = $0.filter { named.contains($0.key) } }
+    }
+
+    /// nil for keys that come from no URL.
+    private static func key(_ settings: IssuerSettings) -> Key? {
+        guard case .url(let url) = settings.keys else { return nil }
+        return Key(url: url, algorithms: settings.algorithms.sorted())
+    }
+
     /// An issuer with its keys; nil after an error, which is added to the diagnostics.
     func issuer(_ settings: IssuerSettings, into diagnostics: inout [Diagnostic]) -> TokenIssuer? {
         let algorithms = settings.signatureAlgorithms
@@ -51,7 +63,7 @@ final class KeySetStore: Sendable {
                 return fail("\(path): \(error)")
             }
         case .url(let url):
-            let key = Key(url: url, algorithms: settings.algorithms.sorted())
+            guard let key = Self.key(settings) else { return nil }
             let wanted = wanted
             let source = remote.withLock { sources in
                 if let known = sources[key] { return known }
