@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import subprocess
 import threading
 
 from Support.case import Case
 from Support.client import RawClient
+from Support.gateway import BINARY
 from Support.ports import free_port
 from Support.upstream import answer, text
 
@@ -32,7 +34,47 @@ class Signals(Case):
         self.assertEqual(self.get(gateway).status, 200)
 
 
+    def test_commands_survive_what_is_meant_for_the_gateway(self):
+        """From the first moment on, while they read what they are to say something about."""
+        for command in ("check", "run"):
+            with self.subTest(command):
+                process = subprocess.Popen(
+                    [BINARY, command, "-c", "/dev/fd/0"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder, text=True
+                )
+                self.addCleanup(process.kill)
+                self.until(lambda: self.minds_not(process.pid, (signal.SIGUSR1, signal.SIGUSR2)), "it minds neither")
+                for kind in (signal.SIGUSR1, signal.SIGUSR2):
+                    process.send_signal(kind)
+                said = process.communicate("nonsense;\n", timeout=20)[1]
+                self.assertEqual(process.returncode, 1)
+                self.assertIn("error: `nonsense` is not a directive", said)
+
+    def minds_not(self, pid, kinds):
+        """Whether it ignores or blocks them all."""
+        with open(f"/proc/{pid}/status") as file:
+            status = dict(line.split(":\t", 1) for line in file.read().splitlines())
+        masks = int(status["SigIgn"], 16) | int(status["SigBlk"], 16)
+        return all(masks >> (kind - 1) & 1 for kind in kinds)
+
+
 class Log(Case):
+    def test_a_start_that_fails_carries_times_too(self):
+        state = os.path.join(self.folder, "state")
+        with open(state, "w"):
+            pass
+        taken = self.upstream()
+        for text in ("nonsense;\n", f"state {state};\nlisten 127.0.0.1:{free_port()};\n", f"listen 127.0.0.1:{taken.port};\n"):
+            with self.subTest(text):
+                gateway = self.gateway(text + "upstream a { server 127.0.0.1:9; } tenant b { host b.test; upstream a; }\n", start=False)
+                gateway.preamble = False
+                gateway.write(text + "upstream a { server 127.0.0.1:9; } tenant b { host b.test; upstream a; }\n")
+                gateway.start(wait=False)
+                self.assertEqual(gateway.wait(), 1)
+                self.assertTrue(gateway.stderr)
+                for line in gateway.stderr.splitlines():
+                    self.assertRegex(line, LINE)
+                gateway.process = None
+
     def test_every_line_carries_a_time(self):
         gateway = self.gateway(
             f"""upstream app {{ server 127.0.0.1:$app; }} upstream spare {{ server 127.0.0.1:{free_port()}; }}

@@ -112,6 +112,7 @@ public enum Command {
     ]
 
     public static func main(_ words: [String]) -> Int32 {
+        Signals.ignoreEarly()
         // Of commands too: whoever is written to and has gone is an error of that write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         // A file that may grow no more (RLIMIT_FSIZE) is an error of whoever writes it.

@@ -13,11 +13,13 @@ enum RunCommand {
     }
 
     static func serve(_ path: String, beside: Bool = false) throws -> Int32 {
-        try Signals.block()
         do throws(StartFailure) {
+            do throws(SystemError) { try Signals.block() } catch { throw StartFailure(description: "gateway: \(error)") }
             return try Gateway(configuration: path, beside: beside).run()
         } catch {
-            throw Command.Failure(text: error.description)
+            // The log of a gateway that did not come to be: it has its times as well.
+            Console.log(error.description)
+            return 1
         }
     }
 }

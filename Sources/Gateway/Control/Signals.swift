@@ -7,12 +7,18 @@ import Net
 final class Signals: Source {
     private let receive: (Int32) -> Void
 
+    /// For the first moment of every command: those that are meant for a running gateway end nothing else, nor one that has
+    /// not come so far as to block them.
+    static func ignoreEarly() { for one in [SIGUSR1, SIGUSR2] { signal(one, SIG_IGN) } }
+
     /// Blocks them for this thread and every later one. Call before the first thread is started.
     static func block() throws(SystemError) {
         for one in ignored { signal(one, SIG_IGN) }
         var set = Self.set
         let result = pthread_sigmask(SIG_BLOCK, &set, nil)
         if result != 0 { throw SystemError("can't block signals", result) }
+        // What is ignored is not received either.
+        for one in [SIGUSR1, SIGUSR2] { signal(one, SIG_DFL) }
     }
 
     /// Those that mean nothing here and would end the process: a mistake of somebody's, a timer, or what a terminal does.
