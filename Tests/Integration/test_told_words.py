@@ -26,6 +26,21 @@ class Words(Case):
             ("tenant b { host b.test; upstream app; route ~ ^/api { } }", "a route is a path, not a pattern"),
             ("tenant b { host *; upstream app; }", "name the hosts"),
             ("listen ${PORT};", "variables are not filled in"),
+            ("upstream 127.0.0.1:9;", "write `upstream NAME { server 127.0.0.1:9; }`"),
+            ("upstream http://[::1];", "write `upstream NAME { server [::1]:80; }`"),
+            ("tenant b { host b.test; upstream http://127.0.0.1:91; }", "and `upstream NAME { server 127.0.0.1:91; }` at the top level"),
+            ("tenant b { host b.test; upstream app.test:80; }", "write `upstream NAME;` here, and `upstream NAME { server app.test:80; }`"),
+            ("upstream b { server 127.0.0.1; }", "write it as 127.0.0.1:80"),
+            ("upstream b { server app.test; }", "write it as app.test:80"),
+            ("upstream b { server [::1]; }", "write it as [::1]:80"),
+            ("upstream b { server ::1; }", "write it as [::1]:80"),
+            ("upstream b { server https://app.test/x?y=1; }", "write it as app.test:443"),
+            ("listen 192.0.2.1;", "write it as 192.0.2.1:8080"),
+            ("listen ::1:80;", "write it as [::1]:80"),
+            ("tenant b { host b.test; upstream app; location /api { } }", "write `route /PATH { ... }` in a tenant"),
+            ("location /api { proxy_pass http://127.0.0.1:9; }", "write `route /PATH { ... }` in a tenant"),
+            ("tenant b { server_name b.test; upstream app; }", "write `host NAME;` in a tenant"),
+            ("frobnicate 7;", "`gateway directives` lists them"),
         ):
             with self.subTest(line):
                 done = self.checked(f"listen 127.0.0.1:{free_port()};\n" + REST + line + "\n")
@@ -52,6 +67,8 @@ class Words(Case):
             (certificate, certificate, 1, "is a certificate: the chain stands first"),
             (certificate, locked, 1, "has a passphrase"),
             (certificate, other, 1, "does not belong to the certificate"),
+            (certificate, self.leaf("acme.test", rsa=True)[1], 1, "does not belong to the certificate"),
+            (self.leaf("acme.test", rsa=True)[0], key, 1, "does not belong to the certificate"),
             ("/none.crt", key, 0, "No such file or directory"),
             (certificate, "/none.key", 1, "No such file or directory"),
         ):
@@ -64,7 +81,7 @@ class Words(Case):
                 self.assertEqual([one[0] for one in found], [f"2:{column}"], done.stderr)
                 self.assertIn(words, found[0][1])
                 self.assertIn(private if place else chain, found[0][1])
-                self.assertNotRegex(found[0][1], r"error:[0-9A-F]{8}|routines|no start line|bad base64")
+                self.assertNotRegex(found[0][1], r"error:[0-9A-F]{8}|routines|no start line|bad base64|no certificate assigned")
 
     def test_unknown_commands(self):
         for word, hint in (

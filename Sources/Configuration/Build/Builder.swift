@@ -175,15 +175,19 @@ struct Builder {
 
     func upstream(_ word: Word) -> Int? {
         if let index = upstreams[word.text] { return index }
-        unknown("upstream", word, upstreams.keys)
+        let server = Habits.server(word.text)
+        unknown(
+            "upstream", word, upstreams.keys,
+            suggestion: server.map { "write `upstream NAME;` here, and `upstream NAME { server \($0); }` at the top level" })
         return nil
     }
 
-    func unknown(_ kind: String, _ word: Word, _ names: some Sequence<String>) {
+    /// - Parameter suggestion: what to do about it; nil for the name that was probably meant.
+    func unknown(_ kind: String, _ word: Word, _ names: some Sequence<String>, suggestion: String? = nil) {
         if checker.faulty.contains(word.text) { return }
         diagnostics.error(
             at: word, "there is no \(kind) \(quoted(word.text))",
-            suggestion: suggester.suggestion(for: word.text, among: names))
+            suggestion: suggestion ?? suggester.suggestion(for: word.text, among: names))
     }
 
     /// Takes a host for a tenant, or says who has it.

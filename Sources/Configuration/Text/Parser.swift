@@ -193,8 +193,8 @@ struct Parser {
 
     private func missingBlock(_ name: Word, at location: Location, _ value: Word?, _ isBroken: inout Bool) {
         if !isBroken {
-            // Who writes a URL has one server in mind.
-            let server = value.flatMap { $0.text.serverOfURL }
+            // Who writes a URL or an address has one server in mind.
+            let server = value.flatMap { Habits.server($0.text) }
             diagnostics.error(
                 at: location, "\(quoted(name.text)) needs a block: `{ ... }`",
                 suggestion: server.map { "write `\(name.text) NAME { server \($0); }`" })
@@ -236,16 +236,9 @@ struct Parser {
         diagnostics.error(
             at: name, "\(quoted(name.text)) is not a directive",
             suggestion: assigned.map { "write `\($0) \(name.optionValue);`" }
+                ?? Habits.directives[name.text]
                 ?? suggester.suggestion(for: name.text, among: index.names(in: place))
-                ?? suggester.suggestion(for: name.text, among: index.allNames))
-    }
-}
-
-extension String {
-    /// What stands between a URL's scheme and its path; nil where this is no URL.
-    fileprivate var serverOfURL: String? {
-        let parts = split(separator: "://", maxSplits: 1)
-        guard parts.count == 2, let server = parts[1].split(separator: "/").first else { return nil }
-        return server.contains(":") ? String(server) : server + (hasPrefix("https") ? ":443" : ":80")
+                ?? suggester.suggestion(for: name.text, among: index.allNames)
+                ?? "`gateway directives` lists them")
     }
 }

@@ -8,7 +8,7 @@ enum Endpoints {
             throw .refused(
                 "\(quoted(text)) is neither a port nor an address with one", suggestion: "write it as 127.0.0.1:8080")
         }
-        let (host, portText) = try split(text, example: "127.0.0.1:8080")
+        let (host, portText) = try split(text, exampleHost: "127.0.0.1", port: "8080")
         let number = try port(portText)
         if host == "*" { return .endpoint(Endpoint(host: nil, port: number)) }
         guard let address = IPAddress(host) else {
@@ -19,7 +19,7 @@ enum Endpoints {
 
     /// `HOST:PORT` of an upstream's server; a name may hold `{namespace}` and `{tenant}`.
     static func server(_ text: String) throws(ValueFault) -> Value {
-        let (host, portText) = try split(text, example: "app.internal:80")
+        let (host, portText) = try split(text, exampleHost: "app.internal", port: "80")
         let number = try port(portText)
         if let address = IPAddress(host) { return .server(host: address.text, port: number) }
         let name = HostName.normal(host)
@@ -32,12 +32,18 @@ enum Endpoints {
     }
 
     /// Host without brackets, and what stands behind the last colon.
-    private static func split(_ text: String, example: String) throws(ValueFault) -> (host: String, port: String) {
+    /// - Parameters:
+    ///   - exampleHost: shows the form where the host that is meant can't be told.
+    ///   - port: shows it where there is none.
+    private static func split(
+        _ text: String, exampleHost: String, port examplePort: String
+    ) throws(ValueFault) -> (host: String, port: String) {
+        func meant(_ own: String?) -> String { "write it as \(own ?? "\(exampleHost):\(examplePort)")" }
         if let first = text.utf8.firstIndex(of: UInt8(ascii: ":")), text[first...].hasPrefix("://") {
-            throw .refused("\(quoted(text)) is a URL", suggestion: "write it as \(example)")
+            throw .refused("\(quoted(text)) is a URL", suggestion: meant(Habits.server(text)))
         }
         guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), text.utf8.last != UInt8(ascii: "]") else {
-            throw .refused("\(quoted(text)) has no port", suggestion: "write it as \(example)")
+            throw .refused("\(quoted(text)) has no port", suggestion: meant(Habits.withPort(text, examplePort)))
         }
         var host = text[..<colon]
         let port = String(text[colon...].dropFirst())
@@ -47,9 +53,10 @@ enum Endpoints {
                 throw .refused("\(quoted(String(host))) is not an IPv6 address")
             }
         } else if host.utf8.contains(UInt8(ascii: ":")) {
-            throw .refused("an IPv6 address stands in brackets", suggestion: "write it as [::1]:80")
+            let own = IPAddress(String(host)) == nil ? Habits.withPort(text, examplePort) : "[\(host)]:\(port)"
+            throw .refused("an IPv6 address stands in brackets", suggestion: meant(own ?? "[::1]:\(examplePort)"))
         }
-        if host.isEmpty { throw .refused("\(quoted(text)) has no host", suggestion: "write it as \(example)") }
+        if host.isEmpty { throw .refused("\(quoted(text)) has no host", suggestion: meant(nil)) }
         return (String(host), port)
     }
 
