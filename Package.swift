@@ -58,7 +58,7 @@ let package = Package(
         tests("Base", ["TestSupport"]), tests("Net", ["Base"]), tests("HTTP", ["Base", "TestSupport"], exclude: ["Corpus"]), tests("Configuration", ["Base", "TestSupport"], exclude: ["Cases"]),
         tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
         tests("Client", ["Base", "Net", "Crypto", "TestSupport"]),
-        tests("Storage", ["Base", "TestSupport"]), tests("Proxy", ["Base", "Configuration", "TestSupport"]),
+        tests("Storage", ["Base", "TestSupport"]), tests("Proxy", ["Base", "Configuration", "Net", "TestSupport"]),
         tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),
         tests("Metering", ["Base", "Configuration", "Storage", "TestSupport"]), tests("Admin", ["Base", "Metering", "Net", "TestSupport"]),
         tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage", "TestSupport"]),

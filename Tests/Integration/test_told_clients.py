@@ -50,6 +50,19 @@ class Clients(Case):
         self.until_said(gateway, self.client(gateway.tls, r"400, plain HTTP on a TLS port: use https:// \(request \w+\)(, and \d+ more)?"))
         self.assertEqual(gateway.metrics().sum("gateway_tls_handshakes_total", result="failure"), 2)
 
+    def test_what_is_neither_tls_nor_http(self):
+        gateway = self.edge()
+        for number, first in enumerate((
+            b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nGET / HTTP/1.1\r\nHost: acme.test\r\n\r\n", b"EHLO mail.test\r\n",
+            b"GET /\r\n", b"\0" * 40, b"nonsense",
+        )):  # fmt: skip
+            with self.subTest(first=first), RawClient(gateway.tls, source=f"127.0.0.{number + 2}") as client:
+                client.send(first)
+                self.assert_closed(client)
+                self.until_said(gateway, rf"client 127\.0\.0\.{number + 2} on 127\.0\.0\.1:{gateway.tls}: no TLS on a TLS port")
+        self.assertNotIn("plain HTTP", gateway.stderr)
+
     def test_tls_on_a_plain_port(self):
         gateway = self.edge()
         with self.assertRaises((ssl.SSLError, OSError)):

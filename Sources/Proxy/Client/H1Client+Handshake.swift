@@ -16,7 +16,9 @@ extension H1Client {
         let count = recvCipher(atMost: Limits.handshakeReadSize)
         guard count > 0 else { return }
         // So many bytes were read into it just now.
-        if !isHeard, isHTTP(unsafe worker.rooms.cipher.load(as: UInt8.self)) { return refusePlain() }
+        if !isHeard, !mayBeTLS(unsafe worker.rooms.cipher.load(as: UInt8.self)) {
+            return unsafe refusePlain(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
+        }
         isHeard = true
         unsafe tls.receive(UnsafeRawBufferPointer(start: worker.rooms.cipher, count: count))
         guard goOn(tls, tls.handshake()) else { return }
@@ -38,12 +40,16 @@ extension H1Client {
         shut()
     }
 
-    /// The first byte of a request's method, which no record of TLS begins with.
-    private func isHTTP(_ first: UInt8) -> Bool { (0x41...0x5A).contains(first & 0xDF) }
+    /// Whether the first byte is a record's type (RFC 8446 section 5.1), or the length of SSL 2, which OpenSSL knows.
+    private func mayBeTLS(_ first: UInt8) -> Bool { (0x14...0x17).contains(first) || first >= 0x80 }
 
-    /// Who speaks HTTP without TLS is told so in the same language.
-    private func refusePlain() {
+    /// Who speaks HTTP without TLS is told so in the same language. Others would not understand it.
+    private func refusePlain(_ first: UnsafeRawBufferPointer) {
         worker.metrics.handshake(.none, resumed: false, .failure)
+        guard unsafe FirstBytes.areRequest(first) else {
+            worker.note(.notTLS, of: origin)
+            return shut()
+        }
         tls = nil
         refuse(.badRequest, "plain HTTP on a TLS port: use https://")
     }

@@ -9,6 +9,8 @@ struct ClientFault {
         case refused(UInt16, StaticString, RequestID)
         /// Too many of its credentials were not valid.
         case guesses
+        /// It speaks neither TLS nor HTTP.
+        case notTLS
         /// Its TLS handshake failed: OpenSSL's code.
         case handshake(UInt)
         case handshakeTimeout
@@ -39,7 +41,7 @@ struct ClientFaults {
 
     mutating func note(_ peer: SocketAddress, _ label: String, _ reason: ClientFault.Reason) {
         for i in kept.indices
-        where kept[i].peer.high == peer.high && kept[i].peer.low == peer.low && kept[i].reason.isSame(as: reason) {
+        where kept[i].peer.isOfSameClient(as: peer) && kept[i].reason.isSame(as: reason) {
             kept[i].more += 1
             return
         }
@@ -75,6 +77,13 @@ public struct ClientFaultReport: Sendable {
     }
 }
 
+extension SocketAddress {
+    /// Whoever has an address of IPv6 has all 2^64 of its network (RFC 4291 section 2.5.4).
+    fileprivate func isOfSameClient(as other: SocketAddress) -> Bool {
+        high == other.high && (isIPv4 || other.isIPv4 ? low == other.low : true)
+    }
+}
+
 extension ClientFault.Reason {
     func isSame(as other: Self) -> Bool {
         switch (self, other) {
@@ -82,7 +91,7 @@ extension ClientFault.Reason {
             // Texts of the program: the same one is in the same place.
             unsafe one.utf8Start == two.utf8Start
         case (.handshake(let one), .handshake(let two)): one == two
-        case (.guesses, .guesses), (.handshakeTimeout, .handshakeTimeout), (.handshakeEnd, .handshakeEnd): true
+        case (.guesses, .guesses), (.notTLS, .notTLS), (.handshakeTimeout, .handshakeTimeout), (.handshakeEnd, .handshakeEnd): true
         default: false
         }
     }
@@ -100,6 +109,7 @@ extension ClientFault: CustomStringConvertible {
             }
             text = "\(status), \(detail) (request \(name))"
         case .guesses: text = "too many credentials that are not valid: held up, and answered 429"
+        case .notTLS: text = "no TLS on a TLS port"
         case .handshake(let code): text = "TLS handshake failed: \(TLSSession.text(ofFailure: code))"
         case .handshakeTimeout: text = "TLS handshake failed: not done in time"
         case .handshakeEnd: text = "TLS handshake failed: closed by the client in the middle of it"
