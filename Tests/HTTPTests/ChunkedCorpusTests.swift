@@ -42,6 +42,21 @@ struct ChunkedCorpusTests {
         if whole.consumed > 1 { #expect(decode(Array(item.bytes[..<(whole.consumed - 1)])).state == .more) }
     }
 
+    @Test("blanks and zeros that old senders write are read in answers, and refused in requests", arguments: Corpus.tolerated)
+    func tolerated(_ item: CorpusCase) {
+        guard case .refused(let fault) = decode(item.bytes).state else {
+            Issue.record("accepted in a request")
+            return
+        }
+        #expect("\(fault.flaw)" == item.flaw && String(fault.status) == item.expected)
+        let whole = decode(item.bytes, kind: .response)
+        #expect(whole.state == .complete && whole.data == Array("hello".utf8) && whole.consumed == item.bytes.count)
+        for cut in Corpus.cuts(item.bytes.count) {
+            #expect(decode(item.bytes, cuts: [cut], kind: .response) == whole)
+            #expect(decode(item.bytes, cuts: [cut]).state == .refused(fault))
+        }
+    }
+
     @Test("the corpus is as large as it should be")
     func size() { #expect(Corpus.chunked.count >= 60) }
 }

@@ -26,6 +26,16 @@ struct ChunkedDecoderTests {
         #expect(longer.state == .refused(.request(.chunkLineTooLong)))
     }
 
+    @Test("what an answer may pad its chunk-size line with counts against the same limit")
+    func paddedLineLimit() {
+        let body = "\r\nx\r\n0\r\n\r\n"
+        #expect(decode(Array("1\(String(repeating: " ", count: 254))\(body)".utf8), kind: .response).state == .complete)
+        for line in ["1" + String(repeating: " ", count: 255), String(repeating: "0", count: 256) + "1"] {
+            let longer = decode(Array("\(line)\(body)".utf8), kind: .response)
+            #expect(longer.state == .refused(.response(.chunkLineTooLong)))
+        }
+    }
+
     @Test("nothing is taken after the end, nor after a flaw")
     func after() {
         var decoder = ChunkedDecoder(of: .response)

@@ -145,3 +145,28 @@ class Corpus(Case):
                     continue
                 self.assertEqual(response.status, 502, f"{case.data[:300]!r} looked complete to the client")
         self.assertEqual([request for request in upstream.requests if request.target == "/up"], [])
+
+    def test_chunk_lines_that_are_read_in_answers_and_refused_in_requests(self):
+        current = []
+
+        def behaviour(peer):
+            while (request := peer.read_head()) is not None:
+                if request.target == "/up":
+                    peer.read_body(request)
+                peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + current[0].data)
+
+        upstream = self.upstream(behaviour)
+        gateway = self.simple(upstream)
+        for case in corpus.read("chunked-tolerated.txt"):
+            current[:] = [case]
+            with self.subTest(case=repr(case), way="up"), RawClient(gateway.plain) as client:
+                client.send_as_taken(
+                    b"POST /up HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n" + case.data
+                )
+                self.assertEqual(client.read_response().status, 400, case.data[:300])
+            # What the client gets is the gateway's own writing, which the strict reader here reads.
+            with self.subTest(case=repr(case), way="down"), RawClient(gateway.plain) as client:
+                for _ in range(2):
+                    response = client.request("GET", "/down", "acme.test")
+                    self.assertEqual((response.status, response.body), (200, b"hello"), case.data[:300])
+        self.assertEqual([request for request in upstream.requests if request.target == "/up"], [])

@@ -10,6 +10,10 @@ import Glibc
 ///                      +-------> trailers --empty line--> complete   (from dataEnd)
 ///
 /// Every state but `complete` goes to `refused` on the first byte that does not belong there, and stays there.
+///
+/// Of an answer the size line is read as RFC 9112 section 7.1.1 and RFC 9110 section 5.6.3 let a recipient do: there may be
+/// blanks behind the size and around `;` and `=`, and zeros in front of the size. Of a request there may not: another reader
+/// may stand in front of the gateway, and must not find another end of the body. Either way the gateway writes its own chunks.
 public struct ChunkedDecoder: Sendable {
     public enum State: Equatable, Sendable {
         /// The body goes on.
@@ -29,8 +33,8 @@ public struct ChunkedDecoder: Sendable {
     }
 
     private enum Phase: UInt8 {
-        case size, extensionName, extensionNameRest, extensionValue, extensionToken, extensionQuoted, extensionEscape
-        case extensionQuotedEnd, sizeLF, data, dataCR, dataLF, trailers, complete, refused
+        case size, blank, extensionName, extensionNameRest, extensionNameBlank, extensionValue, extensionToken, extensionQuoted
+        case extensionEscape, extensionQuotedEnd, sizeLF, data, dataCR, dataLF, trailers, complete, refused
     }
 
     private let kind: MessageKind
@@ -92,8 +96,8 @@ public struct ChunkedDecoder: Sendable {
     private mutating func take(_ byte: UInt8) throws(Flaw) {
         switch phase {
         case .size: try takeSize(byte)
-        case .extensionName, .extensionNameRest, .extensionValue, .extensionToken, .extensionQuoted, .extensionEscape,
-            .extensionQuotedEnd:
+        case .blank, .extensionName, .extensionNameRest, .extensionNameBlank, .extensionValue, .extensionToken, .extensionQuoted,
+            .extensionEscape, .extensionQuotedEnd:
             try takeExtension(byte)
         case .sizeLF:
             guard byte == ASCII.lf else { throw .bareCR }
@@ -116,8 +120,11 @@ public struct ChunkedDecoder: Sendable {
     /// Hexadecimal digits only: no sign, no `0x`, no white space, no more than a 64-bit number has.
     private mutating func takeSize(_ byte: UInt8) throws(Flaw) {
         if let value = ASCII.hexValue(byte) {
-            guard digits < 16 else { throw .chunkSizeTooLarge }
-            digits &+= 1
+            // What follows zeros in front is the first digit that counts.
+            if digits == 0 || remaining > 0 || kind == .request {
+                guard digits < 16 else { throw .chunkSizeTooLarge }
+                digits &+= 1
+            }
             remaining = remaining &<< 4 | UInt64(value)
             guard remaining <= UInt64(Int64.max) else { throw .chunkSizeTooLarge }
             return try spend(Limits.chunkLineMax, .chunkLineTooLong)
@@ -127,14 +134,32 @@ public struct ChunkedDecoder: Sendable {
         case ASCII.cr: phase = .sizeLF
         case 0x3B: phase = .extensionName
         case ASCII.lf: throw .bareLF
+        case _ where isTolerated(byte):
+            phase = .blank
+            try spend(Limits.chunkLineMax, .chunkLineTooLong)
         default: throw .chunkSize
         }
     }
 
-    /// `;` token [ `=` ( token | quoted-string ) ], without the white space that the grammar tolerates for the sake of
-    /// old senders. Read to be sure where it ends, and dropped.
+    /// A blank that old senders put where nothing depends on it.
+    private func isTolerated(_ byte: UInt8) -> Bool { kind == .response && (byte == ASCII.space || byte == ASCII.tab) }
+
+    /// `;` token [ `=` ( token | quoted-string ) ]. Read to be sure where it ends, and dropped.
     private mutating func takeExtension(_ byte: UInt8) throws(Flaw) {
         try spend(Limits.chunkLineMax, .chunkLineTooLong)
+        switch phase {
+        case .blank, .extensionName, .extensionNameBlank, .extensionValue:
+            if isTolerated(byte) { return }
+        case .extensionNameRest where isTolerated(byte):
+            phase = .extensionNameBlank
+            return
+        case .extensionToken, .extensionQuotedEnd:
+            if isTolerated(byte) {
+                phase = .blank
+                return
+            }
+        default: break
+        }
         switch phase {
         case .extensionName, .extensionValue:
             if phase == .extensionValue, byte == 0x22 {
@@ -143,12 +168,12 @@ public struct ChunkedDecoder: Sendable {
             }
             guard ASCII.isToken(byte) else { throw byte == ASCII.lf ? .bareLF : .chunkExtension }
             phase = phase == .extensionName ? .extensionNameRest : .extensionToken
-        case .extensionNameRest, .extensionToken, .extensionQuotedEnd:
-            if phase != .extensionQuotedEnd, ASCII.isToken(byte) { return }
+        case .blank, .extensionNameRest, .extensionNameBlank, .extensionToken, .extensionQuotedEnd:
+            if phase == .extensionNameRest || phase == .extensionToken, ASCII.isToken(byte) { return }
             switch byte {
             case ASCII.cr: phase = .sizeLF
             case 0x3B: phase = .extensionName
-            case 0x3D where phase == .extensionNameRest: phase = .extensionValue
+            case 0x3D where phase == .extensionNameRest || phase == .extensionNameBlank: phase = .extensionValue
             case ASCII.lf: throw .bareLF
             default: throw .chunkExtension
             }

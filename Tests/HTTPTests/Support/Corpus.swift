@@ -21,6 +21,7 @@ enum Corpus {
     static let requests = load("requests", columns: 4)
     static let responses = load("responses", columns: 5)
     static let chunked = load("chunked", columns: 4)
+    static let tolerated = load("chunked-tolerated", columns: 4)
 
     static func load(_ name: String, columns: Int) -> [CorpusCase] {
         let url = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
