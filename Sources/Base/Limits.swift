@@ -20,6 +20,9 @@ public enum Limits {
     public static let headroom = 72 << 10
     /// A request or response head may never be larger than this, whatever `max_header_size` says: headroom must hold it.
     public static let headSizeMax = 64 << 10
+    /// Bytes of the protocols that a client asks to switch to: they are kept to be compared with the answer's, and are a name or
+    /// two.
+    public static let upgradeMax = 256
     /// A chunk-size line with its extensions. Nobody needs more, and each byte is an attacker's.
     public static let chunkLineMax = 256
     /// All trailer fields of one message.

@@ -169,12 +169,16 @@ struct RequestHeadTests {
             ("GET", "1.1", "Connection: keep-alive, upgrade\r\nUpgrade: WebSocket\r\n", true),
             ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: a/1, b\r\n", true),
             ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n", true),
-            ("POST", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\n", false),
+            ("POST", "1.1", "Connection: Upgrade\r\nUpgrade: tcp\r\n", true),
+            ("PURGE", "1.1", "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n", true),
             ("GET", "1.0", "Connection: Upgrade\r\nUpgrade: websocket\r\n", false),
             ("GET", "1.1", "Upgrade: websocket\r\n", false), ("GET", "1.1", "Connection: Upgrade\r\n", false),
             ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: websocket\r\n", false),
-            ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", false),
-            ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n", false),
+            ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: \(String(repeating: "x", count: 256))\r\n", true),
+            ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: \(String(repeating: "x", count: 257))\r\n", false),
+            // The switch comes behind the body, if there is one.
+            ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", true),
+            ("POST", "1.1", "Connection: Upgrade\r\nUpgrade: tcp\r\nTransfer-Encoding: chunked\r\n", true),
             ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: h2c\r\n", false),
             ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket, H2C\r\n", false),
             ("GET", "1.1", "Connection: Upgrade\r\nUpgrade: TLS/1.2\r\n", false),
@@ -186,6 +190,21 @@ struct RequestHeadTests {
         ])
     func upgrade(_ method: String, _ version: String, _ fields: String, _ expected: Bool) throws {
         #expect(try read("\(method) / HTTP/\(version)\r\n\(host)\(fields)\r\n").wantsUpgrade == expected)
+    }
+
+    @Test(
+        "a server switches to nothing but what it was asked for",
+        arguments: [
+            ("websocket", "websocket", true), ("WebSocket", "websocket", true), ("b", "a, b", true), ("b, a", "a,b", true),
+            ("a/1", "a/1, b", true), ("a", "a/1", true), ("a/1", "a", true), ("a/2", "a/1", false), ("a/2", "a/1, a/2", true),
+            ("", "websocket", false), (",", "websocket", false), ("websocket,", "websocket", false), ("web", "websocket", false),
+            ("websockets", "websocket", false), ("h2c", "websocket", false), ("a, c", "a, b", false), ("/1", "a/1", false),
+            ("websocket", "", false), ("", "", false), ("a b", "a b", false),
+        ])
+    func switching(_ answer: String, _ request: String, _ expected: Bool) {
+        let (answer, request) = (Array(answer.utf8), Array(request.utf8))
+        let result = answer.withUnsafeBytes { answer in request.withUnsafeBytes { Upgrade.names(answer, outOf: $0) } }
+        #expect(result == expected)
     }
 
     @Test(

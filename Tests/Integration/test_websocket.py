@@ -186,6 +186,52 @@ class WebSocket(Case):
                 self.assertEqual(client.read_response().status, 421)
         self.assertNotIn(b"smuggled", upstream.bytes_received)
 
+    def test_every_method_may_switch_also_behind_its_body(self):
+        def behaviour(peer):
+            request = peer.read_request()
+            self.assertEqual(request["upgrade"], "tcp, other/2")
+            peer.send(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: TCP\r\n\r\n" + request.body)
+            self.assertEqual(peer.stream.exactly(5), b"hello")
+            peer.send(b"!")
+
+        gateway = self.simple(self.upstream(behaviour))
+        head = "/exec HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: tcp, other/2\r\n"
+        for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "ATTACH"):
+            for fields, body in (
+                ("\r\n", ""),
+                ("Content-Length: 0\r\n\r\n", ""),
+                ("Content-Length: 4\r\n\r\nbody", "body"),
+                ("Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n", "body"),
+            ):
+                with self.subTest(method=method, fields=fields), RawClient(gateway.plain) as client:
+                    client.send(f"{method} {head}{fields}")
+                    response = client.read_head()
+                    self.assertEqual((response.status, response["upgrade"]), (101, "TCP"))
+                    self.assertEqual(client.stream.exactly(len(body)), body.encode())
+                    client.send("hello")
+                    self.assertEqual(client.stream.to_end(), b"!")
+
+    def test_a_switch_to_another_protocol_or_to_none_is_no_answer(self):
+        for named in ("Upgrade: h2c", "Upgrade: chat", "Upgrade: websocket, chat", "Upgrade:", "X: y"):
+            with self.subTest(named):
+                switch = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{named}\r\n\r\nraw"
+                gateway = self.simple(self.upstream(answer(switch.encode())))
+                with RawClient(gateway.plain) as client:
+                    client.send(ASK)
+                    self.assert_problem(client.read_response(), 502, "bad-upstream")
+                gateway.stop()
+
+    def test_a_switch_in_the_middle_of_a_body_is_no_answer(self):
+        def behaviour(peer):
+            peer.read_head()
+            peer.send(SWITCH)
+            peer.wait_for_end()
+
+        gateway = self.simple(self.upstream(behaviour))
+        with RawClient(gateway.plain) as client:
+            client.send(ASK.replace("\r\n\r\n", "\r\nContent-Length: 10\r\n\r\nhello"))
+            self.assert_problem(client.read_response(), 502, "bad-upstream")
+
     def test_each_end_ends_the_other(self):
         ended = threading.Event()
 

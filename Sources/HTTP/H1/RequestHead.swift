@@ -25,7 +25,8 @@ import Base
     public private(set) var keepAlive = true
     /// The client waits for a 100 before it sends the body (RFC 9110 section 10.1.1).
     public private(set) var expectsContinue = false
-    /// A well-formed request to switch protocols, to something else than HTTP (RFC 9110 section 7.8).
+    /// A well-formed request to switch protocols, to something else than HTTP (RFC 9110 section 7.8). Its body, if it has one,
+    /// comes first.
     public private(set) var wantsUpgrade = false
     /// Bytes of the head, with the empty line at its end and the one that may stand before it.
     public private(set) var length = 0
@@ -108,8 +109,8 @@ import Base
     }
 
     private mutating func readUpgrade(_ base: UnsafeRawPointer) {
-        guard let upgrade = fields.first(.upgrade), !fields.repeated.contains(.upgrade), method == .get,
-            version == .http11, framing == .none || framing == .length(0)
+        guard let upgrade = fields.first(.upgrade), !fields.repeated.contains(.upgrade), version == .http11,
+            upgrade.value.count <= Limits.upgradeMax
         else { return }
         wantsUpgrade = unsafe Upgrade.isWanted(
             UnsafeRawBufferPointer(start: base + upgrade.value.first, count: Int(upgrade.value.count)))

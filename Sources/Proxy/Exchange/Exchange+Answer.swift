@@ -129,12 +129,20 @@ extension Exchange {
 
     /// 101: both sides speak another protocol from here on.
     func switched(_ head: borrowing ResponseHead, _ first: consuming BodyPart) {
-        guard request.wantsUpgrade, let written = writeAnswerHead(head) else { return fail(.malformed) }
+        guard request.wantsUpgrade, request.isDone, isAsked(head), let written = writeAnswerHead(head) else {
+            return fail(.malformed)
+        }
         answered(101)
         phase = .tunnel
         count(&first)
         upstream?.pause()
         client.openTunnel(written, first)
+    }
+
+    /// Whether it switches to what the client has asked for, and says so in one field (RFC 9110 section 7.8).
+    private func isAsked(_ head: borrowing ResponseHead) -> Bool {
+        guard let field = head.fields.first(.upgrade), !head.fields.repeated.contains(.upgrade) else { return false }
+        return unsafe askedProtocols.withUnsafeBytes { unsafe Upgrade.names(head[field.value], outOf: $0) }
     }
 }
 

@@ -71,7 +71,11 @@ extension Exchange {
         writeForwarding(head, to: &out)
         resolution.view?.snapshot.writeVia(to: &out)
         unsafe out.append(route.requestEdits.added)
-        if head.wantsUpgrade, let field = head.fields.first(.upgrade) { unsafe out.append(upgrade: head[field.value]) }
+        if head.wantsUpgrade, let field = head.fields.first(.upgrade) {
+            unsafe out.append(upgrade: head[field.value])
+            askedProtocols.removeAll(keepingCapacity: true)
+            unsafe askedProtocols.append(contentsOf: head[field.value])
+        }
         request.written = WrittenHead(count: out.count, body: BodyExtent(head.framing), isUpgrade: head.wantsUpgrade)
         return !out.overflowed
     }

@@ -55,6 +55,8 @@ final class Exchange {
     private var kept = Kept()
     /// What the access log says of the head.
     var noted = NotedHead()
+    /// Of a request that wants an upgrade: the protocols that its client names.
+    var askedProtocols: [UInt8] = []
 
     init(worker: Worker, client: ClientEnd) {
         (self.worker, self.client, clientObject) = (worker, client, client.object)

@@ -183,13 +183,39 @@ struct ExchangeTests {
         #expect(client.heard.suffix(2) == [.retired, .finished] && server.state == .cancelled && gateway.underWay() == 0)
     }
 
-    @Test("a switch that nobody asked for is no answer")
-    func unwantedSwitch() throws {
+    @Test(
+        "a switch that nobody asked for is no answer, nor is one to another protocol, or to none",
+        arguments: [
+            ("", "Upgrade: chat\r\n"), ("Upgrade: chat\r\n", "Upgrade: other\r\n"), ("Upgrade: chat\r\n", ""),
+            ("Upgrade: chat\r\n", "Upgrade:\r\n"), ("Upgrade: chat\r\n", "Upgrade: chat, other\r\n"),
+            ("Upgrade: chat\r\n", "Upgrade: chat\r\nUpgrade: other\r\n"), ("Upgrade: chat/1\r\n", "Upgrade: chat/2\r\n"),
+        ])
+    func unwantedSwitch(asked: String, named: String) throws {
         let gateway = try ScriptedWorker(Self.one)
-        let client = gateway.client().ask()
+        // What another request has asked for says nothing of this one.
+        gateway.client().ask(fields: "Connection: upgrade\r\nUpgrade: other\r\n").leave()
+        let client = gateway.client().ask(fields: asked.isEmpty ? "" : "Connection: upgrade\r\n" + asked)
+        gateway.last.connect()
+        gateway.last.answer(101, fields: "Connection: upgrade\r\n" + named)
+        #expect(client.status == 502 && gateway.last.state == .cancelled)
+    }
+
+    @Test("any method may ask for another protocol, and the switch comes behind the body", arguments: ["PUT", "POST", "PURGE"])
+    func switchBehindBody(method: String) throws {
+        let gateway = try ScriptedWorker(Self.one)
+        let fields = "Connection: upgrade\r\nUpgrade: a/1, Chat\r\nContent-Length: 8\r\n"
+        let client = gateway.client().ask(method, fields: fields, first: "half", isLast: false)
+        gateway.last.connect()
+        #expect(gateway.last.head.hasSuffix("Upgrade: a/1, Chat\r\n"))
+        client.send("half", isLast: true)
+        gateway.last.answer(101, fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        #expect(client.heard == [.tunnel])
+        client.send("more")
+        #expect(gateway.last.body == Array("halfhalfmore".utf8))
+        let early = gateway.client().ask(method, fields: fields, first: "half", isLast: false)
         gateway.last.connect()
         gateway.last.answer(101, fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
-        #expect(client.status == 502 && gateway.last.state == .cancelled)
+        #expect(early.status == 502 && gateway.last.state == .cancelled)
     }
 
     @Test("an early answer stands, and the rest of the request still goes on until it is over")
