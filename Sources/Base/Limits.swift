@@ -27,8 +27,11 @@ public enum Limits {
     public static let chunkLineMax = 256
     /// All trailer fields of one message.
     public static let trailerSizeMax = 8 << 10
-    /// 1xx answers before the final one: an upstream that sends more is broken or hostile.
-    public static let interimResponsesMax = 8
+    /// Bytes of all 1xx answers before the final one: an upstream that says it is still at work every second may do so for
+    /// half a day, and one that says nothing else ends.
+    public static let interimBytesMax = 1 << 20
+    /// Of them, how many are passed on in one turn: each is a head of its own, and a read has room for ten thousand.
+    public static let interimPerTurn = 32
     /// Gateways of this name that a request may have been through, by its `Via`. One more is a circle, which would otherwise
     /// eat every connection there is.
     public static let hopsMax = 8

@@ -38,7 +38,7 @@ private func check(_ head: borrowing ResponseHead, _ bytes: UnsafeRawBufferPoint
     require(hasOnlyWholeLineEnds(text), "a bare CR, LF or a NUL was accepted")
     require(head.status >= 100 && head.status <= 599, "an odd status")
     let (lengths, codings) = (linesNamed("content-length", text), linesNamed("transfer-encoding", text))
-    require(lengths + codings <= 1, "two framing fields")
+    require(lengths + codings <= 1 || (head.hasNoBody && !head.keepAlive), "two framing fields")
     let bodiless = method == .head || head.status < 200 || head.status == 204 || head.status == 304
     require(!bodiless || head.framing == .none, "a body where there can be none")
     require(bodiless || head.framing != .none, "an answer without an end")

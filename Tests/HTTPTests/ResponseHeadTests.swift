@@ -12,6 +12,13 @@ struct ResponseHeadTests {
             (.get, "200 OK", "", .untilClose, false),
             (.head, "200 OK", "Content-Length: 5\r\n", .none, true), (.head, "200 OK", "", .none, true),
             (.get, "204 No Content", "", .none, true), (.get, "204 No Content", "Content-Length: 0\r\n", .none, true),
+            // A body that is announced where there can be none may come all the same: not on a connection that is used again.
+            (.get, "204 No Content", "Content-Length: 5\r\n", .none, false),
+            (.get, "204 No Content", "Transfer-Encoding: chunked\r\n", .none, false),
+            (.head, "204 No Content", "Content-Length: 5\r\n", .none, false),
+            (.get, "204 No Content", "Content-Length: five\r\n", .none, false),
+            (.get, "100 Continue", "Content-Length: 5\r\n", .none, false),
+            (.get, "101 Switching Protocols", "Transfer-Encoding: chunked\r\n", .none, false),
             (.get, "304 Not Modified", "Content-Length: 5\r\n", .none, true), (.get, "100 Continue", "", .none, true),
             (.get, "101 Switching Protocols", "", .none, true),
             (.get, "205 Reset Content", "Content-Length: 0\r\n", .length(0), true),

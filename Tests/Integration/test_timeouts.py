@@ -69,6 +69,31 @@ class Timeouts(Case):
             read += len(data)
         self.assertEqual(read, size)
 
+    def test_interim_answers_keep_a_slow_answer_alive(self):
+        def behaviour(peer):
+            while peer.read_request():
+                for _ in range(12):
+                    time.sleep(0.1)
+                    peer.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+                peer.send(text("late"))
+
+        gateway = self.simple(self.upstream(behaviour), block="response_timeout 400ms;")
+        with RawClient(gateway.plain) as client:
+            for body in (None, b"hello"):
+                response = client.request("POST", "/", "acme.test", body=body)
+                self.assertEqual((response.body, len(response.interim)), (b"late", 12))
+
+    def test_interim_answers_that_stop_keep_nothing_alive(self):
+        def behaviour(peer):
+            peer.read_request()
+            peer.send(b"HTTP/1.1 102 Processing\r\n\r\n" * 3)
+            peer.wait_for_end()
+
+        gateway = self.simple(self.upstream(behaviour), block="response_timeout 400ms;")
+        began = time.monotonic()
+        self.assert_problem(self.get(gateway), 504, "upstream-timeout")
+        self.assertLess(time.monotonic() - began, 3)
+
     def test_requests_after_pauses_shorter_than_idle_timeout(self):
         gateway = self.simple(self.upstream(), top=SHORT)
         client = self.connect(gateway.plain)

@@ -580,10 +580,54 @@ class Hostile(Case):
         self.assert_problem(self.get(gateway), 502, "bad-upstream")
 
     def test_a_storm_of_interim_answers(self):
-        for data in (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 100, b"HTTP/1.1 100 Continue\r\n\r\n" * 100000):
+        for data in (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 40000, b"HTTP/1.1 100 Continue\r\n\r\n" * 100000):
             with self.subTest(size=len(data)):
                 gateway = self.simple(self.upstream(answer(data + text("ok"))))
                 self.assert_problem(self.get(gateway), 502, "bad-upstream")
+
+    def test_many_interim_answers_are_no_storm(self):
+        hint = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+        gateway = self.simple(self.upstream(answer(hint * 5000 + text("ok"))), workers=1)
+        with RawClient(gateway.plain) as client:
+            for _ in range(3):
+                response = client.request("GET", "/", "acme.test")
+                self.assertEqual((response.status, response.body, len(response.interim)), (200, b"ok", 5000))
+
+    def test_a_client_that_takes_no_interim_answers_fills_no_memory(self):
+        hint = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 1000 + b"\r\n\r\n"
+        gateway = self.simple(
+            self.upstream(answer(hint * 900 + text("ok")), record=False), top="limits { body_timeout 20s; }", workers=1
+        )
+        clients = [RawClient(gateway.plain, receive_buffer=4096) for _ in range(40)]
+        before = gateway.resident
+        for client in clients:
+            self.addCleanup(client.close)
+            client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n" * 20)
+        time.sleep(1)
+        self.assert_bar(gateway.resident - before, 40 << 20)
+        response = clients[0].read_response()
+        self.assertEqual((response.status, len(response.interim)), (200, 900))
+
+    def test_an_answer_without_a_body_has_none_whatever_it_says(self):
+        for head in (
+            b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+            b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"HTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n\r\n" + text("ok"),
+            b"HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 204 None\r\n\r\n",
+        ):
+            for behind in (b"", b"hello", text("smuggled")):
+                with self.subTest(head=head, behind=behind):
+                    upstream = self.upstream(answer(head + behind))
+                    gateway = self.simple(upstream, workers=1)
+                    with RawClient(gateway.plain) as client:
+                        for number in range(3):
+                            response = client.request("GET", f"/{number}", "acme.test")
+                            self.assertIn((response.status, response.body), ((204, b""), (200, b"ok")))
+                            self.assertIsNone(response["content-length"] if response.status == 204 else None)
+                            self.assertTrue(response.keeps_alive)
+                    # No connection carries a second request: what else comes on it is nobody's answer.
+                    self.assertEqual([len(peer.requests) for peer in upstream.connections], [1, 1, 1])
+                    gateway.stop()
 
     def test_an_endless_head(self):
         def behaviour(peer):
@@ -657,6 +701,14 @@ class HealthChecks(Case):
             peer.send(b"HTTP/1.1 102 Processing\r\n\r\n" + text("ok"))
 
         gateway = self.checked(behaviour)
+        time.sleep(0.5)
+        self.assertEqual(self.healthy(gateway), 1)
+        self.assertNotIn("is out", gateway.stderr)
+
+    def test_many_interim_answers_are_no_answer(self):
+        gateway = self.checked(
+            lambda peer: peer.send(b"HTTP/1.1 102 Processing\r\nContent-Length: 7\r\n\r\n" * 200 + text("ok")) is None
+        )
         time.sleep(0.5)
         self.assertEqual(self.healthy(gateway), 1)
         self.assertNotIn("is out", gateway.stderr)

@@ -38,9 +38,8 @@ struct AnswerReader: ~Copyable {
     /// Of the head: what has come of it, and how far it was looked at.
     private var head: [UInt8] = []
     private var scanned = 0
-    /// Bytes and number of the heads before.
+    /// Bytes of the heads before, which are interim ones.
     private var spent = 0
-    private var interim = 0
     /// Since the head is whole.
     private var body: BodyReader?
     private var received: UInt64 = 0
@@ -52,7 +51,7 @@ struct AnswerReader: ~Copyable {
     }
 
     /// Nothing has come of the answer yet.
-    var isUntouched: Bool { body == nil && interim == 0 && head.isEmpty }
+    var isUntouched: Bool { body == nil && spent == 0 && head.isEmpty }
 
     /// A next request may follow on the same connection.
     var mayGoOn: Bool { body?.isDone == true && parsed.keepAlive && !parsed.isUpgrade }
@@ -79,15 +78,16 @@ struct AnswerReader: ~Copyable {
             case .incomplete:
                 unsafe bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
                 return .more
+            case .refused(let fault) where spent > 0 && (fault.flaw == .headTooLarge || fault.flaw == .requestLineTooLong):
+                throw .tooManyInterim
             case .refused(let fault): throw .malformed("\(fault.reason)")
             case .complete: break
             }
             unsafe bytes = UnsafeMutableRawBufferPointer(rebasing: bytes[(parsed.length - before)...])
             if !parsed.isInterim { break }
-            // What is said before the answer (RFC 9110 section 15.2) is no answer.
-            interim += 1
+            // What is said before the answer (RFC 9110 section 15.2) is no answer, however often something is.
             spent += parsed.length
-            if interim > Limits.interimResponsesMax || spent >= self.limits.heads { throw .tooManyInterim }
+            if spent >= self.limits.heads { throw .tooManyInterim }
             (head, scanned) = ([], 0)
         }
         if case .length(let length) = parsed.framing, length > self.limits.body { throw .tooLarge }

@@ -65,25 +65,28 @@ import Base
         status = line.status
         reason = line.reason
         version = line.version
-        let stated = try unsafe Framing.read(fields, scanner.base, version)
-        framing = try bodyFraming(stated, method)
+        let announcesNothing: Bool
+        if hasNoBody {
+            framing = .none
+            announcesNothing = try unsafe announcesNoBody(scanner.base)
+        } else {
+            let stated = try unsafe Framing.read(fields, scanner.base, version)
+            framing = method == .head || status == 304 ? .none : stated ?? .untilClose
+            announcesNothing = true
+        }
         let options = try unsafe ConnectionOptions.read(&fields, scanner.base)
-        keepAlive = framing != .untilClose && !options.close && (version == .http11 || options.keepAlive)
+        keepAlive = framing != .untilClose && announcesNothing && !options.close && (version == .http11 || options.keepAlive)
         return true
     }
 
-    /// RFC 9112 section 6.3. An answer that can't have a body and still announces one would leave it on the connection,
-    /// to be taken for the next answer.
-    @inline(__always)
-    private func bodyFraming(_ stated: BodyFraming?, _ method: Method) throws(Flaw) -> BodyFraming {
-        if status < 200 || status == 204 {
-            switch stated {
-            case .chunked: throw .codingWithoutBody
-            case .length(let length) where length > 0: throw .lengthWithoutBody
-            default: return .none
-            }
-        }
-        if method == .head || status == 304 { return .none }
-        return stated ?? .untilClose
+    /// It ends with its head, whatever its fields say (RFC 9112 section 6.3, rule 1), and has no field that speaks of a body
+    /// (RFC 9110 section 8.6): those that stand there are not to be passed on.
+    public var hasNoBody: Bool { status < 200 || status == 204 }
+
+    /// Who announces a body all the same may send one: it would be taken for the next answer. A length of zero does no harm.
+    private func announcesNoBody(_ base: UnsafeRawPointer) throws(Flaw) -> Bool {
+        if fields.present.contains(.ambiguousFraming) { throw .ambiguousFieldName }
+        guard fields.present.intersects(FieldSet(.contentLength) | .transferEncoding) else { return true }
+        do throws(Flaw) { return try unsafe Framing.read(fields, base, version) == .length(0) } catch { return false }
     }
 }

@@ -35,8 +35,8 @@ public enum Flaw: UInt8, Error, Sendable, CaseIterable {
     // host
     case hostMissing, hostRepeated, hostSyntax
     // framing
-    case lengthRepeated, lengthSyntax, lengthTooLarge, lengthWithCoding, lengthWithoutBody
-    case codingRepeated, codingSyntax, codingUnknown, codingInHTTP10, codingWithoutBody
+    case lengthRepeated, lengthSyntax, lengthTooLarge, lengthWithCoding
+    case codingRepeated, codingSyntax, codingUnknown, codingInHTTP10
     // other fields with a say
     case connectionSyntax, expectation
     // chunks
@@ -90,12 +90,10 @@ public enum Flaw: UInt8, Error, Sendable, CaseIterable {
         case .lengthSyntax: "malformed Content-Length"
         case .lengthTooLarge: "Content-Length too large"
         case .lengthWithCoding: "Content-Length with Transfer-Encoding"
-        case .lengthWithoutBody: "Content-Length in an answer without a body"
         case .codingRepeated: "Transfer-Encoding repeated"
         case .codingSyntax: "malformed Transfer-Encoding"
         case .codingUnknown: "transfer coding not supported"
         case .codingInHTTP10: "Transfer-Encoding in HTTP/1.0"
-        case .codingWithoutBody: "Transfer-Encoding in an answer without a body"
         case .connectionSyntax: "malformed Connection"
         case .expectation: "expectation not supported"
         case .chunkSize: "malformed chunk size"

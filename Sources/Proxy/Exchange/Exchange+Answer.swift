@@ -23,6 +23,8 @@ extension Exchange {
 
     /// An answer before the answer: 1xx, but not 101.
     func inform(_ head: borrowing ResponseHead) {
+        // It is at work on what it has: the time for its answer begins anew.
+        if request.isDone { expectAnswer() }
         // 100 was answered here already.
         if head.status == 100 { return }
         guard let written = writeAnswerHead(head) else { return fail(.malformed) }
@@ -89,7 +91,7 @@ extension Exchange {
         let checksNames = !edits.removesNothing
         let cost = readDeclaredCost(head)
         // Of an answer without a body, what a GET would have got (RFC 9110 sections 9.3.2 and 15.4.5).
-        let endsLength = head.framing != .none || (request.method != .head && head.status != 304)
+        let endsLength = head.framing != .none || head.hasNoBody || (request.method != .head && head.status != 304)
         unsafe out.append(head.fields, of: head.bytes) { i, field in
             let ends =
                 field.dropped || i == cost || (field.id == .contentLength && endsLength) || field.id == .xRequestID

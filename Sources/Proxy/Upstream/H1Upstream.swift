@@ -29,7 +29,12 @@ final class H1Upstream: Transport {
     /// Of the answer.
     private var body = BodyReader(of: .response)
     private var isTunnel = false
-    private var interimAnswers = 0
+    /// Bytes of the answers before the answer.
+    private var interimBytes = 0
+    /// `inbound` holds bytes past an answer before the answer that were not looked at yet.
+    private var hasNewInbound = false
+    /// One of those does not let the connection go on.
+    private var ends = false
     /// The answer says that the connection may go on, and nothing stood behind its end.
     private var keeps = false
     /// The exchange's deadline (time for an answer) is at work.
@@ -73,7 +78,7 @@ final class H1Upstream: Transport {
             shut()
         case .busy:
             if isCongested, flush() { exchange?.upstreamHasRoom() }
-            if canRead, state == .busy { readAnswer() }
+            if canRead || hasNewInbound, state == .busy { readAnswer() }
         }
     }
 
@@ -161,6 +166,14 @@ final class H1Upstream: Transport {
     func readAnswer() {
         guard let exchange else { return }
         if canRead, !hasHead { exchange.prefetch() }
+        if hasNewInbound {
+            if exchange.answerRoom == 0 { return pause() }
+            hasNewInbound = false
+            unsafe readHead(UnsafeMutableRawBufferPointer(start: nil, count: 0), exchange)
+            // What is left in the kernel has a turn of its own.
+            if canRead, state == .busy { loop.wake(self, []) }
+            return
+        }
         while canRead, state == .busy, holder === exchange, exchange.upstream?.is(self) == true {
             let limit = exchange.answerRoom
             if limit == 0 { return pause() }
@@ -210,15 +223,13 @@ final class H1Upstream: Transport {
             unsafe region = worker.rooms.inbox(limit: all.count)
             unsafe region.copyMemory(from: all)
         }
+        var passed = 0
         // A request that has failed meanwhile has let go of this connection.
         while state == .busy, !isClosed {
             let outcome = unsafe worker.responseHead.parse(
                 UnsafeRawBufferPointer(region), from: &scanned, requestMethod: exchange.request.method, limits: worker.responseLimits)
             switch outcome {
-            case .incomplete:
-                if inbound == nil { inbound = Buffer(capacity: region.count, from: loop.buffers) } else { inbound!.removeAll() }
-                unsafe inbound!.append(UnsafeRawBufferPointer(region))
-                return
+            case .incomplete: return unsafe keep(region)
             case .refused: return exchange.fail(.malformed)
             case .complete:
                 scanned = 0
@@ -227,8 +238,9 @@ final class H1Upstream: Transport {
                     inbound = nil
                     return unsafe answer(rest, exchange)
                 }
-                interimAnswers += 1
-                guard interimAnswers <= Limits.interimResponsesMax else { return exchange.fail(.malformed) }
+                interimBytes += worker.responseHead.length
+                guard interimBytes <= Limits.interimBytesMax else { return exchange.fail(.malformed) }
+                if !worker.responseHead.keepAlive { ends = true }
                 exchange.inform(worker.responseHead)
                 // The next head may have come with it.
                 unsafe region = rest
@@ -236,14 +248,27 @@ final class H1Upstream: Transport {
                     inbound = nil
                     return
                 }
+                passed += 1
+                if passed == Limits.interimPerTurn || exchange.answerRoom == 0 {
+                    if holder !== exchange { return }
+                    unsafe keep(region)
+                    hasNewInbound = true
+                    return loop.wake(self, [])
+                }
             }
         }
+    }
+
+    /// Bytes of a head to come.
+    private func keep(_ region: UnsafeMutableRawBufferPointer) {
+        if inbound == nil { inbound = Buffer(capacity: region.count, from: loop.buffers) } else { inbound!.removeAll() }
+        unsafe inbound!.append(UnsafeRawBufferPointer(region))
     }
 
     /// The final head is whole; `rest` is what has come behind it.
     private func answer(_ rest: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
         isTunnel = worker.responseHead.isUpgrade
-        keeps = worker.responseHead.keepAlive && !isTunnel
+        keeps = worker.responseHead.keepAlive && !isTunnel && !ends
         hasHead = true
         body.begin(isTunnel ? .untilClose : worker.responseHead.framing)
         let (first, isValid) = unsafe take(rest)
@@ -263,7 +288,7 @@ final class H1Upstream: Transport {
         if inbound != nil { inbound = nil }
         scanned = 0
         (hasHead, chunks, hasRequest, isTunnel, keeps, isSlow) = (false, false, false, false, false, false)
-        (interimAnswers, responseTimeout, isHeldByPace) = (0, 0, false)
+        (interimBytes, hasNewInbound, ends, responseTimeout, isHeldByPace) = (0, false, false, 0, false)
         // A read that filled its room may have left bytes behind, which would be taken for the next answer.
         guard isWhole, !pool.isRetired, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
         state = .idle

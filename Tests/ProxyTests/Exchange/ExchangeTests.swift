@@ -218,6 +218,40 @@ struct ExchangeTests {
         #expect(early.status == 502 && gateway.last.state == .cancelled)
     }
 
+    @Test("of an answer without a body no field speaks of one; of one to HEAD, and of 304, what GET would have got")
+    func noBody() throws {
+        let gateway = try ScriptedWorker(Self.one)
+        for (method, status, field, keeps) in [
+            ("GET", 204, "Content-Length: 5", false), ("HEAD", 204, "Content-Length: 5", false),
+            ("GET", 204, "Transfer-Encoding: chunked", false), ("GET", 304, "Content-Length: 5", true),
+            ("HEAD", 200, "Content-Length: 5", true), ("HEAD", 200, "Transfer-Encoding: chunked", false),
+        ] {
+            let client = gateway.client().ask(method)
+            gateway.last.connect()
+            gateway.last.answer(103, fields: field + "\r\n")
+            #expect(!client.head.contains("Content-Length") && !client.head.contains("Transfer-Encoding"))
+            gateway.last.answer(status, fields: field + "\r\n", isLast: true)
+            #expect(client.head.contains("Content-Length: 5\r\n") == keeps && !client.head.contains("Transfer-Encoding"))
+            #expect(client.heard.contains(.informed(103)) && client.heard.last == .finished)
+        }
+    }
+
+    @Test("each answer before the answer begins the time for it anew, once the request is whole")
+    func stillAtWork() throws {
+        let gateway = try ScriptedWorker(Self.one)
+        let client = gateway.client().ask("POST", fields: "Content-Length: 4\r\n", isLast: false)
+        gateway.last.connect()
+        gateway.last.answer(102, fields: "")
+        #expect(gateway.last.expectations == 0)
+        client.send("body", isLast: true)
+        #expect(gateway.last.expectations == 1)
+        for _ in 0..<20 { gateway.last.answer(102, fields: "") }
+        gateway.last.answer(100, fields: "")
+        #expect(gateway.last.expectations == 22)
+        gateway.last.answer(200, fields: "Content-Length: 0\r\n", isLast: true)
+        #expect(client.status == 200 && client.heard.filter { $0 == .informed(102) }.count == 21)
+    }
+
     @Test("an early answer stands, and the rest of the request still goes on until it is over")
     func early() throws {
         let gateway = try ScriptedWorker(Self.one)

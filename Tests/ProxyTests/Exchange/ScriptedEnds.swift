@@ -159,7 +159,9 @@ final class ScriptedUpstream: OtherUpstream {
     private(set) var head = ""
     private(set) var body: [UInt8] = []
     private(set) var hasAll = false
-    private(set) var isExpected = false
+    /// How often the time for its answer has begun.
+    private(set) var expectations = 0
+    var isExpected: Bool { expectations > 0 }
     private(set) var wants = 0
     private(set) var pauses = 0
     var takes = true
@@ -233,7 +235,7 @@ final class ScriptedUpstream: OtherUpstream {
         if part.isLast { hasAll = true }
     }
 
-    override func expectAnswer(within timeout: UInt64) { isExpected = true }
+    override func expectAnswer(within timeout: UInt64) { expectations += 1 }
     override func pause() { pauses += 1 }
     override func wantsMore(isOwed: Bool) { wants += 1 }
     override func release() { end(.released) }
