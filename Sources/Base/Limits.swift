@@ -53,6 +53,8 @@ public enum Limits {
     /// Between an answer sent ahead of the end of a request and the close: what the client still sends is read and dropped
     /// for this long, or the kernel would answer it with a reset and destroy our answer on its way.
     public static let lingerNanoseconds: UInt64 = 1_000_000_000
+    /// The window of `body_min_rate`: short pauses of an honest client are evened out in it.
+    public static let bodyRateNanoseconds: UInt64 = 30_000_000_000
     /// TLS handshakes must be done in this time.
     public static let handshakeNanoseconds: UInt64 = 10_000_000_000
     /// Intermediates between a client's certificate and an authority. Nobody needs more, and each goes into the tickets.

@@ -164,6 +164,8 @@ public struct AccessLogSettings: Sendable, Equatable {
 public struct LimitSettings: Sendable {
     public var headerTimeout: UInt64 = 10_000_000_000
     public var bodyTimeout: UInt64 = 30_000_000_000
+    /// Bytes a second; zero is none.
+    public var bodyMinRate: UInt64 = 100
     public var idleTimeout: UInt64 = 75_000_000_000
     public var maxHeaderSize = 32 << 10
     public var maxHeaders = 100

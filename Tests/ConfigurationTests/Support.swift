@@ -62,6 +62,7 @@ func describe(_ settings: Settings) -> String {
         "limits",
         "\(milliseconds(limits.headerTimeout)) \(milliseconds(limits.bodyTimeout)) \(milliseconds(limits.idleTimeout))"
             + " \(limits.maxHeaderSize) \(limits.maxHeaders) \(limits.maxConnections)")
+    if limits.bodyMinRate != 100 { add("  body_min_rate", limits.bodyMinRate) }
     for upstream in hot.upstreams {
         add(
             "upstream",

@@ -128,10 +128,13 @@ struct Builder {
 
     private mutating func takeLimits(_ item: Checked) {
         for limit in checker.block(of: item).items {
+            // `off`
+            if limit.id == .bodyMinRate, case .text = limit.values[0] { settings.hot.limits.bodyMinRate = 0 }
             guard case .number(let value) = limit.values[0] else { continue }
             switch limit.id {
             case .headerTimeout: settings.hot.limits.headerTimeout = value
             case .bodyTimeout: settings.hot.limits.bodyTimeout = value
+            case .bodyMinRate: settings.hot.limits.bodyMinRate = value
             case .idleTimeout: settings.hot.limits.idleTimeout = value
             case .maxHeaderSize: settings.hot.limits.maxHeaderSize = Int(value)
             case .maxHeaders: settings.hot.limits.maxHeaders = Int(value)

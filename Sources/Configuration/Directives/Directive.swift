@@ -111,7 +111,7 @@ enum DirectiveID: UInt8, Sendable {
     case metricsTenants, ledgerInterval, ledgerRollup, ledgerRetention, ledgerCompress
     case limits, upstreamBlock, planBlock, jwtBlock, defaults, tenant, include
     case certificate, protocols, minVersion
-    case headerTimeout, bodyTimeout, idleTimeout, maxHeaderSize, maxHeaders, maxConnections
+    case headerTimeout, bodyTimeout, bodyMinRate, idleTimeout, maxHeaderSize, maxHeaders, maxConnections
     case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
     case rate, concurrency, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders
     case maxBody, weight, feature, set, requestHeader, responseHeader

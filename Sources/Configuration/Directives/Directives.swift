@@ -112,6 +112,9 @@ extension Directive {
             .bodyTimeout, "body_timeout", in: [.limits], [.one(.time(.upToADay))], default: "30s",
             "Between two reads of a request body."),
         Directive(
+            .bodyMinRate, "body_min_rate", in: [.limits], [.one("COUNT|off", .count(1...100_000_000, or: "off"))], default: "100",
+            "Bytes a second of a request body, over 30 s in which it is read; slower ones end with 408."),
+        Directive(
             .idleTimeout, "idle_timeout", in: [.limits], [.one(.time(.upToADay))], default: "75s",
             "How long a connection may wait for its next request."),
         Directive(

@@ -129,11 +129,17 @@ extension Exchange {
             return setClientDeadline()
         }
         guard take(&part) else { return }
+        bodyRate.sent(part.count)
         setClientDeadline()
         upstream.pass(part)
         if request.isDone || upstream.isCongested { expectAnswer() }
-        // While the upstream takes nothing, it is not the client who is late.
-        if upstream.isCongested { worker.loop.schedule(client.source, at: .max) }
+        if upstream.isCongested { holdClient() }
+    }
+
+    /// While the upstream takes nothing, it is not the client who is late.
+    func holdClient() {
+        bodyRate.pause(worker.loop.now)
+        worker.loop.schedule(client.source, at: .max)
     }
 
     /// Counts the part and holds it against the route's rules. False after a refusal.

@@ -55,6 +55,8 @@ final class Exchange {
     private var kept = Kept()
     /// What the access log says of the head.
     var noted = NotedHead()
+    /// Of a body that comes in parts.
+    var bodyRate = BodyRate()
     /// Of a request that wants an upgrade: the protocols that its client names.
     var askedProtocols: [UInt8] = []
 
@@ -186,6 +188,7 @@ final class Exchange {
     /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
     private func askForBody(after first: BodyPart) {
         if request.isDone { return }
+        bodyRate = BodyRate()
         setClientDeadline()
         if first.isEmpty { client.askForBody() }
     }
@@ -197,7 +200,7 @@ final class Exchange {
         switch phase {
         case .waiting: deadline = waitsUntil
         case .tunnel: deadline = now + Limits.tunnelIdleNanoseconds
-        default: deadline = request.isDone ? .max : now + worker.limits.bodyTimeout
+        default: deadline = request.isDone ? .max : bodyDeadline(now)
         }
         worker.loop.schedule(client.source, at: deadline)
     }
@@ -228,6 +231,7 @@ final class Exchange {
         unsafe first.data.copyMemory(from: kept.body)
         kept.clearBody()
         if !maySendAgain { kept.clear() }
+        if !request.isDone { setClientDeadline() }
         upstream.send(request.written, first)
         sent()
         if wantsRequest { worker.loop.wake(client.source, []) }
@@ -237,7 +241,11 @@ final class Exchange {
         attempts.sentAt = worker.loop.now
         waitsUntil = .max
         // A broken one reports itself through its events, and then it is known whether an answer had come.
-        if request.isDone || upstream?.isCongested == true { expectAnswer() }
+        if request.isDone { return expectAnswer() }
+        if upstream?.isCongested == true {
+            expectAnswer()
+            holdClient()
+        }
     }
 
     func expectAnswer() {
@@ -286,6 +294,7 @@ final class Exchange {
     }
 
     func clientTimedOut() {
+        if !request.isDone, client.room > 0, phase == .forwarding || phase == .answering, goesOn(worker.loop.now) { return }
         switch phase {
         case .waiting: refuseWaiting()
         case .answering, .tunnel: breakOff()
@@ -294,7 +303,7 @@ final class Exchange {
             if client.room == 0 { return breakOff() }
             if request.isDone { return }
             dropUpstream()
-            refuse(.timeout, "the request body did not arrive in time")
+            refuse(.timeout, bodyRate.isSlow ? "the request body comes too slowly" : "the request body did not arrive in time")
         case .over: break
         }
     }
