@@ -112,6 +112,8 @@ import COpenSSL
     public private(set) var serverName = ""
     private var wasNamed = false
     private var isOpen = false
+    /// The client has said that it sends no more (close_notify), and all that it has sent was read.
+    public private(set) var hasEnded = false
     /// Why the handshake failed, as OpenSSL's error code; see `text(ofFailure:)`.
     public private(set) var failure: UInt = 0
     /// Steps of TLS itself since the last piece of data, once the handshake is over.
@@ -208,7 +210,9 @@ import COpenSSL
             if unsafe total > 0 && SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return .bytes(total) }
             switch unsafe SSL_get_error(ssl, result) {
             case SSL_ERROR_WANT_READ: return .wantsMore
-            case SSL_ERROR_ZERO_RETURN: return total > 0 ? .bytes(total) : .closed
+            case SSL_ERROR_ZERO_RETURN:
+                hasEnded = true
+                return total > 0 ? .bytes(total) : .closed
             default:
                 ERR_clear_error()
                 return .failed

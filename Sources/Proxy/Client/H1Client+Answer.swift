@@ -41,6 +41,13 @@ extension H1Client {
     func pass(_ part: BodyPart) {
         let bytes = unsafe framed(part)
         if unsafe !bytes.isEmpty { unsafe send(bytes, isFollowed: part.isLast && !keepsOn && phase != .tunnel) }
+        if part.isLast, phase == .tunnel { endDirection() }
+    }
+
+    /// The server's direction of a tunnel is over. The client's goes on.
+    private func endDirection() {
+        if let tls, !finishEncrypted(tls) { return }
+        if isCongested { whenSent = .endsSending } else { endSending() }
     }
 
     private func framed(_ part: BodyPart) -> UnsafeRawBufferPointer {

@@ -90,6 +90,7 @@ extension H1Client {
         case .bytes(let count):
             unsafe received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             if isClosed { return }
+            if tls.hasEnded { canRead = true }
             if phase == .exchange, tls.isVersion13 { holdEncrypted() } else { flushEncrypted() }
             if canRead { loop.wake(self, []) }
         case .wantsMore:

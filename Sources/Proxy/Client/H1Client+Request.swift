@@ -23,7 +23,8 @@ extension H1Client {
             switch unsafe receive(into: room) {
             case .bytes(let count): unsafe received(UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count))
             case .nothing: return
-            case .end, .failed: return shut()
+            case .end: return inputEnded()
+            case .failed: return shut()
             }
         }
     }
@@ -181,8 +182,8 @@ extension H1Client {
     /// The next part of the body, as the upstream takes it; in a tunnel, whatever comes.
     func readBody() {
         guard let exchange else { return }
-        // Nothing is read ahead, but a client that has gone is noticed: its work stops.
-        if body.isDone { return peerFinished ? shut() : () }
+        // Nothing is read ahead. That nothing more is to come is no reason to leave the client without its answer.
+        if body.isDone { return }
         if phase == .tunnel, inbound != nil, exchange.wantsRequest { takeEarly(exchange) }
         while canRead, !isClosed, self.exchange === exchange, exchange.wantsRequest {
             switch unsafe receive(into: worker.rooms.inbox(limit: bodyReadSize)) {
@@ -193,7 +194,10 @@ extension H1Client {
                     return
                 }
             case .nothing: return
-            case .end: return phase == .tunnel ? exchange.endTunnel() : shut()
+            case .end:
+                // Half a request has no answer.
+                guard phase == .tunnel, body.end() else { return shut() }
+                return exchange.requestPart(.end)
             case .failed: return shut()
             }
         }

@@ -14,6 +14,8 @@ import Tenancy
 ///
 /// *head*: reads until a request head is whole. *exchange*: one request is under way; its body is read as the upstream
 /// takes it. *linger*: the last answer is sent; what still comes is dropped, so that no reset destroys the answer.
+///
+/// A client that sends no more (FIN, close_notify) still takes what it has asked for. Who is gone is known by a reset.
 final class H1Client: Transport {
     enum Phase { case handshake, head, paused, exchange, tunnel, linger }
 
@@ -46,7 +48,17 @@ final class H1Client: Transport {
     var chunks = false
     /// The client may be in the middle of something that nobody wants.
     var mayStillSend = false
-    private var closesWhenSent = false
+    /// It had sent all before its last answer: that is answered with the end of TLS.
+    private var endsInTurn = false
+    /// Once all that is kept is sent.
+    var whenSent = WhenSent.goesOn
+
+    enum WhenSent {
+        case goesOn
+        /// The server's direction of a tunnel is over.
+        case endsSending
+        case closes
+    }
 
     init(worker: Worker, fd: Int32, peer: SocketAddress, listener: Listener) {
         metrics = listener.metrics
@@ -75,7 +87,11 @@ final class H1Client: Transport {
         if isBroken { return phase == .handshake ? brokenHandshake() : shut() }
         if isCongested {
             guard flush() else { return isBroken ? shut() : () }
-            if closesWhenSent { return finishSending() }
+            switch whenSent {
+            case .goesOn: break
+            case .endsSending: endSending()
+            case .closes: return finishSending()
+            }
             if phase == .head, worker.isDraining { return close() }
             if phase == .head { loop.schedule(self, at: loop.now + worker.limits.idleTimeout) }
             exchange?.clientHasRoom()
@@ -138,7 +154,8 @@ final class H1Client: Transport {
         let passed = done.bill.admission != nil && verdict.isAdmitted
         worker.giveBack(done)
         if !body.isDone, phase != .tunnel { retireAfterAnswer(expectsMore: true) }
-        guard keepsOn, !worker.isDraining, !peerFinished || inbound != nil else { return close() }
+        guard keepsOn, !worker.isDraining, !peerFinished || inbound != nil || canRead else { return close() }
+        if peerFinished { endsInTurn = true }
         phase = .head
         // The time of a client that does not take its answer is not idle time.
         if passed { hold.admitted() } else if !verdict.isAdmitted, !isCongested { hold.refused(verdict, now: loop.now) }
@@ -151,10 +168,10 @@ final class H1Client: Transport {
     func close() {
         if isClosed { return }
         phase = .linger
-        if let tls {
+        if let tls, !hasEndedSending {
             guard finishEncrypted(tls) else { return shut() }
         }
-        closesWhenSent = true
+        whenSent = .closes
         if isCongested {
             loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
         } else {
@@ -165,7 +182,7 @@ final class H1Client: Transport {
     private func finishSending() {
         // Nothing unread: an ordinary close. Otherwise the kernel would send a reset, which overtakes the answer.
         if !canRead, inbound == nil, !mayStillSend { return shut() }
-        Socket.finishSending(fd)
+        endSending()
         inbound = nil
         phase = .linger
         loop.schedule(self, at: loop.now + Limits.lingerNanoseconds)
@@ -175,6 +192,11 @@ final class H1Client: Transport {
     private func dropInput() {
         guard canRead, !isClosed, recvCipher(atMost: Rooms.cipherSize) > 0 else { return }
         if canRead { loop.wake(self, []) }
+    }
+
+    /// Between requests the client has ended its side.
+    func inputEnded() {
+        if endsInTurn { close() } else { shut() }
     }
 
     /// Reads raw bytes. Zero or less: nothing more for now, or the connection is closed by now.

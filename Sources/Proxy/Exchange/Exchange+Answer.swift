@@ -107,10 +107,9 @@ extension Exchange {
         count(&part)
         client.pass(part)
         if phase == .tunnel {
-            setClientDeadline()
+            answer.isDone = part.isLast
             if client.isBroken { return client.breakOff(isUndeliverable: true) }
-            if part.isLast { endTunnel() }
-            return
+            return tunnelMoved()
         }
         pace(part.count)
         afterSending(part)
@@ -136,6 +135,8 @@ extension Exchange {
         }
         answered(101)
         phase = .tunnel
+        // Of a tunnel: its direction goes on.
+        request.isDone = false
         count(&first)
         upstream?.pause()
         client.openTunnel(written, first)

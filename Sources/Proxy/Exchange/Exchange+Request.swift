@@ -114,7 +114,7 @@ extension Exchange {
     var wantsRequest: Bool {
         guard let upstream else { return false }
         switch phase {
-        case .tunnel: return upstream.room > 0
+        case .tunnel: return !request.isDone && upstream.room > 0
         case .forwarding, .answering: return !request.isDone && upstream.room > 0
         case .beginning, .waiting, .over: return false
         }
@@ -125,8 +125,9 @@ extension Exchange {
         guard let upstream else { return }
         if phase == .tunnel {
             request.bytes += UInt64(part.count)
+            request.isDone = part.isLast
             upstream.pass(part)
-            return setClientDeadline()
+            return tunnelMoved()
         }
         guard take(&part) else { return }
         bodyRate.sent(part.count)
@@ -170,7 +171,7 @@ extension Exchange {
 
     /// The upstream takes more.
     func upstreamHasRoom() {
-        if phase == .tunnel { return worker.loop.wake(client.source, []) }
+        if phase == .tunnel { return request.isDone ? endTunnelIfOver() : worker.loop.wake(client.source, []) }
         if request.isDone { return }
         setClientDeadline()
         worker.loop.wake(client.source, [])
@@ -180,10 +181,22 @@ extension Exchange {
 
     // MARK: Tunnel
 
-    /// One side has ended.
+    /// Something was passed on, or one direction has ended: the other one goes on without it (RFC 9110 section 7.8 leaves that to
+    /// the protocol in the tunnel).
+    func tunnelMoved() {
+        setClientDeadline()
+        endTunnelIfOver()
+    }
+
+    /// What the upstream has not taken yet goes first. What the client has not, goes before its connection is closed.
+    private func endTunnelIfOver() {
+        if request.isDone, answer.isDone, upstream?.isCongested != true { endTunnel() }
+    }
+
+    /// Nothing more goes either way.
     func endTunnel() {
         dropUpstream()
-        client.retire()
+        client.retire(expectsMore: !request.isDone)
         finish()
     }
 }

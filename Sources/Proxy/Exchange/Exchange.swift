@@ -15,7 +15,7 @@ import Tenancy
 ///         │   └──┘ retried once                                    │
 ///         ├─ no answer, no valid one: refused ─────────────────────┤
 ///         ├──► answering ── whole, or broken off ──────────────────┤
-///         └──► tunnel ── one side ends ────────────────────────────┘
+///         └──► tunnel ── each direction ends, or one side breaks ──┘
 ///
 /// It lies between two ends, `ClientEnd` and `UpstreamEnd`, and knows nothing of their bytes: heads, parts of bodies, and
 /// that one of them takes more, fails or is gone. Reused for request after request.

@@ -11,7 +11,7 @@ extension Exchange {
     @safe struct Request {
         var method = Method.get
         var hasBody = false
-        /// All of it was given to the upstream's end, or to a buffer.
+        /// All of it was given to the upstream's end, or to a buffer; in a tunnel, the client sends no more.
         var isDone = true
         var wantsUpgrade = false
         /// Of its body; in a tunnel all that the client has sent.
@@ -78,6 +78,8 @@ extension Exchange {
         var refusal: Refusal?
         /// Of its body; in a tunnel all that the upstream has sent.
         var bytes: UInt64 = 0
+        /// Of a tunnel: the upstream sends no more.
+        var isDone = false
     }
 
     /// What of a request has not found its connection yet, or may have to be sent again.

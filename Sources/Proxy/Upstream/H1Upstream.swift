@@ -29,6 +29,8 @@ final class H1Upstream: Transport {
     /// Of the answer.
     private var body = BodyReader(of: .response)
     private var isTunnel = false
+    /// The client's direction of the tunnel is over, once all of it is sent.
+    private var endsWhenSent = false
     /// Bytes of the answers before the answer.
     private var interimBytes = 0
     /// `inbound` holds bytes past an answer before the answer that were not looked at yet.
@@ -77,7 +79,10 @@ final class H1Upstream: Transport {
             if events.isDisjoint(with: [.readable, .peerFinished, .hungUp, .failed]) { return }
             shut()
         case .busy:
-            if isCongested, flush() { exchange?.upstreamHasRoom() }
+            if isCongested, flush() {
+                if endsWhenSent { endSending() }
+                exchange?.upstreamHasRoom()
+            }
             if canRead || hasNewInbound, state == .busy { readAnswer() }
         }
     }
@@ -134,6 +139,9 @@ final class H1Upstream: Transport {
         hasRequest = part.isLast
         let bytes = unsafe framed(part)
         if unsafe !bytes.isEmpty { unsafe send(bytes) }
+        if isTunnel, part.isLast {
+            if isCongested { endsWhenSent = true } else { endSending() }
+        }
     }
 
     private func framed(_ part: BodyPart) -> UnsafeRawBufferPointer {
@@ -165,6 +173,8 @@ final class H1Upstream: Transport {
 
     func readAnswer() {
         guard let exchange else { return }
+        // Of a tunnel whose server has ended its direction the other one is left, until the connection breaks.
+        if isTunnel, body.isDone { return isBroken ? exchange.endTunnel() : () }
         if canRead, !hasHead { exchange.prefetch() }
         if hasNewInbound {
             if exchange.answerRoom == 0 { return pause() }
@@ -191,7 +201,10 @@ final class H1Upstream: Transport {
             case .nothing: return
             case .end:
                 guard hasHead, body.end() else { return exchange.fail(.cut) }
-                return exchange.answerPart(.end)
+                exchange.answerPart(.end)
+                // No event tells again that nothing is taken any more.
+                if isTunnel, isBroken { self.exchange?.endTunnel() }
+                return
             case .failed: return exchange.fail(.cut)
             }
         }

@@ -30,8 +30,11 @@ class Transport: Source {
     private final var queued: Int32 = 0
     /// An edge was seen, and no short read since.
     final var canRead = false
+    /// The peer sends no more.
     final var peerFinished = false
     final var isBroken = false
+    /// The peer was told that nothing more comes.
+    private(set) final var hasEndedSending = false
     /// While a peer is slow to take what it is sent, less is read for it at a time: a slow peer costs little memory.
     final var isSlow = false
     /// Its last large read was all that was asked for, and mostly data: the next may be large again.
@@ -55,7 +58,8 @@ class Transport: Source {
         if !events.isDisjoint(with: [.peerFinished, .hungUp, .failed]) {
             peerFinished = true
             canRead = true
-            if !events.isDisjoint(with: [.hungUp, .failed]) { isBroken = true }
+            // Where both sides have ended it hangs up too, and that breaks nothing off.
+            if events.contains(.failed) || (events.contains(.hungUp) && !hasEndedSending) { isBroken = true }
         }
     }
 
@@ -98,6 +102,7 @@ class Transport: Source {
     private final func receiveEncrypted(into room: UnsafeMutableRawBufferPointer) -> Received {
         if isCongested { return .nothing }
         let tls = tls!
+        if tls.hasEnded { return ended() }
         // Decrypting records of a byte each takes fifty times as long as decrypting full ones.
         let size = min(sendsMuch ? Rooms.cipherSize : Limits.headCipherSize, room.count)
         let count = unsafe recv(fd, worker.rooms.cipher, size, 0)
@@ -115,18 +120,23 @@ class Transport: Source {
         switch result {
         case .bytes(let plain):
             sendsMuch = count == size && plain > count / 2
+            // The end came with them, and no event tells of it again.
+            if tls.hasEnded { canRead = true }
             return .bytes(plain)
         case .wantsMore:
             sendsMuch = false
             if canRead { loop.wake(self, []) }
             return .nothing
-        case .closed:
-            canRead = false
-            return .end
+        case .closed: return ended()
         case .failed:
             canRead = false
             return .failed
         }
+    }
+
+    private final func ended() -> Received {
+        (canRead, peerFinished) = (false, true)
+        return .end
     }
 
     // MARK: Sending
@@ -240,6 +250,13 @@ class Transport: Source {
         outbound = nil
         isSlow = loop.now &- congestedSince > Self.slowness
         return true
+    }
+
+    /// Nothing more will be sent, and all that was sent is with the kernel: the peer sees an end there.
+    final func endSending() {
+        if hasEndedSending { return }
+        hasEndedSending = true
+        Socket.finishSending(fd)
     }
 
     /// Closes. An `abort` is a reset: the peer must not take what it has for complete.

@@ -167,7 +167,7 @@ struct ExchangeTests {
         #expect(gateway.last.body == Array("body".utf8))
     }
 
-    @Test("forwarding ─► tunnel ─► over: bytes both ways, until one side ends")
+    @Test("forwarding ─► tunnel ─► over: bytes both ways, until each direction has ended")
     func tunnel() throws {
         let gateway = try ScriptedWorker(Self.one)
         let client = gateway.client().ask(fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
@@ -180,7 +180,57 @@ struct ExchangeTests {
         #expect(gateway.last.body == Array("from client".utf8))
         let server = gateway.last
         gateway.last.send("", isLast: true)
+        #expect(client.heard.last == .part("", isLast: true) && !client.isOver && server.state == .busy && !server.hasEnd)
+        client.send("still from client")
+        #expect(server.body == Array("from clientstill from client".utf8))
+        client.send("", isLast: true)
         #expect(client.heard.suffix(2) == [.retired, .finished] && server.state == .cancelled && gateway.underWay() == 0)
+    }
+
+    @Test("a tunnel's client may end first, and what the server still says arrives")
+    func tunnelEndedByClient() throws {
+        let gateway = try ScriptedWorker(Self.one)
+        let client = gateway.client().ask(fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        gateway.last.connect()
+        gateway.last.answer(101, fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        let (server, exchange) = (gateway.last, try #require(client.exchange))
+        client.send("question")
+        client.send("", isLast: true)
+        #expect(server.hasEnd && server.state == .busy && !client.isOver && !exchange.wantsRequest)
+        gateway.step(3_000_000)
+        server.send("answer")
+        gateway.step(3_000_000)
+        #expect(!client.isOver && String(decoding: client.body, as: UTF8.self) == "answer")
+        server.send("", isLast: true)
+        #expect(client.heard.last == .finished && server.state == .cancelled && gateway.underWay() == 0)
+    }
+
+    @Test("a tunnel that has ended one way ends as every other one when nothing moves for an hour")
+    func idleHalf() throws {
+        let gateway = try ScriptedWorker(Self.one)
+        let client = gateway.client().ask(fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        gateway.last.connect()
+        gateway.last.answer(101, fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        client.send("", isLast: true)
+        gateway.step(3_500_000)
+        #expect(!client.isOver)
+        gateway.step(200_000)
+        #expect(client.isOver && gateway.last.state == .cancelled && gateway.underWay() == 0)
+    }
+
+    @Test("what a tunnel's server has not taken goes to it before the end")
+    func tunnelDrains() throws {
+        let gateway = try ScriptedWorker(Self.one)
+        let client = gateway.client().ask(fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        gateway.last.connect()
+        gateway.last.answer(101, fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        let server = gateway.last
+        server.send("", isLast: true)
+        server.takes = false
+        client.send("much", isLast: true)
+        #expect(!client.isOver && server.state == .busy)
+        server.drain()
+        #expect(client.heard.last == .finished && server.state == .cancelled)
     }
 
     @Test(

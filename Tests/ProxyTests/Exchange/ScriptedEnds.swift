@@ -159,6 +159,8 @@ final class ScriptedUpstream: OtherUpstream {
     private(set) var head = ""
     private(set) var body: [UInt8] = []
     private(set) var hasAll = false
+    /// Of a tunnel: it was told that the client sends no more.
+    private(set) var hasEnd = false
     /// How often the time for its answer has begun.
     private(set) var expectations = 0
     var isExpected: Bool { expectations > 0 }
@@ -232,7 +234,7 @@ final class ScriptedUpstream: OtherUpstream {
 
     override func pass(_ part: BodyPart) {
         body += Array(part.data)
-        if part.isLast { hasAll = true }
+        if part.isLast { (hasAll, hasEnd) = (true, exchange?.phase == .tunnel) }
     }
 
     override func expectAnswer(within timeout: UInt64) { expectations += 1 }

@@ -137,8 +137,7 @@ private final class Simulation {
     private func send(_ client: Asking) {
         guard let exchange = client.end.exchange, exchange.wantsRequest else { return }
         if case .tunnel = exchange.phase {
-            if chance(10) == 0 { return exchange.endTunnel() }
-            return client.end.send("up,")
+            return chance(10) == 0 ? client.end.send("", isLast: true) : client.end.send("up,")
         }
         if client.hasSentAll { return }
         client.hasSentAll = chance(4) == 0
