@@ -51,8 +51,13 @@ public enum Limits {
     /// An access log that can't be opened is tried again so often.
     public static let logRetryNanoseconds: UInt64 = 2_000_000_000
     /// Between an answer sent ahead of the end of a request and the close: what the client still sends is read and dropped
-    /// for this long, or the kernel would answer it with a reset and destroy our answer on its way.
-    public static let lingerNanoseconds: UInt64 = 1_000_000_000
+    /// for this long, or the kernel would answer it with a reset and destroy our answer on its way. Ten megabytes take 30 s at
+    /// 3 Mbit/s.
+    public static let lingerNanoseconds: UInt64 = 30_000_000_000
+    /// And so many bytes of it: more than most send in one piece that do not look for an answer in between.
+    public static let lingerBytesMax = 64 << 20
+    /// The same where no body is to come, and when the process ends: for what was on its way.
+    public static let lingerTailNanoseconds: UInt64 = 1_000_000_000
     /// The window of `body_min_rate`: short pauses of an honest client are evened out in it.
     public static let bodyRateNanoseconds: UInt64 = 30_000_000_000
     /// TLS handshakes must be done in this time.

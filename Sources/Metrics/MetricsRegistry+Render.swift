@@ -159,6 +159,15 @@ extension MetricsRegistry {
         text.family("gateway_stale_events", .counter, "Events for a connection that was already gone.")
         text.sample()
         text.value(sum { $0.staleEvents.value })
+        text.family("gateway_lingered", .counter, "Connections read on after their last answer, by what ended that.")
+        for end in LingerEnd.allCases {
+            text.sample()
+            text.label("end", end.label)
+            text.value(sum { $0.lingers(end) })
+        }
+        text.family("gateway_lingered_bytes", .counter, unit: "bytes", "Bytes that came after an answer and were dropped.")
+        text.sample()
+        text.value(sum { $0.lingeredBytes.value })
         text.family("gateway_accept_errors", .counter, "New connections that could not be accepted.")
         text.sample()
         text.value(sum { $0.acceptErrors.value })

@@ -29,6 +29,22 @@ public enum HandshakeResult: Int, CaseIterable, Sendable {
     }
 }
 
+/// How the reading of a request came to its end whose answer was sent before.
+public enum LingerEnd: Int, CaseIterable, Sendable {
+    /// Its body was over, or the client has closed.
+    case whole
+    /// More came than is read for nothing, or for longer.
+    case bytes, time
+
+    var label: StaticString {
+        switch self {
+        case .whole: "whole"
+        case .bytes: "bytes"
+        case .time: "time"
+        }
+    }
+}
+
 /// What one worker counts that belongs to no tenant. Only that worker's thread may write.
 public final class WorkerMetrics: Sendable {
     /// Keeps what two workers write on every request out of one cache line.
@@ -41,6 +57,9 @@ public final class WorkerMetrics: Sendable {
     public let staleEvents = Counter()
     /// Calls of `accept` that failed for want of descriptors or memory.
     public let acceptErrors = Counter()
+    private let lingerEnds = InlineArray<3, Counter> { _ in Counter() }
+    /// Bytes of clients that came after their answers, and were dropped.
+    public let lingeredBytes = Counter()
     /// Requests refused before their tenant was known: the label `_none`.
     public let unattributed = TenantMetrics(tenant: "")
     private let trailingPadding = InlineArray<8, UInt64>(repeating: 0)
@@ -56,6 +75,11 @@ public final class WorkerMetrics: Sendable {
     func handshakes(_ version: HandshakeVersion, resumed: Bool, _ result: HandshakeResult) -> UInt64 {
         handshakes[Self.index(version, resumed, result)].value
     }
+
+    /// A request was read on after its answer.
+    public func lingered(_ end: LingerEnd) { lingerEnds[end.rawValue].add() }
+
+    func lingers(_ end: LingerEnd) -> UInt64 { lingerEnds[end.rawValue].value }
 
     private static func index(_ version: HandshakeVersion, _ resumed: Bool, _ result: HandshakeResult) -> Int {
         (version.rawValue * 2 + (resumed ? 1 : 0)) * 3 + result.rawValue

@@ -44,6 +44,10 @@ struct RegistryTests {
         registry.worker(1).handshake(.v1_3, resumed: true, .success)
         registry.worker(1).handshake(.none, resumed: false, .failure)
         registry.worker(0).logDropped.add(3)
+        registry.worker(0).lingered(.whole)
+        registry.worker(1).lingered(.whole)
+        registry.worker(0).lingered(.time)
+        registry.worker(1).lingeredBytes.add(70_000)
         let listener = registry.listener("127.0.0.1:8443", worker: 0)
         for _ in 0..<4 { listener.opened() }
         listener.requestBegan()

@@ -121,6 +121,14 @@ extension RegistryTests {
         # HELP gateway_stale_events_total Events for a connection that was already gone.
         # TYPE gateway_stale_events_total counter
         gateway_stale_events_total 0
+        # HELP gateway_lingered_total Connections read on after their last answer, by what ended that.
+        # TYPE gateway_lingered_total counter
+        gateway_lingered_total{end="whole"} 2
+        gateway_lingered_total{end="bytes"} 0
+        gateway_lingered_total{end="time"} 1
+        # HELP gateway_lingered_bytes_total Bytes that came after an answer and were dropped.
+        # TYPE gateway_lingered_bytes_total counter
+        gateway_lingered_bytes_total 70000
         # HELP gateway_accept_errors_total New connections that could not be accepted.
         # TYPE gateway_accept_errors_total counter
         gateway_accept_errors_total 0
@@ -315,6 +323,15 @@ extension RegistryTests {
         # HELP gateway_stale_events Events for a connection that was already gone.
         # TYPE gateway_stale_events counter
         gateway_stale_events_total 0
+        # HELP gateway_lingered Connections read on after their last answer, by what ended that.
+        # TYPE gateway_lingered counter
+        gateway_lingered_total{end="whole"} 2
+        gateway_lingered_total{end="bytes"} 0
+        gateway_lingered_total{end="time"} 1
+        # HELP gateway_lingered_bytes Bytes that came after an answer and were dropped.
+        # TYPE gateway_lingered_bytes counter
+        # UNIT gateway_lingered_bytes bytes
+        gateway_lingered_bytes_total 70000
         # HELP gateway_accept_errors New connections that could not be accepted.
         # TYPE gateway_accept_errors counter
         gateway_accept_errors_total 0

@@ -153,7 +153,7 @@ final class AdminConnection: Source {
         guard isLeaving else { return end() }
         phase = .leaving
         Socket.finishSending(fd)
-        loop.schedule(self, at: loop.now + Limits.lingerNanoseconds)
+        loop.schedule(self, at: loop.now + Limits.lingerTailNanoseconds)
         loop.wake(self, .readable)
     }
 

@@ -11,6 +11,7 @@ extension H1Client {
     /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
     func askForBody() {
         guard expectsContinue else { return }
+        expectsContinue = false
         let line: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
         unsafe send(UnsafeRawBufferPointer(start: line.utf8Start, count: line.utf8CodeUnitCount))
     }

@@ -79,7 +79,8 @@ extension H1Client {
         phase = .exchange
         keepsOn = worker.requestHead.keepAlive
         isHTTP10 = worker.requestHead.version == .http10
-        expectsContinue = worker.requestHead.expectsContinue
+        // Who sends a body along does not wait to be asked for it.
+        expectsContinue = worker.requestHead.expectsContinue && length == region.count
         body.begin(worker.requestHead.framing)
         metrics.requestBegan()
         loop.schedule(self, at: .max)
@@ -89,9 +90,9 @@ extension H1Client {
         } catch {
             if case .aside(let reason) = error { return unsafe pause(reason, region, kept: kept) }
             paused = nil
-            // The answer is on its way. What else has come is the next request, if there is to be one.
-            if !isClosed, phase != .linger { unsafe keepRest(of: region, from: length, kept: kept) }
-            if !isClosed, phase == .head, inbound != nil || canRead { loop.wake(self, []) }
+            // The answer is on its way. What else has come is the next request, if there is to be one, or of a body to be dropped.
+            if !isClosed { unsafe keepRest(of: region, from: length, kept: kept) }
+            if !isClosed, phase == .head || phase == .linger, inbound != nil || canRead { loop.wake(self, []) }
             return
         }
         // The body, or its first part, must stand where there is room in front of it.
@@ -218,6 +219,7 @@ extension H1Client {
     }
 
     private func takeBody(_ region: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
+        expectsContinue = false
         let step = unsafe body.read(region)
         if step.consumed < region.count {
             unsafe keepAhead(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(region)[step.consumed...]))

@@ -52,6 +52,7 @@ final class H1Client: Transport {
     private var endsInTurn = false
     /// Once all that is kept is sent.
     var whenSent = WhenSent.goesOn
+    var linger = Linger()
 
     enum WhenSent {
         case goesOn
@@ -84,7 +85,7 @@ final class H1Client: Transport {
 
     override func ready(_ events: Readiness) {
         note(events)
-        if isBroken { return phase == .handshake ? brokenHandshake() : shut() }
+        if isBroken { return broken() }
         if isCongested {
             guard flush() else { return isBroken ? shut() : () }
             switch whenSent {
@@ -101,7 +102,15 @@ final class H1Client: Transport {
         case .head: readHead()
         case .paused: break
         case .exchange, .tunnel: readBody()
-        case .linger: dropInput()
+        case .linger: readOn()
+        }
+    }
+
+    private func broken() {
+        switch phase {
+        case .handshake: brokenHandshake()
+        case .linger: endLinger(.whole)
+        default: shut()
         }
     }
 
@@ -124,7 +133,8 @@ final class H1Client: Transport {
             if inbound != nil, !isCongested { refuse(.timeout, "the request head did not arrive in time") } else { shut() }
         case .paused: resume()
         case .exchange: exchange?.clientTimedOut()
-        case .tunnel, .linger: shut()
+        case .tunnel: shut()
+        case .linger: lingerTimedOut()
         }
     }
 
@@ -164,36 +174,6 @@ final class H1Client: Transport {
         if inbound != nil || canRead { loop.wake(self, []) }
     }
 
-    /// Closes once everything is sent.
-    func close() {
-        if isClosed { return }
-        phase = .linger
-        if let tls, !hasEndedSending {
-            guard finishEncrypted(tls) else { return shut() }
-        }
-        whenSent = .closes
-        if isCongested {
-            loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
-        } else {
-            finishSending()
-        }
-    }
-
-    private func finishSending() {
-        // Nothing unread: an ordinary close. Otherwise the kernel would send a reset, which overtakes the answer.
-        if !canRead, inbound == nil, !mayStillSend { return shut() }
-        endSending()
-        inbound = nil
-        phase = .linger
-        loop.schedule(self, at: loop.now + Limits.lingerNanoseconds)
-        dropInput()
-    }
-
-    private func dropInput() {
-        guard canRead, !isClosed, recvCipher(atMost: Rooms.cipherSize) > 0 else { return }
-        if canRead { loop.wake(self, []) }
-    }
-
     /// Between requests the client has ended its side.
     func inputEnded() {
         if endsInTurn { close() } else { shut() }
@@ -217,7 +197,7 @@ final class H1Client: Transport {
         self.exchange = exchange
         metrics.requestBegan()
         phase = .exchange
-        isHTTP10 = false
+        (isHTTP10, expectsContinue) = (false, false)
         // Where this one ends is not known: all that follows is a part of it.
         body.begin(.untilClose)
         exchange.refuseUnparsed(problem, detail, status: status)
@@ -235,7 +215,8 @@ final class H1Client: Transport {
     /// Closes if no request is under way; otherwise after it.
     func retire() {
         switch phase {
-        case .handshake, .paused, .linger: break
+        case .handshake, .paused: break
+        case .linger: hastenLinger()
         case .head:
             if inbound == nil, !isCongested { close() }
         case .exchange: retireAfterAnswer()
@@ -248,6 +229,7 @@ final class H1Client: Transport {
         switch phase {
         case .exchange: retireAfterAnswer()
         case .tunnel: shut()
+        case .linger: hastenLinger()
         default: close()
         }
     }
