@@ -43,7 +43,8 @@ struct RecordBuilder {
         return Tenant.Record(
             identityFields: memory.keep(Tenant.identityFields(of: own)), routes: keep(routes), routeCount: Int32(routes.count),
             index: Int32(index), firstKey: Int32(firstKey), weight: Int32(clamping: own.weight), examined: examined,
-            suspended: own.suspended, wantsCertificate: !own.clientCertificates.isEmpty, settings: settings)
+            suspended: own.suspended, wantsCertificate: !own.clientCertificates.isEmpty, settings: settings,
+            responseEdits: headerEdits(own.responseHeaders, [], []))
     }
 
     private mutating func keep(_ routes: [Route.Record]) -> UnsafePointer<Route.Record> {

@@ -17,8 +17,7 @@ public struct Tenant: Sendable, Equatable {
         var suspended: Bool
         var wantsCertificate: Bool
         var settings: UnsafePointer<TenantSettings>
-        /// Fills the line.
-        var unused: UInt = 0
+        var responseEdits: UnsafePointer<HeaderEdits.Record>
     }
 
     nonisolated(unsafe) let record: UnsafePointer<Record>
@@ -52,6 +51,9 @@ public struct Tenant: Sendable, Equatable {
     /// Its requests must come with a client certificate.
     @inline(__always)
     public var wantsCertificate: Bool { record.pointee.wantsCertificate }
+
+    /// Of answers that no route was looked up for.
+    public var responseEdits: HeaderEdits { HeaderEdits(record.pointee.responseEdits) }
 
     /// All paths get the same.
     @inline(__always)

@@ -220,3 +220,31 @@ class Lingering(Case):
             began = time.monotonic()
             gateway.stop()
             self.assertLess(time.monotonic() - began, 2.5)
+
+    def test_a_tenants_fields_stand_on_every_refusal_of_it(self):
+        gateway = self.served()
+        for host in ("slow.test", "full.test"):
+            self.assertEqual(self.get(gateway, host=host)["x-wanted"], "yes")
+        body = {"body": b"x" * (1 << 20) + b"x"}
+        for host, options, status in (
+            ("keys.test", {}, 401),
+            ("keys.test", {"fields": [("X-API-Key", "no")]}, 401),
+            ("keys.test", {"fields": [("X-API-Key", "a"), ("X-API-Key", "b")]}, 400),
+            ("open.test", {"fields": [("X-API-Key", "gw_")], "target": "/a/..%2fb"}, 400),
+            ("open.test", {"target": "/%zz/..%2fb"}, 400),
+            ("slow.test", {}, 429),
+            ("full.test", {}, 429),
+            ("out.test", {}, 403),
+            ("small.test", body, 413),
+            ("small.test", body | {"chunked": True}, 413),
+            ("dead.test", {}, 502),
+            ("unhealthy.test", {}, 503),
+        ):
+            with self.subTest(host=host, options=str(options)[:80]):
+                response = self.get(gateway, host=host, **options)
+                self.assertEqual((response.status, response["x-wanted"]), (status, "yes"))
+        for target, wanted in (("/", "tenant"), ("/r/x", "route")):
+            response = self.get(gateway, target, "routed.test", body=b"x" * 2000)
+            self.assertEqual((response.status, response["x-wanted"]), (413, wanted))
+        # Nobody's host is no tenant's.
+        self.assertIsNone(self.get(gateway, host="nobody.test")["x-wanted"])

@@ -1,6 +1,7 @@
 import Base
 import HTTP
 import Metrics
+import Tenancy
 
 /// The gateway's own answers (RFC 9457). They say what is wrong with the request, never what else exists here.
 extension Exchange {
@@ -86,9 +87,16 @@ extension Exchange {
         out.append("\r\n")
         writeQuotaFields(to: &out)
         // What a tenant wants on its answers (HSTS, say) it wants on these too.
-        if let edits = resolution.route?.responseEdits { unsafe out.append(edits.added) }
+        if let edits = responseEdits { unsafe out.append(edits.added) }
         if request.method == .head { return (WrittenHead(count: out.count, body: .none), .end) }
         return unsafe (WrittenHead(count: out.count, body: .length(UInt64(body.count))), BodyPart(body, isLast: true))
+    }
+
+    /// The route's, or of a tenant whose routes were not looked at yet what it wants on all.
+    private var responseEdits: HeaderEdits? {
+        if let route = resolution.route { return route.responseEdits }
+        guard let id = resolution.tenant?.follow({ $0.id }) else { return nil }
+        return resolution.view?.directory.tenant(id: id)?.responseEdits
     }
 
     /// For bytes that are no request, or no whole one: nothing of them can be used.
