@@ -188,7 +188,7 @@ public struct UpstreamSettings: Sendable {
     public var name: String
     public var servers: [ServerSettings] = []
     public var balance = Balance.leastRequests
-    public var connectTimeout: UInt64 = 1_000_000_000
+    public var connectTimeout: UInt64 = 5_000_000_000
     /// Until the head of the answer, and between two reads of its body.
     public var responseTimeout: UInt64 = 30_000_000_000
     /// To each server.

@@ -137,8 +137,8 @@ extension Directive {
             .balance, "balance", in: [.upstream], [.one(.choice(["least_requests", "round_robin"]))],
             default: "least_requests", "How a server is chosen."),
         Directive(
-            .connectTimeout, "connect_timeout", in: [.upstream], [.one(.time(.upToADay))], default: "1s",
-            "For a connection to a server."),
+            .connectTimeout, "connect_timeout", in: [.upstream], [.one(.time(.upToADay))], default: "5s",
+            "For connecting: all servers and addresses that a request tries together."),
         Directive(
             .responseTimeout, "response_timeout", in: [.upstream, .route], [.one(.time(.upToADay))], default: "30s",
             "Until the head of an answer, and between two reads of its body. A route's overrides its upstream's."),
