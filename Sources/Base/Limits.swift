@@ -91,6 +91,12 @@ public enum Limits {
     /// A token that names a key which is not there waits this long for its issuer's keys to be fetched anew: a fetch begins
     /// at the latest when the longest cool-down is over, after four seconds.
     public static let keyWaitNanoseconds: UInt64 = 6_000_000_000
+    /// A server's next address, or another server, is tried beside one that has said nothing for so long (RFC 8305 section 5).
+    public static let raceNanoseconds: UInt64 = 250_000_000
+    /// A server that closes a connection sooner than this after an answer may close the next one under a request: for a
+    /// while what can't be sent twice goes on none that is kept. Servers that mean to keep connections do so for seconds.
+    public static let keptAtLeastNanoseconds: UInt64 = 1_000_000_000
+    public static let distrustNanoseconds: UInt64 = 10_000_000_000
     /// Of one name, how many addresses are tried when the gateway itself asks a server.
     public static let clientAddressesMax = 4
     /// One read of the gateway's own client, the same of TLS, and one piece of TLS that it writes. It has no hurry, and

@@ -91,6 +91,12 @@ public enum Socket {
         return unsafe getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &length) == 0 ? value : errno
     }
 
+    /// Nothing has come on it, neither bytes nor an end or an error. Nothing is taken.
+    public static func isQuiet(_ fd: Int32) -> Bool {
+        var byte: UInt8 = 0
+        return unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) < 0 && errno == EAGAIN
+    }
+
     /// Bytes sent that the peer's kernel has not acknowledged, those not sent yet among them (tcp(7), SIOCOUTQ).
     public static func unacknowledged(_ fd: Int32) -> Int32 {
         var count: Int32 = 0

@@ -31,19 +31,6 @@ import Testing
         #expect(pool.open == 0 && pool.take() == nil)
     }
 
-    @Test("addresses take turns, also when their number changes")
-    func addresses() {
-        var pool = ConnectionPool<Line>()
-        let turns = (0..<5).map { _ in pool.takeAddress(of: 3) }
-        #expect(turns == [0, 1, 2, 0, 1])
-        for count in 1...7 {
-            let place = pool.takeAddress(of: count)
-            #expect((0..<count).contains(place))
-        }
-        let both = Set((0..<2).map { _ in pool.takeAddress(of: 2) })
-        #expect(both == [0, 1])
-    }
-
     @Test("any order of opening, using and closing agrees with plain lists", arguments: 1...10)
     func random(seed: UInt64) {
         var random = SeededGenerator(state: seed)

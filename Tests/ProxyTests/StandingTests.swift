@@ -5,15 +5,15 @@ import Testing
 @Suite struct StandingTests {
     private let second: UInt64 = 1_000_000_000
 
-    @Test("a server that nothing is known of does not rest")
+    @Test("an address that nothing is known of does not rest")
     func unknown() { #expect(!Standing().rests(at: 0)) }
 
-    @Test("each failed connect in a row doubles the rest, up to half a minute")
-    func rest() {
+    @Test("each failed connect in a row doubles the rest, up to half a minute", arguments: [Standing.Failure.refused, .silent])
+    func rest(failure: Standing.Failure) {
         var standing = Standing()
         var now = 7 * second
         for half in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
-            standing.record(.unreachable, at: now)
+            standing.failed(failure, at: now)
             let rest = UInt64(half) * second / 2
             #expect(
                 standing.rests(at: now) && standing.rests(at: now + rest - 1) && !standing.rests(at: now + rest),
@@ -25,32 +25,41 @@ import Testing
     @Test("a connection ends the rest, and the next one is short again")
     func recovery() {
         var standing = Standing()
-        for _ in 0..<5 { standing.record(.unreachable, at: second) }
-        standing.reached()
+        for _ in 0..<5 { standing.failed(.refused, at: second) }
+        standing.reached(at: second)
         #expect(!standing.rests(at: second))
-        standing.record(.unreachable, at: second)
-        #expect(!standing.rests(at: second + second / 2))
+        standing.failed(.refused, at: second)
+        #expect(standing.rests(at: second) && !standing.rests(at: second + second / 2))
     }
 
-    @Test("what comes after a connection stands says nothing of connecting")
-    func others() {
-        for outcome in [
-            AttemptOutcome.answered(200), .answered(503), .answered(101), .timedOut, .cut, .malformed, .abandoned,
-            .nameless,
-        ] {
+    @Test("silence rests nobody who has just been heard of, a refusal does")
+    func silence() {
+        for hear in [{ $0.reached(at: 100 * second) }, { $0.answered(at: 100 * second) }] as [(inout Standing) -> Void] {
             var standing = Standing()
-            standing.record(outcome, at: second)
-            #expect(!standing.rests(at: second), "\(outcome)")
-            standing.record(.unreachable, at: second)
-            standing.record(outcome, at: second)
-            #expect(standing.rests(at: second + second / 2 - 1), "\(outcome)")
+            hear(&standing)
+            standing.failed(.silent, at: 100 * second + Standing.fresh - 1)
+            #expect(!standing.rests(at: 100 * second + Standing.fresh - 1))
+            standing.failed(.silent, at: 100 * second + Standing.fresh)
+            #expect(standing.rests(at: 100 * second + Standing.fresh))
+            var other = Standing()
+            hear(&other)
+            other.failed(.refused, at: 100 * second)
+            #expect(other.rests(at: 100 * second))
         }
+    }
+
+    @Test("an answer on a kept connection says nothing of connecting: who rests goes on to")
+    func answers() {
+        var standing = Standing()
+        standing.failed(.refused, at: second)
+        standing.answered(at: second)
+        #expect(standing.rests(at: second + second / 2 - 1))
     }
 
     @Test("any number of failures is survived")
     func many() {
         var standing = Standing()
-        for _ in 0..<100_000 { standing.record(.unreachable, at: second) }
+        for _ in 0..<100_000 { standing.failed(.refused, at: second) }
         #expect(standing.rests(at: 30 * second) && !standing.rests(at: 31 * second))
     }
 }

@@ -10,6 +10,8 @@ enum AttemptOutcome: Equatable {
     case timedOut
     /// A connection was there, and it ended without an answer.
     case cut
+    /// A kept connection had ended when the request came to it: nothing is known of the server.
+    case stale
     /// What came is no answer.
     case malformed
     /// Given up on our side before anything of that: nothing is known of the server.

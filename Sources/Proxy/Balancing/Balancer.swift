@@ -19,7 +19,7 @@ final class Balancer {
     /// Requests that found every server at `max_connections`.
     private var waiting: WaitingLine<Exchange>
     private var placesTurn: PlacesTurn?
-    private var connectTimeout: UInt64
+    private(set) var connectTimeout: UInt64
     private(set) var responseTimeout: UInt64
 
     init(_ upstream: Upstream, worker: Worker, metrics: UpstreamMetrics) {
@@ -64,34 +64,39 @@ final class Balancer {
         /// The exchange hears of it later: connecting, resolving, or waiting for its turn.
         case later
         case refused(Refusal)
+        /// No server can be connected to.
+        case unreachable
     }
 
     /// Finds a connection for the exchange, at another server than `avoiding` where there is one.
+    @inline(__always)
     func acquire(for exchange: Exchange, avoiding: ServerPool? = nil) -> Acquired {
         breaker.enter()
         guard let choice = choose(avoiding: avoiding) else { return .refused(.noHealthyUpstream) }
         return open(choice, for: exchange)
     }
 
-    private func open(_ pool: ServerPool, for exchange: Exchange) -> Acquired {
-        if let connection = pool.takeIdle() {
+    /// The same for one whose kept connection had ended unasked: it has not been sent, as far as anybody knows, and goes on
+    /// a fresh connection.
+    func acquireFresh(for exchange: Exchange) -> Acquired {
+        exchange.attempts.wantsFresh = true
+        guard let choice = choose(avoiding: nil) else { return .refused(.noHealthyUpstream) }
+        return open(choice, for: exchange)
+    }
+
+    /// A connection to that server, or the way to one.
+    func open(_ pool: ServerPool, for exchange: Exchange) -> Acquired {
+        if let connection = pool.takeIdle(for: exchange) {
             connection.use(exchange)
             return .connection
         }
-        if !breaker.mayConnect(open: pool.open) { return wait(exchange) }
-        if pool.server.addresses.isEmpty { return resolve(pool, exchange) }
-        do throws(SystemError) {
-            guard let connection = try pool.connect(timeout: connectTimeout) else {
-                record(.abandoned, of: pool)
-                return .refused(.badUpstream)
-            }
-            connection.use(exchange)
-            return .later
-        } catch {
-            record(.unreachable, of: pool)
-            return .refused(.badUpstream)
-        }
+        if !mayConnect(to: pool) { return wait(exchange) }
+        if !pool.isNamed { return resolve(pool, exchange) }
+        return Dial(exchange, to: pool, by: self).begin()
     }
+
+    /// Whether that server may get another connection.
+    func mayConnect(to pool: ServerPool) -> Bool { breaker.mayConnect(open: pool.open) }
 
     /// What an attempt at a server of this upstream has come to: the only way in for that, once for each attempt.
     func record(_ outcome: AttemptOutcome, of pool: ServerPool) { pool.record(outcome) }
@@ -101,23 +106,36 @@ final class Balancer {
             let only = pools[0]
             return only.isHealthy ? only : nil
         }
+        return pick(avoiding: avoiding, except: [])
+    }
+
+    /// A server that the exchange has not found dead yet.
+    func chooseUntried(for exchange: Exchange) -> ServerPool? {
+        hasOthers ? pick(avoiding: nil, except: exchange.tried) : nil
+    }
+
+    private func pick(avoiding: ServerPool?, except tried: [ServerPool]) -> ServerPool? {
         let now = worker.loop.now
         for i in pools.indices {
             let pool = pools[i]
             candidates[i].inFlight = pool.inFlight
-            candidates[i].ease =
-                pool.isHealthy
-                ? Candidate.Ease(rests: pool.rests(at: now), isAvoided: pool === avoiding, hasRoom: hasRoom(pool)) : nil
+            guard pool.isHealthy, !tried.contains(where: { $0 === pool }) else {
+                candidates[i].ease = nil
+                continue
+            }
+            let isNamed = pool.isNamed
+            // Those whose names are known serve meanwhile.
+            if !isNamed { pool.lookUp() }
+            candidates[i].ease = Candidate.Ease(
+                rests: pool.rests(at: now), isAvoided: pool === avoiding, hasRoom: hasRoom(pool), isNamed: isNamed)
         }
         return picker.pick(candidates).map { pools[$0] }
     }
 
-    private func hasRoom(_ pool: ServerPool) -> Bool { pool.hasIdle || breaker.mayConnect(open: pool.open) }
+    private func hasRoom(_ pool: ServerPool) -> Bool { pool.hasIdle || mayConnect(to: pool) }
 
-    /// A server that could be tried instead of that one.
-    func hasOther(than pool: ServerPool?) -> Bool {
-        pools.contains { $0 !== pool && $0.isHealthy }
-    }
+    /// There is more than one server.
+    var hasOthers: Bool { pools.count > 1 }
 
     // MARK: Waiting
 
@@ -178,9 +196,10 @@ final class Balancer {
             return exchange.acquired(
                 choose(avoiding: nil).map { open($0, for: exchange) } ?? .refused(.noHealthyUpstream))
         }
-        if !server.addresses.isEmpty { return exchange.acquired(open(pool, for: exchange)) }
+        if pool.isNamed { return exchange.acquired(open(pool, for: exchange)) }
         record(.nameless, of: pool)
-        exchange.acquired(.refused(.badUpstream))
+        exchange.tried.append(pool)
+        exchange.acquired(chooseUntried(for: exchange).map { open($0, for: exchange) } ?? .refused(.badUpstream))
     }
 
     /// The name of that server was not looked up while somebody waited for it.

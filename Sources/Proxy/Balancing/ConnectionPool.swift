@@ -1,11 +1,10 @@
-/// One loop's connections to one server: how many there are, which of them are unused, which address is next. Knows
-/// nothing of what a connection is.
+/// One loop's connections to one server: how many there are, and which of them are unused. Knows nothing of what a
+/// connection is.
 struct ConnectionPool<Connection: AnyObject> {
     /// Kept alive and unused, the last used one last: it is taken first, and the others age out.
     private(set) var idle: [Connection] = []
     /// Idle, in use and connecting.
     private(set) var open = 0
-    private var nextAddress = 0
 
     var hasIdle: Bool { !idle.isEmpty }
 
@@ -34,12 +33,5 @@ struct ConnectionPool<Connection: AnyObject> {
     mutating func closed() {
         assert(open > idle.count, "more connections closed than opened")
         open -= 1
-    }
-
-    /// Connects take turns.
-    /// - Parameter count: of the server's addresses, not zero.
-    mutating func takeAddress(of count: Int) -> Int {
-        defer { nextAddress &+= 1 }
-        return nextAddress % count
     }
 }

@@ -14,13 +14,15 @@ struct Candidate {
         case free
         /// It has as many connections as it may have, and none of them is unused.
         case full
+        /// Its name has not been found yet.
+        case unnamed
         /// Connecting has failed, and it is left alone for a while.
         case resting
         /// This very request has just failed there.
         case avoided
 
-        init(rests: Bool, isAvoided: Bool, hasRoom: Bool) {
-            self = isAvoided ? .avoided : rests ? .resting : hasRoom ? .free : .full
+        init(rests: Bool, isAvoided: Bool, hasRoom: Bool, isNamed: Bool = true) {
+            self = isAvoided ? .avoided : rests ? .resting : !isNamed ? .unnamed : hasRoom ? .free : .full
         }
     }
 }

@@ -8,15 +8,19 @@ final class ServerPool {
     let worker: Worker
     let metrics: ServerMetrics
     private var connections = ConnectionPool<H1Upstream>()
-    private var standing = Standing()
-    /// Requests under way, for `least_requests`.
-    var inFlight = 0
+    private var addresses = ServerAddresses()
     /// Of the server's addresses, as of the last look at them.
     private var version = 0
+    /// Requests under way, for `least_requests`.
+    var inFlight = 0
     /// No connection is kept for a next request any more.
     private(set) var isRetired = false
     /// Who waits for a connection, or for a place for one.
     var whenFree: [PlacesTurn] = []
+    /// Until then what can't be sent twice goes on no kept connection: monotonic nanoseconds.
+    private var distrustedUntil: UInt64 = 0
+    /// Its name is not looked up before this time only because another server is used meanwhile.
+    private var lookedUpUntil: UInt64 = 0
 
     /// Unused connections are closed after this time: most servers keep theirs for a minute or more.
     static let idleTimeout: UInt64 = 55_000_000_000
@@ -28,36 +32,78 @@ final class ServerPool {
     /// Health checks say so, or nothing.
     var isHealthy: Bool { server.isHealthy.load(ordering: .relaxed) }
 
-    func rests(at now: UInt64) -> Bool { standing.rests(at: now) }
+    /// None of its addresses can be connected to at the moment.
+    func rests(at now: UInt64) -> Bool { addresses.restsUntil > now }
+
+    // MARK: Addresses
+
+    /// Its name has been found.
+    var isNamed: Bool {
+        look()
+        return !addresses.all.isEmpty
+    }
+
+    /// In the order in which a new connection tries them.
+    func addressesToTry() -> [ServerAddress] {
+        look()
+        return addresses.order(at: worker.loop.now)
+    }
+
+    @inline(__always)
+    private func look() {
+        let current = server.version.load(ordering: .acquiring)
+        if current != version { adopt(current) }
+    }
+
+    /// The name points elsewhere now, or checks of an address say something else: connections to those that are gone or
+    /// down are not used again.
+    private func adopt(_ current: Int) {
+        version = current
+        let (all, down) = server.reachable
+        addresses.adopt(all, down: down)
+        for connection in connections.idle where !addresses.areGood(connection.address) { connection.shut() }
+    }
+
+    /// Has its name looked up, while requests go elsewhere.
+    func lookUp() {
+        let now = worker.loop.now
+        if lookedUpUntil > now { return }
+        lookedUpUntil = now + Limits.lookUpRetryNanoseconds
+        worker.lookUp(server)
+    }
 
     // MARK: Connections
 
     var hasIdle: Bool { connections.hasIdle }
     var open: Int { connections.open }
 
-    func takeIdle() -> H1Upstream? {
-        let current = server.version.load(ordering: .acquiring)
-        if current != version {
-            version = current
-            dropMoved()
+    /// A kept connection that this request may go on.
+    func takeIdle(for exchange: Exchange) -> H1Upstream? {
+        look()
+        let isRepeatable = exchange.request.isRepeatable
+        if exchange.attempts.wantsFresh || (!isRepeatable && worker.loop.now < distrustedUntil) {
+            // The fresh one has its place.
+            connections.take()?.shut()
+            return nil
         }
         while let connection = connections.take() {
-            // What is reported of an idle connection is its end.
-            if !connection.hasNews { return connection }
+            // What is reported of an idle connection is its end. What can't be sent twice asks the kernel as well: the end
+            // may have come since the loop last looked.
+            if !connection.hasNews, isRepeatable || Socket.isQuiet(connection.fd) { return connection }
             connection.shut()
         }
         return nil
     }
 
-    /// The name points elsewhere now: connections to addresses that are gone are not used again.
-    private func dropMoved() {
-        let addresses = server.addresses
-        for connection in connections.idle where !addresses.contains(connection.address) { connection.shut() }
-    }
-
     func putIdle(_ connection: H1Upstream) {
         connections.put(connection)
         tellWaiting()
+    }
+
+    /// The server has closed a kept connection that was unused for so many nanoseconds. One that is closed at once may be
+    /// closed under the next request as well.
+    func closedByServer(after unused: UInt64) {
+        if unused < Limits.keptAtLeastNanoseconds { distrustedUntil = worker.loop.now + Limits.distrustNanoseconds }
     }
 
     private func tellWaiting() {
@@ -71,32 +117,28 @@ final class ServerPool {
         tellWaiting()
     }
 
-    /// Starts a new connection, or nil where there is no address, or nothing of ours to make one with. Throws where the
-    /// server is to blame.
-    func connect(timeout: UInt64) throws(SystemError) -> UpstreamEnd? {
-        let addresses = server.addresses
+    /// Starts a new connection, or nil where there is nothing of ours to make one with.
+    func connect(to address: ServerAddress) throws(SystemError) -> UpstreamEnd? {
         server.lastUsed.store(worker.loop.now, ordering: .relaxed)
-        guard !addresses.isEmpty else { return nil }
-        let address = addresses[connections.takeAddress(of: addresses.count)]
-        do throws(SystemError) {
-            guard let connection = try worker.dial(self, address, timeout) else { return nil }
-            connections.opened()
-            return connection
-        } catch {
-            if error.isLack { return nil }
-            server.connectFailed(error.code)
-            throw error
-        }
+        guard let connection = try worker.dial(self, address) else { return nil }
+        connections.opened()
+        return connection
     }
 
     // MARK: What is known of the server
 
-    /// A new connection stands.
-    func reached() { standing.reached() }
+    /// A new connection to that address stands.
+    func reached(_ address: ServerAddress) { addresses.reached(address, at: worker.loop.now) }
+
+    /// A connection to that address could not be made.
+    /// - Parameter error: why, as the system calls it; the outcome of the attempt may follow.
+    func failed(_ address: ServerAddress, _ failure: Standing.Failure, _ error: Int32? = nil) {
+        addresses.failed(address, failure, at: worker.loop.now)
+        if let error { server.connectFailed(error) }
+    }
 
     /// For the balancer, to whom outcomes are told.
     func record(_ outcome: AttemptOutcome) {
-        standing.record(outcome, at: worker.loop.now)
         server.note(outcome)
         if case .answered(let status) = outcome {
             metrics.finished(code: Int(status))

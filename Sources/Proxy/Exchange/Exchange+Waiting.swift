@@ -9,6 +9,8 @@ extension Exchange {
         case place(Balancer, WaitingLine<Exchange>.Ticket)
         /// Its server's name is being looked up.
         case name(Server, WaitingLine<Exchange>.Ticket)
+        /// Connections are being made for it.
+        case dial(Dial)
     }
 
     /// It stands in a line from now on, until it is called or its time is over.
@@ -17,6 +19,11 @@ extension Exchange {
         assert(phase != .waiting && upstream == nil, "it waits already, or need not")
         (phase, self.line) = (.waiting, line)
         waitsUntil = min(waitsUntil, worker.loop.now + patience)
+        if case .dial = line {
+            // All connecting of a request together has its time, which does not begin before there is a place and a name.
+            if attempts.dialsUntil == 0 { attempts.dialsUntil = worker.loop.now + patience }
+            waitsUntil = attempts.dialsUntil
+        }
         setClientDeadline()
     }
 
@@ -32,6 +39,16 @@ extension Exchange {
         }
     }
 
+    /// The connections that are being made for it call it.
+    func isCalled(by dial: Dial) -> Bool {
+        if case .dial(let own)? = line, own === dial {
+            (phase, line) = (.forwarding, nil)
+            return true
+        }
+        worker.metrics.staleEvents.add()
+        return false
+    }
+
     /// What it got for its waiting: a connection, an attempt to connect, another line, or nothing.
     func acquired(_ result: Balancer.Acquired) {
         setClientDeadline()
@@ -43,6 +60,7 @@ extension Exchange {
         case .connection: connected()
         case .later: break
         case .refused(let problem): refuse(problem, "no server is available")
+        case .unreachable: refuse(.badUpstream, "the upstream can't be reached")
         }
     }
 
@@ -53,13 +71,16 @@ extension Exchange {
         switch left {
         case .place(let balancer, let ticket): balancer.stopWaiting(ticket)
         case .name(let server, let ticket): worker.stopWaiting(for: server, ticket)
+        case .dial(let dial): dial.cancel()
         }
     }
 
     func refuseWaiting() {
         let left = line
+        if case .dial(let dial)? = left { dial.gaveUp() }
         stopWaiting()
         switch left {
+        case .dial?: goOn(.unreachable)
         case .name(let server, _)?:
             resolution.balancer?.follow { $0.gaveUp(server) }
             refuse(.noHealthyUpstream, "the upstream's name was not found in time")

@@ -10,7 +10,7 @@ import Tenancy
 ///     beginning ──refused──────────────────────────────────────► over
 ///         │  └─ set aside (nothing has happened: it begins anew)   ▲
 ///         ▼                                                        │
-///     forwarding ◄──► waiting (in one line: for a name, a place)   │
+///     forwarding ◄──► waiting (in one line: name, place, connection)
 ///         │   ▲  │        └─ called, or its time is over ──────────┤
 ///         │   └──┘ retried once                                    │
 ///         ├─ no answer, no valid one: refused ─────────────────────┤
@@ -51,6 +51,8 @@ final class Exchange {
     var resolution = Resolution()
     var bill = Bill()
     var attempts = Attempts()
+    /// Servers that could not be connected to since it was last sent. Empty but for those few moments.
+    var tried: [ServerPool] = []
     var answer = Answer()
     private var kept = Kept()
     /// What the access log says of the head.
@@ -79,6 +81,7 @@ final class Exchange {
         phase = .over
         resolution = Resolution()
         (attempts.pool, bill.admission) = (nil, nil)
+        if !tried.isEmpty { tried.removeAll(keepingCapacity: true) }
     }
 
     /// The end of all its links and of what it keeps for sending: no event of an upstream or of a line reaches it any more.
@@ -168,22 +171,26 @@ final class Exchange {
     /// Sends the head that `begin` has written, and the part of the body that came with it, or waits for a connection.
     func forward(_ first: consuming BodyPart) {
         guard take(&first) else { return }
+        if !request.isDone { request.isRepeatable = false }
         phase = .forwarding
-        switch resolution.balancer!.follow({ $0.acquire(for: self) }) {
+        let result = resolution.balancer!.follow { $0.acquire(for: self) }
+        switch result {
         case .connection:
-            if maySendAgain { keepHead() }
+            if request.isRepeatable { keep(first) }
             askForBody(after: first)
             upstream!.send(request.written, first)
             sent()
         case .later:
-            keepHead()
-            kept.keep(first, worker.loop.buffers)
+            keep(first)
             askForBody(after: first)
-        case .refused(let problem): refuse(problem, "no server is available")
+        case .refused, .unreachable: goOn(result)
         }
     }
 
-    private func keepHead() { unsafe kept.keep(head: worker.rooms.bytes(of: request.written), worker.loop.buffers) }
+    private func keep(_ first: BodyPart) {
+        unsafe kept.keep(head: worker.rooms.bytes(of: request.written), worker.loop.buffers)
+        if request.hasBody || !first.isEmpty { kept.keep(first, worker.loop.buffers) }
+    }
 
     /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
     private func askForBody(after first: BodyPart) {
@@ -211,8 +218,15 @@ final class Exchange {
         (upstream, upstreamObject) = (connection, connection.object)
         assert(!attempts.owesOutcome, "what the attempt before this has come to was not told")
         attempts.pool = connection.pool
-        attempts.count += 1
+        if attempts.isBegun { attempts.isBegun = false } else { attempts.count += 1 }
         attempts.owesOutcome = true
+    }
+
+    /// An attempt at that server begins, with connecting to it.
+    func begins(at pool: ServerPool) {
+        attempts.pool = pool
+        attempts.count += 1
+        tried.append(pool)
     }
 
     /// The attempt has come to this, or had come to something else before: then that was it.
@@ -229,8 +243,8 @@ final class Exchange {
         unsafe worker.rooms.restore(kept.head)
         let first = unsafe BodyPart(worker.rooms.inbox(limit: kept.body.count), isLast: request.isDone, trailers: kept.trailers)
         unsafe first.data.copyMemory(from: kept.body)
-        kept.clearBody()
-        if !maySendAgain { kept.clear() }
+        // A fresh connection does not end unasked: of what it carries only the head may be needed again.
+        if !request.isRepeatable || (request.hasBody && !upstream.isReused) { kept.clear() }
         if !request.isDone { setClientDeadline() }
         upstream.send(request.written, first)
         sent()
@@ -239,7 +253,9 @@ final class Exchange {
 
     private func sent() {
         attempts.sentAt = worker.loop.now
-        waitsUntil = .max
+        attempts.sendings += 1
+        (waitsUntil, attempts.dialsUntil) = (.max, 0)
+        if !tried.isEmpty { tried.removeAll(keepingCapacity: true) }
         // A broken one reports itself through its events, and then it is known whether an answer had come.
         if request.isDone { return expectAnswer() }
         if upstream?.isCongested == true {
@@ -248,6 +264,7 @@ final class Exchange {
         }
     }
 
+    @inline(__always)
     func expectAnswer() {
         if phase == .forwarding { upstream?.expectAnswer(within: responseTimeout) }
     }
@@ -256,11 +273,6 @@ final class Exchange {
     var responseTimeout: UInt64 {
         resolution.route?.responseTimeout ?? resolution.balancer?.follow { $0.responseTimeout }
             ?? 30_000_000_000
-    }
-
-    /// Once it was sent, only when a second arrival does no harm and nothing of it is gone.
-    var maySendAgain: Bool {
-        request.method.isIdempotent && !request.hasBody && attempts.count <= 1 && !request.wantsUpgrade
     }
 
     /// It is there to be sent, again or at last.

@@ -14,6 +14,8 @@ extension Exchange {
         /// All of it was given to the upstream's end, or to a buffer; in a tunnel, the client sends no more.
         var isDone = true
         var wantsUpgrade = false
+        /// A second arrival does no harm, and all of it is there to be sent again.
+        var isRepeatable = false
         /// Of its body; in a tunnel all that the client has sent.
         var bytes: UInt64 = 0
         var id = RequestID()
@@ -27,11 +29,13 @@ extension Exchange {
 
         init(started: UInt64 = 0) { self.started = started }
 
+        @inline(__always)
         mutating func take(_ head: borrowing RequestHead) {
             method = head.method
             wantsUpgrade = head.wantsUpgrade
             hasBody = head.framing != .none && head.framing != .length(0)
             isDone = !hasBody
+            isRepeatable = method.isIdempotent && !wantsUpgrade
         }
     }
 
@@ -62,9 +66,18 @@ extension Exchange {
 
     /// Of sending it to a server.
     struct Attempts {
+        /// At servers, those that could not be connected to among them.
         var count = 0
+        /// How often it was sent: what a retry counts.
+        var sendings = 0
         /// Of the last one.
         var pool: ServerPool?
+        /// The next connection is that of an attempt which is counted already.
+        var isBegun = false
+        /// No kept connection will do.
+        var wantsFresh = false
+        /// When connecting must be done: monotonic nanoseconds, zero before it has begun.
+        var dialsUntil: UInt64 = 0
         /// The balancer has not been told yet what the last one has come to.
         var owesOutcome = false
         /// Monotonic nanoseconds; zero before.

@@ -24,7 +24,10 @@ class OtherClient {
 /// An upstream's end that is no connection of HTTP.
 class OtherUpstream {
     let pool: ServerPool
+    /// While it is being connected.
+    var dial: Dial?
     var room: Int { Limits.readSize }
+    var isReused: Bool { false }
 
     init(pool: ServerPool) { self.pool = pool }
 

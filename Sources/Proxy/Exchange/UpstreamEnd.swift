@@ -35,6 +35,22 @@ extension UpstreamEnd {
         }
     }
 
+    /// It has carried a request before: the server may have closed it meanwhile.
+    var isReused: Bool {
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.isReused }
+        case .other(let upstream): upstream.follow { $0.isReused }
+        }
+    }
+
+    /// While it is being connected, it is told of that.
+    func race(_ dial: Dial) {
+        switch kind {
+        case .h1(let upstream): upstream.follow { $0.dial = dial }
+        case .other(let upstream): upstream.follow { $0.dial = dial }
+        }
+    }
+
     /// Belongs to the exchange from now on.
     func use(_ exchange: Exchange) {
         switch kind {

@@ -2,8 +2,8 @@ import Metrics
 
 /// How an attempt at a server ends without an answer.
 enum UpstreamFailure {
-    /// It can't be connected to; nothing was sent.
-    case unreachable
+    /// A kept connection has ended before a byte of an answer.
+    case stale
     /// It has closed or reset the connection, before or in the middle of its answer.
     case cut
     /// What it sends is not valid HTTP, or not what was asked for.
@@ -17,16 +17,18 @@ extension UpstreamFailure {
     struct Circumstances {
         /// The answer, or a tunnel, has begun.
         var hasAnswer: Bool
-        var attempts: Int
+        /// How often it was sent.
+        var sendings: Int
         /// The head is there to be sent once more, with all that was read of the body.
         var isKept: Bool
         /// A second arrival does no harm, and nothing of it is gone.
-        var maySendAgain: Bool
-        /// There is another server, or another address of this one.
-        var hasElsewhere: Bool
+        var isRepeatable: Bool
+        var hasBody: Bool
     }
 
     enum Consequence: Equatable {
+        /// On a fresh connection. It is no retry: nothing has been sent that anybody has read.
+        case sendAfresh
         /// If the upstream's retry budget bears it; otherwise the refusal.
         case retry
         case refuse
@@ -36,27 +38,28 @@ extension UpstreamFailure {
     /// What becomes of the request.
     ///
     ///                  before an answer                                               in an answer
-    ///     unreachable  retry, if there is elsewhere to go                             (can't be)
-    ///     cut          retry, if it may be sent again                                 break off
+    ///     stale        send afresh, if it may be sent again with all of its body      (can't be)
+    ///     cut          retry, if it may be sent again and has no body                 break off
     ///     malformed    refuse: the server has it, and would answer the same           break off
     ///     timedOut     refuse: the client has waited long enough                      break off
+    ///
+    /// What can't be connected to is no failure of this kind: see `Dial`.
     func consequence(_ now: Circumstances) -> Consequence {
         if now.hasAnswer { return .breakOff }
-        let mayRetry: Bool
+        guard now.isKept, now.isRepeatable else { return .refuse }
         switch self {
-        case .unreachable: mayRetry = now.hasElsewhere
-        case .cut: mayRetry = now.maySendAgain
-        case .malformed, .timedOut: mayRetry = false
+        case .stale: return .sendAfresh
+        case .cut: return !now.hasBody && now.sendings < Self.sendingsMax ? .retry : .refuse
+        case .malformed, .timedOut: return .refuse
         }
-        return mayRetry && now.isKept && now.attempts < Self.attemptsMax ? .retry : .refuse
     }
 
-    /// A request is tried at most so often.
-    private static let attemptsMax = 2
+    /// A request is sent at most so often.
+    private static let sendingsMax = 2
 
     var refusal: Refusal {
         switch self {
-        case .unreachable, .cut, .malformed: .badUpstream
+        case .stale, .cut, .malformed: .badUpstream
         case .timedOut: .upstreamTimeout
         }
     }
@@ -64,7 +67,7 @@ extension UpstreamFailure {
     /// Of the attempt.
     var outcome: AttemptOutcome {
         switch self {
-        case .unreachable: .unreachable
+        case .stale: .stale
         case .cut: .cut
         case .malformed: .malformed
         case .timedOut: .timedOut
@@ -73,8 +76,7 @@ extension UpstreamFailure {
 
     var detail: StaticString {
         switch self {
-        case .unreachable: "the upstream can't be reached"
-        case .cut: "the upstream closed the connection without an answer"
+        case .stale, .cut: "the upstream closed the connection without an answer"
         case .malformed: "the upstream's answer is not valid HTTP"
         case .timedOut: "the upstream did not answer in time"
         }
@@ -85,20 +87,18 @@ extension Exchange {
     /// The attempt under way has failed.
     func fail(_ failure: UpstreamFailure) {
         let circumstances = UpstreamFailure.Circumstances(
-            hasAnswer: phase.hasAnswer, attempts: attempts.count, isKept: isKept, maySendAgain: maySendAgain,
-            hasElsewhere: hasElsewhere)
+            hasAnswer: phase.hasAnswer, sendings: attempts.sendings, isKept: isKept, isRepeatable: request.isRepeatable,
+            hasBody: request.hasBody)
         let consequence = failure.consequence(circumstances)
         if consequence == .breakOff { return breakOff() }
         dropUpstream(as: failure.outcome)
-        guard consequence == .retry, let balancer = resolution.balancer?.counted, balancer.mayRetry() else {
-            refuse(failure.refusal, failure.detail)
-            return
+        switch (consequence, resolution.balancer?.counted) {
+        case (.sendAfresh, let balancer?):
+            attempts.sendings -= 1
+            goOn(balancer.acquireFresh(for: self))
+        case (.retry, let balancer?) where balancer.mayRetry():
+            goOn(balancer.acquire(for: self, avoiding: attempts.pool))
+        default: refuse(failure.refusal, failure.detail)
         }
-        goOn(balancer.acquire(for: self, avoiding: attempts.pool))
-    }
-
-    private var hasElsewhere: Bool {
-        if (attempts.pool?.server.addresses.count ?? 0) > 1 { return true }
-        return resolution.balancer?.follow { $0.hasOther(than: attempts.pool) } ?? false
     }
 }

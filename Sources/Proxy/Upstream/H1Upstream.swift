@@ -11,8 +11,10 @@ final class H1Upstream: Transport {
     enum State { case connecting, busy, idle }
 
     let pool: ServerPool
-    let address: SocketAddress
+    let address: ServerAddress
     private(set) var state = State.connecting
+    /// Who waits for it while it is connecting.
+    var dial: Dial?
     /// Whom it was given to. Not to be believed alone: see `exchange`.
     private var holder: Exchange?
     /// It has carried a request before: the server may have closed it meanwhile, unseen.
@@ -43,8 +45,10 @@ final class H1Upstream: Transport {
     private var responseTimeout: UInt64 = 0
     /// The deadline is that of the tenant's bandwidth.
     private var isHeldByPace = false
+    /// Unused since then.
+    private var idleSince: UInt64 = 0
 
-    init(worker: Worker, fd: Int32, pool: ServerPool, address: SocketAddress) {
+    init(worker: Worker, fd: Int32, pool: ServerPool, address: ServerAddress) {
         (self.pool, self.address) = (pool, address)
         super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow)
     }
@@ -77,6 +81,7 @@ final class H1Upstream: Transport {
         case .idle:
             // Nothing was asked: bytes are nobody's answer, and an end is an end. `canRead` may be left from a long answer.
             if events.isDisjoint(with: [.readable, .peerFinished, .hungUp, .failed]) { return }
+            pool.closedByServer(after: loop.now - idleSince)
             shut()
         case .busy:
             if isCongested, flush() {
@@ -89,19 +94,25 @@ final class H1Upstream: Transport {
 
     private func connected() {
         let error = Socket.error(fd)
-        guard error == 0 else { return lost(error) }
+        let dial = dial
+        self.dial = nil
+        guard error == 0 else {
+            shut()
+            dial?.failed(.h1(self), error)
+            return
+        }
         state = .busy
         isBroken = false
-        pool.reached()
-        loop.schedule(self, at: .max)
-        exchange?.connected()
+        dial?.connected(.h1(self))
+        // Wanted by nobody any more.
+        if state == .busy, holder == nil { return shut() }
         // What it said before it was asked came with the event that brought us here.
         if canRead, state == .busy { loop.wake(self, []) }
     }
 
     override func expired() {
         switch state {
-        case .connecting: lost(ETIMEDOUT)
+        case .connecting: break
         case .idle: shut()
         case .busy:
             if isHeldByPace {
@@ -111,14 +122,6 @@ final class H1Upstream: Transport {
             }
             exchange?.fail(.timedOut)
         }
-    }
-
-    /// Could not connect.
-    private func lost(_ error: Int32) {
-        let exchange = exchange
-        pool.server.connectFailed(error)
-        shut()
-        exchange?.fail(.unreachable)
     }
 
     // MARK: The request
@@ -200,14 +203,21 @@ final class H1Upstream: Transport {
                 }
             case .nothing: return
             case .end:
-                guard hasHead, body.end() else { return exchange.fail(.cut) }
+                guard hasHead, body.end() else { return ended(exchange) }
                 exchange.answerPart(.end)
                 // No event tells again that nothing is taken any more.
                 if isTunnel, isBroken { self.exchange?.endTunnel() }
                 return
-            case .failed: return exchange.fail(.cut)
+            case .failed: return ended(exchange)
             }
         }
+    }
+
+    /// It has ended before its answer has.
+    private func ended(_ exchange: Exchange) {
+        guard isReused, !hasHead, inbound == nil, interimBytes == 0 else { return exchange.fail(.cut) }
+        pool.closedByServer(after: 0)
+        exchange.fail(.stale)
     }
 
     private func readBody(_ region: UnsafeMutableRawBufferPointer, _ exchange: Exchange) {
@@ -297,6 +307,8 @@ final class H1Upstream: Transport {
     /// The exchange is done with it. Kept only when the next answer on it can't be mistaken for anything else.
     func release() {
         let isWhole = hasRequest && keeps && hasHead && body.isDone
+        let now = loop.now
+        if hasHead { address.standing.answered(at: now) }
         dropHolder()
         if inbound != nil { inbound = nil }
         scanned = 0
@@ -307,13 +319,15 @@ final class H1Upstream: Transport {
         state = .idle
         isReused = true
         flow = loop.commonFlow
-        loop.schedule(self, at: loop.now + ServerPool.idleTimeout)
+        idleSince = now
+        loop.schedule(self, at: now + ServerPool.idleTimeout)
         pool.putIdle(self)
     }
 
     override func shut(abort: Bool = false) {
         if isClosed { return }
         dropHolder()
+        dial = nil
         inbound = nil
         pool.forget(self)
         super.shut(abort: abort)

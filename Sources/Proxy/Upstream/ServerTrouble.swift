@@ -23,7 +23,7 @@ struct ServerTrouble: ~Copyable, Sendable {
         case .cut: kind = .cut
         case .timedOut: kind = .timedOut
         case .malformed: kind = .malformed
-        case .abandoned: return false
+        case .stale, .abandoned: return false
         case .answered: kind = .none
         }
         let before = state.load(ordering: .relaxed)

@@ -42,7 +42,7 @@ public final class Server: Sendable {
 
     /// Set by health checks, read by every loop.
     public let isHealthy = Atomic<Bool>(true)
-    /// Moves on when the addresses change.
+    /// Moves on when the addresses change, or what health checks say of them.
     public let version = Atomic<Int>(0)
     /// Monotonic nanoseconds when a loop last wanted it: names that nobody uses are not resolved again.
     public let lastUsed = Atomic<UInt64>(0)
@@ -52,6 +52,8 @@ public final class Server: Sendable {
 
     private struct Resolution {
         var addresses: [SocketAddress] = []
+        /// Those of which health checks say so.
+        var down: Set<SocketAddress> = []
         var isLiteral = false
         /// Why the last look-up gave no addresses.
         var failure: String?
@@ -71,6 +73,19 @@ public final class Server: Sendable {
     }
 
     public var addresses: [SocketAddress] { resolution.withLock { $0.addresses } }
+
+    /// Its addresses, and those of them that health checks say are down.
+    var reachable: (addresses: [SocketAddress], down: Set<SocketAddress>) { resolution.withLock { ($0.addresses, $0.down) } }
+
+    /// Health checks say that these are down, and all others are not.
+    func setDown(_ down: Set<SocketAddress>) {
+        resolution.withLock { state in
+            if state.down == down { return }
+            state.down = down
+            version.add(1, ordering: .releasing)
+        }
+    }
+
     public var needsResolver: Bool { resolution.withLock { !$0.isLiteral } }
 
     /// Why its name has no addresses, as far as is known.

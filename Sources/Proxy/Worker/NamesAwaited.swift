@@ -11,6 +11,9 @@ struct NamesAwaited {
 
     init(_ resolver: Resolver) { self.resolver = resolver }
 
+    /// Has a name looked up that nobody waits for.
+    func lookUp(_ server: Server) { server.resolve(with: resolver, isAwaited: false) }
+
     mutating func newLine() -> WaitingLine<Exchange> {
         lines += 1
         return WaitingLine(id: lines)

@@ -291,6 +291,9 @@ public final class Worker {
         if let line = names.take(server) { loop.wake(NameTurn(worker: self, server, line), []) }
     }
 
+    /// Has its name looked up, with nobody waiting for that.
+    func lookUp(_ server: Server) { names.lookUp(server) }
+
     func stopWaiting(for server: Server, _ ticket: WaitingLine<Exchange>.Ticket) { names.leave(server, ticket) }
 
     /// The log's writer has no counters of its own; the first worker counts for it.

@@ -21,10 +21,16 @@
 
 enum { ADDRESSES_MAX = 16 };
 
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
 struct fate {
     unsigned least, most, failures;
     int count;
-    struct in_addr addresses[ADDRESSES_MAX];
+    union address addresses[ADDRESSES_MAX];
 };
 
 /* A number from 0 to bound, both included. */
@@ -37,6 +43,13 @@ static uint64_t chance(uint64_t bound) {
     return (x ^ (x >> 31)) % (bound + 1);
 }
 
+static int read_address(const char *word, union address *address) {
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, word, &address->v4.sin_addr) == 1) return address->any.sa_family = AF_INET, 1;
+    if (inet_pton(AF_INET6, word, &address->v6.sin6_addr) == 1) return address->any.sa_family = AF_INET6, 1;
+    return 0;
+}
+
 static int read_fate(char *line, const char *name, struct fate *fate) {
     char pattern[256];
     int used = 0;
@@ -45,7 +58,7 @@ static int read_fate(char *line, const char *name, struct fate *fate) {
     fate->count = 0;
     char *rest = NULL, *word = strtok_r(line + used, " \n", &rest);
     for (; word && fate->count < ADDRESSES_MAX; word = strtok_r(NULL, " \n", &rest))
-        if (inet_pton(AF_INET, word, &fate->addresses[fate->count]) == 1) fate->count++;
+        if (read_address(word, &fate->addresses[fate->count])) fate->count++;
     return 1;
 }
 
@@ -66,16 +79,14 @@ static void wait_ms(uint64_t ms) {
 }
 
 /* One block an entry, the address behind it: as glibc's freeaddrinfo frees them. */
-static struct addrinfo *entry(struct in_addr address, struct addrinfo *next) {
-    struct addrinfo *made = calloc(1, sizeof *made + sizeof(struct sockaddr_in));
+static struct addrinfo *entry(const union address *address, struct addrinfo *next) {
+    struct addrinfo *made = calloc(1, sizeof *made + sizeof *address);
     if (!made) return NULL;
-    struct sockaddr_in *where = (struct sockaddr_in *)(made + 1);
-    where->sin_family = AF_INET;
-    where->sin_addr = address;
-    made->ai_family = AF_INET;
+    memcpy(made + 1, address, sizeof *address);
+    made->ai_family = address->any.sa_family;
     made->ai_socktype = SOCK_STREAM;
-    made->ai_addrlen = sizeof *where;
-    made->ai_addr = (struct sockaddr *)where;
+    made->ai_addrlen = made->ai_family == AF_INET ? sizeof address->v4 : sizeof address->v6;
+    made->ai_addr = (struct sockaddr *)(made + 1);
     made->ai_next = next;
     return made;
 }
@@ -92,7 +103,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     if (fate.count == 0 || chance(99) < fate.failures) return EAI_AGAIN;
     *list = NULL;
     while (fate.count > 0) {
-        struct addrinfo *first = entry(fate.addresses[--fate.count], *list);
+        struct addrinfo *first = entry(&fate.addresses[--fate.count], *list);
         if (!first) return freeaddrinfo(*list), EAI_MEMORY;
         *list = first;
     }

@@ -74,7 +74,7 @@ struct ExchangeTests {
     func noName() throws {
         let gateway = try ScriptedWorker(Self.named)
         let client = gateway.client().ask()
-        gateway.found("app.test", at: nil)
+        gateway.found("app.test")
         gateway.step()
         #expect(client.status == 502)
         let late = gateway.client().ask()
@@ -103,6 +103,7 @@ struct ExchangeTests {
     func noPlace() throws {
         let gateway = try ScriptedWorker(Self.narrow)
         let clients = (0..<18).map { _ in gateway.client().ask() }
+        gateway.last.connect()
         #expect(clients[17].status == 503)
         #expect(clients[1...16].allSatisfy { $0.status == nil })
         gateway.step(1100)
@@ -118,6 +119,7 @@ struct ExchangeTests {
         gateway.found("app.test", at: "10.0.0.7")
         gateway.step()
         #expect(gateway.dialed.count == 1 && clients[1].exchange?.phase == .waiting)
+        gateway.last.connect()
         gateway.step(600)
         #expect(clients[1].status == 503)
         // And the next one begins anew.

@@ -12,20 +12,26 @@ struct FailureTests {
     @Test("what becomes of a request follows from one table, for all circumstances")
     func table() {
         let flags = [false, true]
-        for failure in [UpstreamFailure.unreachable, .cut, .malformed, .timedOut] {
+        for failure in [UpstreamFailure.stale, .cut, .malformed, .timedOut] {
             for hasAnswer in flags {
-                for attempts in 1...3 {
+                for sendings in 1...3 {
                     for isKept in flags {
-                        for maySendAgain in flags {
-                            for hasElsewhere in flags {
+                        for isRepeatable in flags {
+                            for hasBody in flags {
                                 let now = UpstreamFailure.Circumstances(
-                                    hasAnswer: hasAnswer, attempts: attempts, isKept: isKept, maySendAgain: maySendAgain,
-                                    hasElsewhere: hasElsewhere)
-                                let retries =
-                                    attempts == 1 && isKept
-                                    && ((failure == .unreachable && hasElsewhere) || (failure == .cut && maySendAgain))
+                                    hasAnswer: hasAnswer, sendings: sendings, isKept: isKept, isRepeatable: isRepeatable,
+                                    hasBody: hasBody)
+                                let mayGoAgain = isKept && isRepeatable
                                 let expected: UpstreamFailure.Consequence =
-                                    hasAnswer ? .breakOff : retries ? .retry : .refuse
+                                    if hasAnswer {
+                                        .breakOff
+                                    } else if failure == .stale, mayGoAgain {
+                                        .sendAfresh
+                                    } else if failure == .cut, mayGoAgain, sendings == 1, !hasBody {
+                                        .retry
+                                    } else {
+                                        .refuse
+                                    }
                                 #expect(failure.consequence(now) == expected)
                             }
                         }
@@ -42,7 +48,7 @@ struct FailureTests {
     }
 
     enum Event: String, CaseIterable {
-        case clientLeaves, clientIsLate, cut, malformed, timedOut, unreachable
+        case clientLeaves, clientIsLate, stale, cut, malformed, timedOut, unreachable
     }
 
     /// A request brought to that moment.
@@ -83,11 +89,15 @@ struct FailureTests {
         switch (moment, event) {
         case (_, .clientLeaves): nil
         case (.waitingForName, .clientIsLate), (.waitingForPlace, .clientIsLate): .answered(503)
+        case (.connecting, .clientIsLate): .answered(502)
         case (.sending, .clientIsLate): .answered(408)
+        case (.answering, .unreachable), (.tunnel, .unreachable): nil
         case (.answering, _), (.tunnel, _): .brokenOff
         case (_, .clientIsLate): nil
         case (.waitingForName, _), (.waitingForPlace, _): nil
-        case (.connecting, .cut), (.sent, .cut): nil  // sent again
+        case (.connecting, .unreachable): .answered(502)
+        case (.connecting, _), (_, .unreachable): nil
+        case (.sent, .cut), (.sent, .stale): nil  // sent again
         case (_, .timedOut): .answered(504)
         default: .answered(502)
         }
@@ -103,10 +113,11 @@ struct FailureTests {
             switch event {
             case .clientLeaves: client.leave()
             case .clientIsLate: client.expire()
+            case .stale: upstream?.fail(.stale)
             case .cut: upstream?.fail(.cut)
             case .malformed: upstream?.fail(.malformed)
             case .timedOut: upstream?.fail(.timedOut)
-            case .unreachable: upstream?.fail(.unreachable)
+            case .unreachable: upstream?.refuse()
             }
             gateway.step()
             let what: Comment = "\(event.rawValue) while \(moment.rawValue): \(client.heard)"
@@ -139,7 +150,7 @@ struct FailureTests {
     func unreachable() throws {
         let gateway = try ScriptedWorker("upstream app { server 10.0.0.1:80; server 10.0.0.2:80; }")
         let client = gateway.client().ask("POST", first: "body", isLast: true)
-        gateway.last.fail(.unreachable)
+        gateway.last.refuse()
         #expect(gateway.dialed.count == 2)
         gateway.last.connect()
         #expect(gateway.last.body == Array("body".utf8))

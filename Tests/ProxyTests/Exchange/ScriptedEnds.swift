@@ -1,4 +1,5 @@
 import Base
+import Glibc
 
 @testable import HTTP
 @testable import Net
@@ -155,6 +156,7 @@ final class ScriptedUpstream: OtherUpstream {
     enum State: Equatable { case connecting, busy, released, cancelled }
 
     private(set) var state = State.connecting
+    let address: SocketAddress
     private(set) var exchange: Exchange?
     private(set) var head = ""
     private(set) var body: [UInt8] = []
@@ -168,6 +170,13 @@ final class ScriptedUpstream: OtherUpstream {
     private(set) var pauses = 0
     var takes = true
 
+    init(pool: ServerPool, address: SocketAddress) {
+        self.address = address
+        super.init(pool: pool)
+    }
+
+    var isKept = false
+    override var isReused: Bool { isKept }
     override var room: Int { state == .busy && takes ? Limits.readSize : 0 }
 
     override func use(_ exchange: Exchange) {
@@ -187,8 +196,17 @@ final class ScriptedUpstream: OtherUpstream {
     func connect() {
         precondition(state == .connecting)
         state = .busy
-        pool.reached()
-        carried?.connected()
+        let dial = dial
+        self.dial = nil
+        dial?.connected(.other(self))
+    }
+
+    /// It can't be connected to.
+    func refuse(_ error: Int32 = ECONNREFUSED) {
+        if state != .connecting { return }
+        let dial = dial
+        end(.cancelled)
+        dial?.failed(.other(self), error)
     }
 
     func fail(_ failure: UpstreamFailure) { carried?.fail(failure) }
@@ -244,10 +262,11 @@ final class ScriptedUpstream: OtherUpstream {
     override func cancel() { end(.cancelled) }
 
     private func end(_ state: State) {
-        if exchange == nil { return }
+        if exchange == nil, self.state != .connecting { return }
         self.state = state
+        dial = nil
+        if exchange != nil { pool.inFlight -= 1 }
         exchange = nil
-        pool.inFlight -= 1
         pool.forget(nil)
     }
 }

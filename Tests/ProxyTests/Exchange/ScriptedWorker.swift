@@ -49,10 +49,10 @@ final class ScriptedWorker {
         worker = try Worker(
             index: 0, count: 1, snapshot: snapshot, mailbox: Mailbox(), registry: registry,
             resolver: Self.noResolver, logWriter: AccessLogWriter()
-        ) { pool, _, _ throws(SystemError) in
+        ) { pool, address throws(SystemError) in
             switch servers.next(pool) {
             case .connecting:
-                let upstream = ScriptedUpstream(pool: pool)
+                let upstream = ScriptedUpstream(pool: pool, address: address.address)
                 servers.dialed.append(upstream)
                 return .other(upstream)
             case .refused: throw SystemError("connect", ECONNREFUSED)
@@ -89,10 +89,10 @@ final class ScriptedWorker {
     }
 
     /// The look-up of a name ends.
-    func found(_ host: String, at address: String?) {
+    func found(_ host: String, at addresses: String...) {
         for upstream in snapshot.upstreams {
             for server in upstream.servers where server.host == host {
-                if let address { server.adopt(.addresses([SocketAddress(address, port: server.port)!])) }
+                if !addresses.isEmpty { server.adopt(.addresses(addresses.map { SocketAddress($0, port: server.port)! })) }
                 worker.resolved(server)
             }
         }

@@ -196,15 +196,17 @@ private final class Simulation {
     // MARK: Servers
 
     private func serve() {
-        guard let server = some(servers), let exchange = server.exchange else { return }
+        guard let server = some(servers) else { return }
         if server.state == .connecting {
-            if chance(12) == 0 { return server.fail(.unreachable) }
+            if chance(12) == 0 { return server.refuse(chance(2) == 0 ? ECONNREFUSED : ETIMEDOUT) }
             server.connect()
+            guard let exchange = server.exchange else { return wrong.append("a connection that nobody wanted") }
             let token = String(server.head.split(separator: " ")[1].dropFirst())
             if exchange.attempts.count > 1 { count("retried") }
             if !token.isEmpty, !server.head.contains("Host: \(token.split(separator: "-")[0]).test") { wrong.append(server.head) }
             return
         }
+        guard let exchange = server.exchange else { return }
         // What the request says, not what anybody remembers: a head that went to the wrong server answers as its own.
         let token = String(server.head.split(separator: " ")[1].dropFirst())
         let isHead = server.head.hasPrefix("HEAD")
@@ -215,7 +217,7 @@ private final class Simulation {
             switch chance(30) {
             case 0: server.fail(.cut)
             case 1: server.fail(.malformed)
-            case 2: server.fail(.timedOut)
+            case 2: server.fail(chance(2) == 0 ? .timedOut : .stale)
             case 3: server.answer(103, fields: "Link: </a>\r\n")
             case 4: server.answer(204, fields: "", isLast: true)
             case 5..<10:
@@ -245,7 +247,11 @@ private final class Simulation {
     private func find() {
         let name = some(["app.test", "other.test"])!
         isCalling = true
-        gateway.found(name, at: chance(4) == 0 ? nil : "10.0.1.\(1 + chance(4))")
+        switch chance(4) {
+        case 0: gateway.found(name)
+        case 1: gateway.found(name, at: "10.0.1.\(1 + chance(4))", "fd00::\(1 + chance(4))", "10.0.2.1")
+        default: gateway.found(name, at: "10.0.1.\(1 + chance(4))")
+        }
         if clients.contains(where: { $0.end.exchange?.phase == .waiting }) { count("waited") }
     }
 
