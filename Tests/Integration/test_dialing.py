@@ -304,3 +304,46 @@ class Dialing(Case):
                 # Nobody can know of the first.
                 self.assertLessEqual(len([one for one in statuses if one != 200]), 2, statuses)
                 gateway.stop()
+
+    # --- health checks
+
+    def test_health_checks_ask_every_address(self):
+        def behaviour(peer):
+            while peer.read_request():
+                peer.send(text("one"))
+
+        upstream = self.upstream(behaviour)
+        gateway = self.named(
+            ["app.test 0 0 0 127.0.0.2 127.0.0.1"],
+            "upstream app { server app.test:$app; health_check /healthz interval=50ms timeout=300ms fall=1 rise=1; }",
+            app=upstream,
+        )
+        self.until(lambda: any(one.target == "/healthz" for one in upstream.requests), "a check of the live address")
+        time.sleep(0.3)
+        self.assertEqual(gateway.metrics().sum("gateway_upstream_healthy"), 1)
+        self.assertEqual(self.ask_all(gateway, 40), [200] * 40)
+        upstream.close()
+        self.until(lambda: gateway.metrics().sum("gateway_upstream_healthy") == 0, "the server out")
+
+    def test_an_address_whose_checks_fail_gets_nothing_while_another_is_up(self):
+        port = free_port()
+
+        def behaviour(name, status):
+            def serve(peer):
+                while request := peer.read_request():
+                    peer.send(text(name, status=status if request.target == "/healthz" else "200 OK"))
+
+            return serve
+
+        ill = self.upstream(behaviour("ill", "503 Out"), port=port, host="127.0.0.2")
+        self.upstream(behaviour("well", "200 OK"), port=port)
+        gateway = self.named(
+            ["app.test 0 0 0 127.0.0.2 127.0.0.1"],
+            "upstream app { server app.test:$app; health_check /healthz interval=50ms timeout=300ms fall=1 rise=1; }",
+            app=port,
+        )
+        self.until(lambda: any(one.target == "/healthz" for one in ill.requests), "a check of the other one")
+        self.until(lambda: self.get(gateway).body == b"well", "an answer of the one that is up")
+        time.sleep(0.2)
+        for _ in range(20):
+            self.assertEqual(self.get(gateway).body, b"well")

@@ -2,19 +2,15 @@ import Base
 import Client
 import Configuration
 import Net
-import Synchronization
 
-/// Asks one server, again and again: `GET path`. Each time has one deadline, for the look-up of its name and all that
-/// follows, and reads no further than the status: whatever the server sends, it holds nobody up.
+/// Asks one server, again and again: `GET path`, at each of its addresses. It is up while one of them is, and those that are
+/// not get nothing. Each time has one deadline, for the look-up of its name and all that follows, and reads no further than
+/// the status: whatever the server sends, it holds nobody up.
 ///
-///     waiting ──due──► resolving ──► asking ──► waiting
-///                 └──(address known)──┘
+///     waiting ──due──► resolving ──► asking all addresses at once ──► waiting
+///                 └──(addresses known)──┘
 final class HealthProbe: Source {
-    private enum Phase {
-        case waiting
-        case resolving
-        case asking(HTTPClient.Call)
-    }
+    private enum Phase { case waiting, resolving, asking }
 
     private static let limits = AnswerLimits(heads: Limits.healthAnswerMax, fields: 200)
 
@@ -23,19 +19,27 @@ final class HealthProbe: Source {
     private let client: HTTPClient
     private var phase = Phase.waiting
     private var began: UInt64 = 0
-    private var failures = 0
-    private var successes = 0
+    /// Of the addresses that the server has, or had at the last time.
+    private var health: [SocketAddress: AddressHealth] = [:]
+    /// Those that have not answered yet.
+    private var calls: [SocketAddress: HTTPClient.Call] = [:]
+    /// Before its name was ever found: of the server as a whole.
+    private var nameless: AddressHealth
     /// Looks the name up; `resolved` is to be called when that is over.
     var resolve: (Server) -> Void = { _ in }
     var changed: (_ healthy: Bool, _ why: String) -> Void = { _, _ in }
 
     init(_ server: Server, _ settings: HealthCheckSettings, client: HTTPClient, loop: EventLoop, flow: Flow) {
         (self.server, self.settings, self.client) = (server, settings, client)
+        nameless = AddressHealth(isUp: server.isHealthy.load(ordering: .relaxed))
         super.init(loop: loop, fd: -1, flow: flow)
     }
 
     func stop() {
-        if case .asking(let call) = phase { call.cancel() }
+        for call in calls.values { call.cancel() }
+        calls = [:]
+        // Nobody watches over them any more.
+        server.setDown([])
         loop.close(self)
     }
 
@@ -43,7 +47,7 @@ final class HealthProbe: Source {
         switch phase {
         // Many may be due at once, after a pause: each when it is its turn.
         case .waiting: loop.wake(self, [])
-        case .resolving: finished(.failed("its name is not looked up in time"))
+        case .resolving: lacksName("its name is not looked up in time")
         case .asking: break
         }
     }
@@ -63,39 +67,50 @@ final class HealthProbe: Source {
     }
 
     private func ask() {
-        guard let address = server.addresses.first else {
-            return finished(.failed("its name does not resolve: \(server.failure ?? "no address")"))
-        }
+        let addresses = server.addresses
+        if addresses.isEmpty { return lacksName("its name does not resolve: \(server.failure ?? "no address")") }
+        phase = .asking
         loop.schedule(self, at: .max)
-        let request = HTTPClient.Request("GET", settings.path, authority: server.label, userAgent: "gateway-health")
-        let destination = Destination(host: server.host, port: server.port, addresses: [address])
-        do throws(ClientFailure) {
-            let call = try client.call(request, at: destination, by: began + settings.timeout, limits: Self.limits) {
-                [unowned self] call, event in
-                switch event {
-                case .head(let head): finished(HealthVerdict(status: head.status))
-                case .failed(let failure): finished(HealthVerdict(failure))
-                case .part, .room, .end: return
-                }
-                call.cancel()
-            }
-            phase = .asking(call)
-        } catch { finished(HealthVerdict(error)) }
+        let isUp = server.isHealthy.load(ordering: .relaxed)
+        var next: [SocketAddress: AddressHealth] = [:]
+        for address in addresses { next[address] = health[address] ?? AddressHealth(isUp: isUp) }
+        health = next
+        var failed: [(SocketAddress, ClientFailure)] = []
+        for address in health.keys {
+            do throws(ClientFailure) { calls[address] = try call(address) } catch { failed.append((address, error)) }
+        }
+        for (address, failure) in failed { finished(address, HealthVerdict(failure)) }
     }
 
-    private func finished(_ verdict: HealthVerdict) {
-        again()
-        if isClosed { return }
-        let healthy = server.isHealthy.load(ordering: .relaxed)
-        switch verdict {
-        case .failed(let why):
-            (failures, successes) = (failures + 1, 0)
-            if healthy, failures >= settings.fall { set(false, why) }
-        case .healthy:
-            (failures, successes) = (0, successes + 1)
-            if !healthy, successes >= settings.rise { set(true, "it answers again") }
-        case .unknown: break
+    private func call(_ address: SocketAddress) throws(ClientFailure) -> HTTPClient.Call {
+        let request = HTTPClient.Request("GET", settings.path, authority: server.label, userAgent: "gateway-health")
+        let destination = Destination(host: server.host, port: server.port, addresses: [address])
+        return try client.call(request, at: destination, by: began + settings.timeout, limits: Self.limits) {
+            [unowned self] call, event in
+            switch event {
+            case .head(let head): finished(address, HealthVerdict(status: head.status))
+            case .failed(let failure): finished(address, HealthVerdict(failure))
+            case .part, .room, .end: return
+            }
+            call.cancel()
         }
+    }
+
+    private func finished(_ address: SocketAddress, _ verdict: HealthVerdict) {
+        if isClosed { return }
+        calls[address] = nil
+        health[address]?.record(verdict, settings)
+        let down = health.filter { !$0.value.isUp }
+        server.setDown(Set(down.keys))
+        set(down.count < health.count, verdict, of: health.count)
+        if calls.isEmpty { again() }
+    }
+
+    private func lacksName(_ why: String) {
+        let verdict = HealthVerdict.failed(why)
+        nameless.record(verdict, settings)
+        set(nameless.isUp, verdict, of: 1)
+        again()
     }
 
     private func again() {
@@ -103,8 +118,12 @@ final class HealthProbe: Source {
         loop.schedule(self, at: max(began + settings.interval, loop.now + 1_000_000))
     }
 
-    private func set(_ healthy: Bool, _ why: String) {
+    private func set(_ healthy: Bool, _ verdict: HealthVerdict, of count: Int) {
+        if server.isHealthy.load(ordering: .relaxed) == healthy { return }
         server.isHealthy.store(healthy, ordering: .relaxed)
-        changed(healthy, why)
+        switch verdict {
+        case .failed(let why): changed(healthy, count > 1 ? "\(why), the last of its \(count) addresses" : why)
+        case .healthy, .unknown: changed(healthy, "it answers again")
+        }
     }
 }
