@@ -1,32 +1,29 @@
+import Base
 import Net
 import Testing
 
 @testable import Client
 
 @Suite struct AddressTriesTests {
-    private let addresses = (1...6).map { SocketAddress("192.0.2.\($0)", port: 80)! }
+    private func tries(_ hosts: String...) -> AddressTries { AddressTries(hosts.map { SocketAddress($0, port: 80)! }) }
 
-    @Test("each address has its share of what is left, the last one all of it")
-    func shares() {
-        var tries = AddressTries(Array(addresses.prefix(3)), deadline: 1000)
-        func next(_ now: UInt64) -> (SocketAddress, UInt64)? { tries.next(now: now) }
-        #expect(next(100)! == (addresses[0], 400))
-        // One that fails at once leaves its share to the others.
-        #expect(next(110)! == (addresses[1], 555))
-        #expect(next(555)! == (addresses[2], 1000))
-        #expect(next(560) == nil)
+    @Test("families in turns, and no more than four")
+    func order() {
+        var tries = tries("fd00::1", "fd00::2", "192.0.2.1", "192.0.2.2", "fd00::3")
+        var hosts: [String] = []
+        while let address = tries.next() { hosts.append(address.host) }
+        #expect(hosts == ["fd00::1", "192.0.2.1", "fd00::2", "192.0.2.2"])
+        var none = self.tries()
+        #expect(none.next() == nil)
     }
 
-    @Test("no more than four, and none is given time that there is not")
-    func bounds() {
-        var tries = AddressTries(addresses, deadline: 1000)
-        var count = 0
-        while let (_, until) = tries.next(now: 2000) {
-            #expect(until == 1000)
-            count += 1
-        }
-        #expect(count == 4)
-        var none = AddressTries([], deadline: 1000)
-        #expect(none.next(now: 0) == nil)
+    @Test("while there is another one, it begins a quarter of a second later; after the last one the end is waited for")
+    func looks() {
+        var tries = tries("192.0.2.1", "192.0.2.2")
+        _ = tries.next()
+        #expect(tries.nextLook(now: 5, end: .max) == 5 + Limits.raceNanoseconds)
+        #expect(tries.nextLook(now: 5, end: 100) == 100)
+        _ = tries.next()
+        #expect(tries.nextLook(now: 5, end: 1 << 40) == 1 << 40)
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Net
 import TestSupport
 import Testing
@@ -163,6 +164,24 @@ import Testing
         var destination = server.destination()
         destination.addresses = [SocketAddress("127.0.0.1", port: dead)!, server.address]
         #expect(try Scene().run(at: destination).text == "hello")
+    }
+
+    @Test("the next address has a turn beside one that says nothing")
+    func silence() throws {
+        // Its queue of connections is full: the kernel drops any other.
+        let listener = try Socket.listen(SocketAddress("127.0.0.1", port: 0)!, sharesPort: false, backlog: 0)
+        let silent = try #require(Socket.localAddress(listener))
+        let fillers = try (0..<4).map { _ in try Socket.connect(silent) }
+        defer { for fd in fillers + [listener] { Glibc.close(fd) } }
+        let server = try Server { peer in
+            _ = peer.readHead()
+            peer.send(length("hello"))
+        }
+        var destination = server.destination()
+        destination.addresses = [silent, server.address]
+        let began = Clock.monotonic()
+        #expect(try Scene().run(at: destination).text == "hello")
+        #expect(Clock.monotonic() - began < 2 * second)
     }
 
     // MARK: Requests with bodies

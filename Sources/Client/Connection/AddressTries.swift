@@ -1,20 +1,19 @@
 import Base
 import Net
 
-/// The addresses of one server, tried in turn. Each has its share of the time that is left: one that swallows everything
-/// leaves some to others.
+/// The addresses of one server, in the order in which they are tried: families in turns (RFC 8305 section 4), and no more than
+/// a few. The next one begins when one has failed, or beside one that has said nothing for a while (section 5).
 struct AddressTries {
     private var rest: ArraySlice<SocketAddress>
-    private let deadline: UInt64
 
-    init(_ addresses: [SocketAddress], deadline: UInt64) {
-        (rest, self.deadline) = (addresses.prefix(Limits.clientAddressesMax), deadline)
+    init(_ addresses: [SocketAddress]) {
+        rest = addresses.interleaved(isIPv4: \.isIPv4).prefix(Limits.clientAddressesMax)
     }
 
-    /// The next one, and by when its connection must be there.
-    mutating func next(now: UInt64) -> (address: SocketAddress, until: UInt64)? {
-        let left = deadline - min(now, deadline)
-        let share = left / UInt64(max(rest.count, 1))
-        return rest.popFirst().map { ($0, min(now, deadline) + share) }
+    mutating func next() -> SocketAddress? { rest.popFirst() }
+
+    /// When to look again, of a time that ends at `end`: at the next one's beginning, if there is one.
+    func nextLook(now: UInt64, end: UInt64) -> UInt64 {
+        rest.isEmpty ? end : min(end, now + Limits.raceNanoseconds)
     }
 }

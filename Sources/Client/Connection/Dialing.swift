@@ -2,10 +2,11 @@ import Base
 import Crypto
 import Net
 
-/// Makes one connection: looks the name up and tries its addresses, until one is connected and has proved its name by TLS,
-/// all before one deadline. What comes of it is told in a later turn, never before `init` has returned.
+/// Makes one connection: looks the name up and tries its addresses, one beside another that takes its time, until the first
+/// is connected and has proved its name by TLS, all before one deadline. What comes of it is told in a later turn, never
+/// before `init` has returned.
 ///
-///     waiting ──its turn──► looking up ──► trying ──► over
+///     waiting ──its turn──► looking up ──► racing ──► over
 ///        └────(addresses are known)───────┘    └─(next address)
 public final class Dialing: Source {
     public typealias Done = (Result<Connection, ClientFailure>) -> Void
@@ -13,7 +14,7 @@ public final class Dialing: Source {
     private enum Phase {
         case waiting
         case lookingUp(Int)
-        case trying(SocketAddress, Connection)
+        case racing
         case over
     }
 
@@ -23,7 +24,9 @@ public final class Dialing: Source {
     private let end: UInt64
     private let names: Names
     private var done: Done?
-    private var tries: AddressTries
+    private var tries = AddressTries([])
+    /// Those that are being made.
+    private var racers: [(address: SocketAddress, connection: Connection)] = []
     private var failure: ClientFailure
 
     /// - Parameters:
@@ -33,7 +36,6 @@ public final class Dialing: Source {
         to destination: Destination, by deadline: UInt64, names: Names, loop: EventLoop, flow: Flow, done: @escaping Done
     ) {
         (self.destination, end, self.names, self.done) = (destination, deadline, names, done)
-        tries = AddressTries([], deadline: deadline)
         failure = .notFound(destination.host, "no address")
         super.init(loop: loop, fd: -1, flow: flow)
         loop.schedule(self, at: deadline)
@@ -44,9 +46,10 @@ public final class Dialing: Source {
     public func cancel() {
         switch phase {
         case .lookingUp(let number): names.forget(number)
-        case .trying(_, let connection): connection.close()
-        case .waiting, .over: break
+        case .waiting, .racing, .over: break
         }
+        for racer in racers { racer.connection.close() }
+        racers = []
         (phase, done) = (.over, nil)
         loop.close(self)
     }
@@ -69,7 +72,8 @@ public final class Dialing: Source {
 
     public override func expired() {
         switch phase {
-        case .trying(let address, _): finish(.failure(.at(address, .late)))
+        case .racing where loop.now < end: tryNext()
+        case .racing: finish(.failure(racers.last.map { .at($0.address, .late) } ?? failure))
         case .waiting, .lookingUp: finish(.failure(.notFound(destination.host, ClientFailure.late.description)))
         case .over: break
         }
@@ -83,21 +87,23 @@ public final class Dialing: Source {
     }
 
     private func start(_ addresses: [SocketAddress]) {
-        tries = AddressTries(addresses, deadline: end)
+        phase = .racing
+        tries = AddressTries(addresses)
         tryNext()
     }
 
     private func tryNext() {
-        while let (address, until) = tries.next(now: loop.now) {
+        while let address = tries.next() {
             do throws(ClientFailure) {
-                phase = .trying(address, try connect(to: address, until: until))
-                return
+                racers.append((address, try connect(to: address)))
+                break
             } catch { failure = .at(address, error) }
         }
-        finish(.failure(failure))
+        if racers.isEmpty { return finish(.failure(failure)) }
+        loop.schedule(self, at: tries.nextLook(now: loop.now, end: end))
     }
 
-    private func connect(to address: SocketAddress, until: UInt64) throws(ClientFailure) -> Connection {
+    private func connect(to address: SocketAddress) throws(ClientFailure) -> Connection {
         var tls: TLSClient?
         if let authorities = destination.authorities {
             let isAddress = SocketAddress(destination.host, port: 0) != nil
@@ -115,7 +121,6 @@ public final class Dialing: Source {
             // Whatever the kernel calls it: the server has no part in it.
             throw .lack(error)
         }
-        loop.schedule(connection, at: until)
         return connection
     }
 }
@@ -124,7 +129,7 @@ extension Dialing: ConnectionUser {
     public func connected(_ connection: Connection) {
         loop.schedule(connection, at: end)
         // It is the user's from here on.
-        phase = .over
+        racers.removeAll { $0.connection === connection }
         finish(.success(connection))
     }
 
@@ -132,8 +137,8 @@ extension Dialing: ConnectionUser {
     public func sent(by connection: Connection) {}
 
     public func ended(_ connection: Connection, _ ended: ClientFailure?) {
-        guard case .trying(let address, _) = phase else { return }
-        failure = .at(address, ended ?? .cutShort)
+        guard let place = racers.firstIndex(where: { $0.connection === connection }) else { return }
+        failure = .at(racers.remove(at: place).address, ended ?? .cutShort)
         tryNext()
     }
 }
