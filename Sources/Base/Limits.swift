@@ -136,6 +136,10 @@ public enum Limits {
     public static let commandAnswerMax = 512 << 20
     /// Requests that wait for a connection, for each connection there may be. More would only wait until they time out.
     public static let waitersPerConnection = 16
+    /// A loop that waits for a place which others have asks them so often, and is forgotten when it has not asked for so
+    /// long: several times as long, for a loop may be busy.
+    public static let placesAskedNanoseconds: UInt64 = 10_000_000
+    public static let placesWantedNanoseconds: UInt64 = 100_000_000
     /// Of those who wait for a name or a connection, how many are called in one turn: each may end in a refusal, which is
     /// work, and others have turns to take.
     public static let callsPerTurn = 32

@@ -6,43 +6,54 @@ import Testing
 @Suite struct BreakerTests {
     private let second: UInt64 = 1_000_000_000
 
-    @Test("loops share the connections, and each has one")
-    func share() {
-        for (most, loops, share) in [(256, 2, 128), (5, 2, 2), (1, 1, 1), (1, 8, 1), (3, 4, 1)] {
-            let breaker = Breaker(maxConnections: most, loops: loops)
-            #expect(breaker.mayConnect(open: share - 1) && !breaker.mayConnect(open: share), "\(most) for \(loops)")
-        }
-    }
-
-    @Test("so many wait for each connection and no more")
+    @Test("so many wait for each connection and no more, on all loops together")
     func waiting() {
-        let breaker = Breaker(maxConnections: 3, loops: 1)
-        #expect(breaker.mayWait(waiting: 3 * Limits.waitersPerConnection - 1))
-        #expect(!breaker.mayWait(waiting: 3 * Limits.waitersPerConnection))
+        let use = UpstreamUse()
+        let loops = (0..<4).map { _ in Breaker(maxConnections: 3, use: use) }
+        var taken = 0
+        while loops[taken % 4].wait() { taken += 1 }
+        #expect(taken == 3 * Limits.waitersPerConnection)
+        #expect(loops.allSatisfy { !$0.wait() })
+        loops[0].stopWaiting()
+        #expect(loops[3].wait() && !loops[2].wait())
     }
 
     @Test("other limits hold at once, and what is used up stays used up")
     func adopting() {
-        var breaker = Breaker(maxConnections: 2, loops: 2)
+        var breaker = Breaker(maxConnections: 2, use: UpstreamUse())
         while breaker.mayRetry(now: 0) {}
-        breaker.adopt(maxConnections: 10, loops: 2)
-        #expect(breaker.mayConnect(open: 4) && !breaker.mayConnect(open: 5))
-        #expect(breaker.mayWait(waiting: 5 * Limits.waitersPerConnection - 1))
-        let another = breaker.mayRetry(now: 0)
-        #expect(!another)
+        while breaker.wait() {}
+        breaker.adopt(maxConnections: 5)
+        #expect(breaker.maxConnections == 5)
+        var more = 0
+        while breaker.wait() { more += 1 }
+        #expect(more == 3 * Limits.waitersPerConnection)
+        #expect(!breaker.mayRetry(now: 0))
+    }
+
+    @Test("requests of all loops earn retries for all of them")
+    func earning() {
+        let use = UpstreamUse()
+        var loops = (0..<4).map { _ in Breaker(maxConnections: 3, use: use) }
+        while loops[0].mayRetry(now: 0) {}
+        for number in 0..<100 { loops[number % 4].enter() }
+        var spent = 0
+        while loops[3].mayRetry(now: 0) { spent += 1 }
+        #expect(spent == 20)
     }
 
     // MARK: Retries
 
     @Test("ten retries to begin with, and then one for five requests")
     func shareOfRequests() {
-        var budget = RetryBudget()
+        let budget = RetryBudget()
         var spent = 0
         while budget.spend(now: 0) { spent += 1 }
         #expect(spent == 10)
         spent = 0
+        var earnings = RetryBudget.Earnings()
         for _ in 0..<1_000 {
-            budget.earn()
+            earnings.earn(for: budget)
             if budget.spend(now: 0) { spent += 1 }
         }
         #expect(spent == 200)
@@ -50,8 +61,8 @@ import Testing
 
     @Test("at most a hundred are saved")
     func most() {
-        var budget = RetryBudget()
-        for _ in 0..<10_000 { budget.earn() }
+        let budget = RetryBudget()
+        for _ in 0..<10_000 { budget.earn(5) }
         var spent = 0
         while budget.spend(now: 0) { spent += 1 }
         #expect(spent == 100)
@@ -59,7 +70,7 @@ import Testing
 
     @Test("ten a second without many requests, however long it was quiet")
     func quiet() {
-        var budget = RetryBudget()
+        let budget = RetryBudget()
         while budget.spend(now: 0) {}
         for step in 1...10 {
             var spent = 0
@@ -73,7 +84,7 @@ import Testing
 
     @Test("asking often brings no more than asking seldom")
     func often() {
-        var budget = RetryBudget()
+        let budget = RetryBudget()
         while budget.spend(now: 0) {}
         var spent = 0
         for step in 1...10_000 where budget.spend(now: UInt64(step) * second / 1_000) { spent += 1 }

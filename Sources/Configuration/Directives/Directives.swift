@@ -126,7 +126,7 @@ extension Directive {
             "Fields of a request head."),
         Directive(
             .maxConnections, "max_connections", in: [.limits], [.one(.count(1...10_000_000))], default: "20000",
-            "Client connections at once."),
+            "Client connections at once, of all workers together."),
 
         // upstream
         Directive(
@@ -144,7 +144,7 @@ extension Directive {
             "Until the head of an answer, and between two reads of its body. A route's overrides its upstream's."),
         Directive(
             .serverConnections, "max_connections", in: [.upstream], [.one(.count(1...1_000_000))], default: "256",
-            "Connections to each server."),
+            "Connections to each server, of all workers together."),
         Directive(
             .healthCheck, "health_check", in: [.upstream], [.one("PATH", .urlPath)],
             options: [

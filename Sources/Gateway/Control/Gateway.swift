@@ -168,21 +168,21 @@ public final class Gateway {
     private func startWorkers(_ sockets: [[Endpoint: Int32]]) throws(SystemError) {
         let (snapshot, registry, resolver, logWriter) = (snapshot, registry, resolver, logWriter)
         let (count, mail) = (sockets.count, mailbox)
+        let group = try WorkerGroup(count: count)
         for index in 0..<count {
-            let mailbox = try Mailbox<WorkerMessage>()
             let first = Handover(snapshot)
             let thread = try Thread("worker-\(index)") {
                 do throws(SystemError) {
                     let worker = try Worker(
-                        index: index, count: count, snapshot: first.take()!, mailbox: mailbox, registry: registry,
-                        resolver: resolver, logWriter: logWriter)
+                        index: index, of: group, snapshot: first.take()!, registry: registry, resolver: resolver,
+                        logWriter: logWriter)
                     worker.tellOfClients = { mail.post(.clientFaults($0)) }
                     worker.run()
                 } catch { mail.post(.failed(worker: index, error)) }
             }
             threads.append(thread)
-            mailboxes.append(mailbox)
-            mailbox.post(.adopt(snapshot, sockets: sockets[index]) { mail.post(.adopted) })
+            mailboxes.append(group.mailboxes[index])
+            group.mailboxes[index].post(.adopt(snapshot, sockets: sockets[index]) { mail.post(.adopted) })
         }
         reload.waitingForWorkers = count
     }

@@ -26,7 +26,7 @@ final class Balancer {
         (self.worker, self.metrics) = (worker, metrics)
         (connectTimeout, responseTimeout) = (upstream.connectTimeout, upstream.responseTimeout)
         picker = Picker(upstream.balance)
-        breaker = Breaker(maxConnections: upstream.maxConnections, loops: worker.count)
+        breaker = Breaker(maxConnections: upstream.maxConnections, use: upstream.use)
         waiting = worker.newLine()
         adoptServers(of: upstream)
     }
@@ -37,7 +37,7 @@ final class Balancer {
     func adopt(_ upstream: Upstream) {
         (connectTimeout, responseTimeout) = (upstream.connectTimeout, upstream.responseTimeout)
         picker.policy = upstream.balance
-        breaker.adopt(maxConnections: upstream.maxConnections, loops: worker.count)
+        breaker.adopt(maxConnections: upstream.maxConnections)
         if !hasServers(of: upstream) { adoptServers(of: upstream) }
         // There may be room now.
         if let placesTurn { worker.loop.wake(placesTurn, []) }
@@ -90,13 +90,17 @@ final class Balancer {
             connection.use(exchange)
             return .connection
         }
-        if !mayConnect(to: pool) { return wait(exchange) }
+        // What must not go on a kept connection may have the place of one.
+        if !mayConnect(to: pool), !pool.closeUnused() { return wait(exchange) }
         if !pool.isNamed { return resolve(pool, exchange) }
         return Dial(exchange, to: pool, by: self).begin()
     }
 
-    /// Whether that server may get another connection.
-    func mayConnect(to pool: ServerPool) -> Bool { breaker.mayConnect(open: pool.open) }
+    /// Whether that server may get another connection, as things stand.
+    func mayConnect(to pool: ServerPool) -> Bool { pool.hasPlace(most: breaker.maxConnections) }
+
+    /// Takes the place of another connection to that server, where there is one.
+    func takePlace(at pool: ServerPool) -> Bool { pool.takePlace(most: breaker.maxConnections) }
 
     /// What an attempt at a server of this upstream has come to: the only way in for that, once for each attempt.
     func record(_ outcome: AttemptOutcome, of pool: ServerPool) { pool.record(outcome) }
@@ -140,7 +144,7 @@ final class Balancer {
     // MARK: Waiting
 
     private func wait(_ exchange: Exchange) -> Acquired {
-        guard breaker.mayWait(waiting: waiting.count) else { return .refused(.overloaded) }
+        guard breaker.wait() else { return .refused(.overloaded) }
         if waiting.isEmpty { watchPlaces() }
         exchange.waits(.place(self, waiting.join(exchange)), atMost: connectTimeout)
         return .later
@@ -151,13 +155,14 @@ final class Balancer {
         for _ in 0..<Limits.callsPerTurn where !waiting.isEmpty {
             guard let choice = choose(avoiding: nil), hasRoom(choice) else { return }
             guard let (next, ticket) = waiting.next() else { break }
+            breaker.stopWaiting()
             if next.isCalled(ticket) { next.acquired(open(choice, for: next)) }
         }
         if waiting.isEmpty { ignorePlaces() } else if let placesTurn { worker.loop.wake(placesTurn, []) }
     }
 
     func stopWaiting(_ ticket: WaitingLine<Exchange>.Ticket) {
-        waiting.leave(ticket)
+        if waiting.leave(ticket) != nil { breaker.stopWaiting() }
         if waiting.isEmpty { ignorePlaces() }
     }
 
@@ -166,6 +171,23 @@ final class Balancer {
         let turn = PlacesTurn(self)
         placesTurn = turn
         watch(turn)
+        // Who has no connection can't wait for one of its own to become free.
+        if worker.group.count > 1 { turn.loop.schedule(turn, at: pools.contains { $0.open > 0 } ? turn.loop.now + 1 : 0) }
+    }
+
+    /// Asks other loops, which have the places, for as many as are needed here.
+    fileprivate func askForPlaces() {
+        guard let placesTurn else { return }
+        let others = worker.group.count - 1
+        for pool in pools where pool.isHealthy && !mayConnect(to: pool) {
+            worker.group.post(
+                .placesWanted(
+                    pool.server, by: worker.index, has: pool.open, count: (waiting.count + others - 1) / others,
+                    most: breaker.maxConnections),
+                toAllBut: worker.index)
+        }
+        placesTurn.loop.schedule(placesTurn, at: placesTurn.loop.now + Limits.placesAskedNanoseconds)
+        placesTurn.loop.wake(placesTurn, [])
     }
 
     private func ignorePlaces() {
@@ -176,11 +198,11 @@ final class Balancer {
     }
 
     private func watch(_ turn: PlacesTurn) {
-        for pool in pools { pool.whenFree.append(turn) }
+        for pool in pools { pool.watch(turn) }
     }
 
     private func unwatch(_ turn: PlacesTurn) {
-        for pool in pools { pool.whenFree.removeAll { $0 === turn } }
+        for pool in pools { pool.unwatch(turn) }
     }
 
     private func resolve(_ pool: ServerPool, _ exchange: Exchange) -> Acquired {
@@ -222,4 +244,6 @@ final class PlacesTurn: Source {
     }
 
     override func ready(_ events: Readiness) { balancer.serveWaiting() }
+
+    override func expired() { balancer.askForPlaces() }
 }

@@ -26,6 +26,9 @@ final class Balancers {
         return pool
     }
 
+    /// The pool of that server, if any request of this loop has wanted it.
+    func known(_ server: Server) -> ServerPool? { pools[ObjectIdentifier(server)] }
+
     /// Another configuration is in force. A balancer whose upstream it has goes on by it. One whose upstream it has no more
     /// is retired: earlier views hold it, and its turn does while somebody waits there, so that it goes with the last of
     /// its requests. Should the upstream come back, it begins anew.

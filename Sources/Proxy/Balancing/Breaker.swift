@@ -1,34 +1,28 @@
 import Base
 
-/// What an upstream may take from one loop: connections to each server, requests that wait for one, retries.
+/// What an upstream may take, from all loops together: connections to each server, requests that wait for one, retries. No
+/// loop has a share of its own, for the kernel may bring all clients to one of them.
 struct Breaker {
-    /// A loop's share of `max_connections`: at least one, and all loops together never more than the directive says (unless
-    /// there are more loops than connections).
-    private var connectionsMax: Int
-    private var retries = RetryBudget()
+    private(set) var maxConnections: Int
+    private let use: UpstreamUse
+    private var earnings = RetryBudget.Earnings()
 
-    /// - Parameters:
-    ///   - maxConnections: to each server, from all loops together.
-    ///   - loops: how many share them.
-    init(maxConnections: Int, loops: Int) { connectionsMax = Self.share(of: maxConnections, loops: loops) }
+    /// - Parameter maxConnections: to each server.
+    init(maxConnections: Int, use: UpstreamUse) { (self.maxConnections, self.use) = (maxConnections, use) }
 
-    private static func share(of connections: Int, loops: Int) -> Int { max(1, connections / loops) }
+    /// Goes by another limit from now on. What is used up stays used up.
+    mutating func adopt(maxConnections: Int) { self.maxConnections = maxConnections }
 
-    /// Goes by other limits from now on. What is used up stays used up.
-    mutating func adopt(maxConnections: Int, loops: Int) {
-        connectionsMax = Self.share(of: maxConnections, loops: loops)
-    }
+    /// Another request waits from now on, where one may. `stopWaiting` is owed for it.
+    func wait() -> Bool { use.waiting.take(upTo: maxConnections * Limits.waitersPerConnection) }
 
-    /// Whether a server to which `open` connections are open may get another one.
-    func mayConnect(open: Int) -> Bool { open < connectionsMax }
-
-    /// Whether another request may wait beside `waiting` that do.
-    func mayWait(waiting: Int) -> Bool { waiting < connectionsMax * Limits.waitersPerConnection }
+    /// One who waited does so no longer.
+    func stopWaiting() { use.waiting.giveBack() }
 
     /// A request has come, or one comes again.
-    mutating func enter() { retries.earn() }
+    mutating func enter() { earnings.earn(for: use.retries) }
 
     /// Takes one retry, where there is one.
     /// - Parameter now: monotonic nanoseconds.
-    mutating func mayRetry(now: UInt64) -> Bool { retries.spend(now: now) }
+    func mayRetry(now: UInt64) -> Bool { use.retries.spend(now: now) }
 }

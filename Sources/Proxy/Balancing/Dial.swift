@@ -127,9 +127,11 @@ final class Dial: Source {
     private func advance() -> Step {
         while true {
             while let address = addresses.popFirst() {
-                guard balancer.mayConnect(to: pool) else {
+                guard balancer.takePlace(at: pool) else {
                     addresses = []
-                    break
+                    if !racers.isEmpty { break }
+                    leavePool()
+                    return .turn(to: pool)
                 }
                 if begin(address) { return .race }
             }
@@ -146,6 +148,12 @@ final class Dial: Source {
         (pool, addresses, isLacking) = (next, next.addressesToTry()[...], false)
         owed.append(next)
         exchange.begins(at: next)
+    }
+
+    /// Another loop has taken the last place: it was no attempt, and must be waited for.
+    private func leavePool() {
+        owed.removeAll { $0 === pool }
+        exchange.leaves(pool)
     }
 
     /// False where nothing comes of it.

@@ -15,8 +15,12 @@ final class ServerPool {
     var inFlight = 0
     /// No connection is kept for a next request any more.
     private(set) var isRetired = false
-    /// Who waits for a connection, or for a place for one.
-    var whenFree: [PlacesTurn] = []
+    /// Who waits for a connection, or for a place for one: this loop's own, and in front of them what other loops want.
+    private var whenFree: [Source] = []
+    /// Places that another loop has given, which are taken already.
+    private var given = 0
+    /// A connection is being closed whose place is another loop's from now on.
+    private var isGiving = false
     /// Until then what can't be sent twice goes on no kept connection: monotonic nanoseconds.
     private var distrustedUntil: UInt64 = 0
     /// Its name is not looked up before this time only because another server is used meanwhile.
@@ -81,11 +85,7 @@ final class ServerPool {
     func takeIdle(for exchange: Exchange) -> H1Upstream? {
         look()
         let isRepeatable = exchange.request.isRepeatable
-        if exchange.attempts.wantsFresh || (!isRepeatable && worker.loop.now < distrustedUntil) {
-            // The fresh one has its place.
-            connections.take()?.shut()
-            return nil
-        }
+        if exchange.attempts.wantsFresh || (!isRepeatable && worker.loop.now < distrustedUntil) { return nil }
         while let connection = connections.take() {
             // What is reported of an idle connection is its end. What can't be sent twice asks the kernel as well: the end
             // may have come since the loop last looked.
@@ -93,6 +93,13 @@ final class ServerPool {
             connection.shut()
         }
         return nil
+    }
+
+    /// Closes an unused connection, if there is one, for the sake of its place.
+    func closeUnused() -> Bool {
+        guard let connection = connections.idle.first else { return false }
+        connection.shut()
+        return true
     }
 
     func putIdle(_ connection: H1Upstream) {
@@ -114,15 +121,88 @@ final class ServerPool {
     /// - Parameter connection: nil for one that is never unused.
     func forget(_ connection: H1Upstream?) {
         if let connection { connections.closed(connection) } else { connections.closed() }
+        if isGiving { return }
+        server.places.giveBack()
         tellWaiting()
     }
 
-    /// Starts a new connection, or nil where there is nothing of ours to make one with.
+    /// Starts a new connection, which has the place that was taken for it; or nil where there is nothing of ours to make
+    /// one with. Where none comes of it the place is free again.
     func connect(to address: ServerAddress) throws(SystemError) -> UpstreamEnd? {
         server.lastUsed.store(worker.loop.now, ordering: .relaxed)
-        guard let connection = try worker.dial(self, address) else { return nil }
-        connections.opened()
-        return connection
+        do throws(SystemError) {
+            if let connection = try worker.dial(self, address) {
+                connections.opened()
+                return connection
+            }
+        } catch {
+            server.places.giveBack()
+            throw error
+        }
+        server.places.giveBack()
+        return nil
+    }
+
+    // MARK: Places
+    // All loops together may have `most` connections to the server.
+
+    /// Whether there is a place for another connection: another loop may be faster.
+    func hasPlace(most: Int) -> Bool { given > 0 || server.places.count < most }
+
+    /// Takes one, where there is one.
+    func takePlace(most: Int) -> Bool {
+        if given > 0 {
+            given -= 1
+            return true
+        }
+        return server.places.take(upTo: most)
+    }
+
+    func watch(_ turn: PlacesTurn) { whenFree.append(turn) }
+
+    func unwatch(_ turn: Source) {
+        whenFree.removeAll { $0 === turn }
+        returnGiven()
+    }
+
+    private var hasWaiting: Bool { whenFree.contains { $0 is PlacesTurn } }
+
+    /// Another loop has given a place.
+    func takeGiven() {
+        given += 1
+        if hasWaiting { tellWaiting() } else { returnGiven() }
+    }
+
+    /// Nobody here wants them any more, and somebody else may.
+    func returnGiven() {
+        if given == 0 { return }
+        for _ in 0..<given { server.places.giveBack() }
+        given = 0
+        tellWaiting()
+    }
+
+    /// Another loop wants so many places.
+    func wanted(by index: Int, has: Int, count: Int, most: Int) {
+        let known = whenFree.lazy.compactMap { $0 as? Want }.first { $0.index == index }
+        let want = known ?? Want(self, of: index)
+        if known == nil { whenFree.insert(want, at: 0) }
+        want.adopt(has: has, count: count, most: most)
+    }
+
+    func forget(_ want: Want) {
+        whenFree.removeAll { $0 === want }
+        worker.loop.close(want)
+    }
+
+    /// Whether a loop with so many connections gets a place of this one's.
+    func mayGive(toOneWith has: Int) -> Bool { has == 0 || open > has + 1 || !hasWaiting }
+
+    /// Takes a place for another loop: a free one, or that of an unused connection, which is closed.
+    func takeAway(most: Int) -> Bool {
+        if server.places.take(upTo: most) { return true }
+        isGiving = true
+        defer { isGiving = false }
+        return closeUnused()
     }
 
     // MARK: What is known of the server

@@ -229,6 +229,12 @@ final class Exchange {
         tried.append(pool)
     }
 
+    /// It was none: there was no place for a connection.
+    func leaves(_ pool: ServerPool) {
+        attempts.count -= 1
+        tried.removeAll { $0 === pool }
+    }
+
     /// The attempt has come to this, or had come to something else before: then that was it.
     func attemptEnded(_ outcome: AttemptOutcome) {
         guard attempts.owesOutcome, let pool = attempts.pool else { return }

@@ -16,8 +16,11 @@ public final class Upstream: Sendable {
     /// To each server, from all loops together.
     public let maxConnections: Int
     public let healthCheck: HealthCheckSettings?
+    /// What is used of it, under every configuration that has it.
+    let use: UpstreamUse
 
-    init(_ settings: UpstreamSettings, identity: String, servers: [Server]) {
+    init(_ settings: UpstreamSettings, identity: String, servers: [Server], use: UpstreamUse) {
+        self.use = use
         name = settings.name
         self.identity = identity
         self.servers = servers
@@ -46,6 +49,8 @@ public final class Server: Sendable {
     public let version = Atomic<Int>(0)
     /// Monotonic nanoseconds when a loop last wanted it: names that nobody uses are not resolved again.
     public let lastUsed = Atomic<UInt64>(0)
+    /// Connections to it, of all loops together.
+    let places = SharedCount()
     private let resolution: Mutex<Resolution>
     private let troubles = ServerTrouble()
     private let news: ServerNews
@@ -148,6 +153,7 @@ extension Server {
 /// Every server the process knows, by upstream and address. Used when a configuration is built, never on the request path.
 public final class ServerRegistry: Sendable {
     private let servers = Mutex<[String: Server]>([:])
+    private let uses = Mutex<[String: UpstreamUse]>([:])
     public let news = ServerNews()
 
     public init() {}
@@ -162,9 +168,19 @@ public final class ServerRegistry: Sendable {
         }
     }
 
-    /// Forgets servers that the configuration in force does not have.
+    /// Of the upstream of that identity.
+    func use(of identity: String) -> UpstreamUse {
+        uses.withLock { all in
+            let use = all[identity] ?? UpstreamUse()
+            all[identity] = use
+            return use
+        }
+    }
+
+    /// Forgets servers and upstreams that the configuration in force does not have.
     public func keep(only snapshot: Snapshot) {
         servers.withLock { all in all = all.filter { snapshot.servers.contains(ObjectIdentifier($0.value)) } }
+        uses.withLock { all in all = all.filter { snapshot.upstreamNumbers[$0.key] != nil } }
     }
 
     public var all: [Server] { servers.withLock { Array($0.values) } }

@@ -26,26 +26,27 @@ struct ClientFault {
     var more = 0
 }
 
-/// The faults of a loop's clients that are to be told: some a second, the same of the same client counted, and what is
-/// beyond that counted alone. Room for them is made once; texts are made where they are told, on another thread.
+/// The faults of a loop's clients that are to be told: some a second of all loops together, the same of the same client
+/// counted, and what is beyond that counted alone. Room for them is made once; texts are made where they are told, on another
+/// thread.
 struct ClientFaults {
     private var kept: [ClientFault] = []
     private var omitted = 0
-    private let most: Int
 
-    /// - Parameter loops: how many share what may be told.
-    init(loops: Int) {
-        most = max(1, Limits.clientFaultsPerSecond / loops)
-        kept.reserveCapacity(most)
-    }
+    init() { kept.reserveCapacity(Limits.clientFaultsPerSecond) }
 
-    mutating func note(_ peer: SocketAddress, _ label: String, _ reason: ClientFault.Reason) {
+    /// - Parameters:
+    ///   - rate: what may be told, of all loops.
+    ///   - now: monotonic nanoseconds.
+    mutating func note(
+        _ peer: SocketAddress, _ label: String, _ reason: ClientFault.Reason, within rate: borrowing SharedRate, now: UInt64
+    ) {
         for i in kept.indices
         where kept[i].peer.isOfSameClient(as: peer) && kept[i].reason.isSame(as: reason) {
             kept[i].more += 1
             return
         }
-        if kept.count < most {
+        if kept.count < Limits.clientFaultsPerSecond, rate.take(upTo: Limits.clientFaultsPerSecond, now: now) {
             kept.append(ClientFault(peer: peer, label: label, reason: reason))
         } else {
             omitted += 1
@@ -54,10 +55,10 @@ struct ClientFaults {
 
     /// What there is to tell since the last time; nil where that is nothing.
     mutating func take() -> ClientFaultReport? {
-        if kept.isEmpty { return nil }
+        if kept.isEmpty, omitted == 0 { return nil }
         defer {
             (kept, omitted) = ([], 0)
-            kept.reserveCapacity(most)
+            kept.reserveCapacity(Limits.clientFaultsPerSecond)
         }
         return ClientFaultReport(faults: kept, omitted: omitted)
     }
@@ -72,7 +73,8 @@ public struct ClientFaultReport: Sendable {
     /// A line each, for the gateway's own log.
     public var lines: [String] {
         var lines = faults.map(\.description)
-        if omitted > 0 { lines.append("clients: that, and \(omitted) more like it") }
+        // Where all lines of this second were other loops', theirs are meant.
+        if omitted > 0 { lines.append("clients: \(faults.isEmpty ? "those" : "that"), and \(omitted) more like it") }
         return lines
     }
 }

@@ -48,7 +48,7 @@ public final class Snapshot: Sendable {
             if let index = known[identity] { return index }
             let members = zip(hosts, group.servers).map { servers.server(upstream: group.name, host: $0, port: $1.port, template: $1.host) }
             known[identity] = instances.count
-            instances.append(Upstream(group, identity: identity, servers: members))
+            instances.append(Upstream(group, identity: identity, servers: members, use: servers.use(of: identity)))
             return instances.count - 1
         }
         directory = Directory(

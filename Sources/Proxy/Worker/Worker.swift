@@ -20,6 +20,10 @@ public enum WorkerMessage: Sendable {
     case resolved(Server)
     /// A question that is answered on the worker's thread.
     case ask(@Sendable (Worker) -> Void)
+    /// Another loop wants so many places for connections to the server, at which it has some; all may have `most`.
+    case placesWanted(Server, by: Int, has: Int, count: Int, most: Int)
+    /// Another loop has given a place for a connection to the server, which stays taken.
+    case placeGiven(Server)
     /// An issuer's keys were fetched, with or without success: who waits for them need not wait longer.
     case keysFetched
     case stop
@@ -32,13 +36,11 @@ public enum WorkerMessage: Sendable {
 /// stays, and counts nothing where it is used; an `unowned(unsafe)` one is counted up and down at every use.
 public final class Worker {
     public let index: Int
-    /// How many workers there are.
-    let count: Int
+    let group: WorkerGroup
     public let loop: EventLoop
     let registry: MetricsRegistry
     let metrics: WorkerMetrics
     let dial: Dialer
-    private let mailbox: Mailbox<WorkerMessage>
     private(set) var view: WorkerView
     var snapshot: Snapshot { view.snapshot }
     private(set) var limits: LimitSettings
@@ -69,26 +71,26 @@ public final class Worker {
     private(set) var accessLog: AccessLogBuffer?
     private let logWriter: AccessLogWriter
     private var time = WallClock()
-    private var clientFaults: ClientFaults
+    private var clientFaults = ClientFaults()
     private var faultsTold: UInt64 = 0
     /// Takes what there is to tell of clients; called on the worker's thread, once a second at the most.
     public var tellOfClients: (ClientFaultReport) -> Void = { _ in }
 
     public convenience init(
-        index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
-        resolver: Resolver, logWriter: AccessLogWriter
+        index: Int, of group: WorkerGroup, snapshot: Snapshot, registry: MetricsRegistry, resolver: Resolver,
+        logWriter: AccessLogWriter
     ) throws(SystemError) {
         try self.init(
-            index: index, count: count, snapshot: snapshot, mailbox: mailbox, registry: registry, resolver: resolver,
-            logWriter: logWriter, dial: H1Upstream.dial)
+            index: index, of: group, snapshot: snapshot, registry: registry, resolver: resolver, logWriter: logWriter,
+            dial: H1Upstream.dial)
     }
 
     /// - Parameter dial: how connections to servers are made.
     init(
-        index: Int, count: Int, snapshot: Snapshot, mailbox: Mailbox<WorkerMessage>, registry: MetricsRegistry,
-        resolver: Resolver, logWriter: AccessLogWriter, dial: @escaping Dialer
+        index: Int, of group: WorkerGroup, snapshot: Snapshot, registry: MetricsRegistry, resolver: Resolver,
+        logWriter: AccessLogWriter, dial: @escaping Dialer
     ) throws(SystemError) {
-        (self.index, self.count, self.mailbox, self.dial) = (index, count, mailbox, dial)
+        (self.index, self.group, self.dial) = (index, group, dial)
         view = WorkerView(snapshot, number: 0)
         (self.registry, self.logWriter) = (registry, logWriter)
         names = NamesAwaited(resolver)
@@ -100,10 +102,9 @@ public final class Worker {
         responseHead = ResponseHead(maxFields: Self.responseFieldsMax)
         requestLimits = ParseLimits(maxHeadSize: limits.maxHeaderSize, maxFields: limits.maxHeaders)
         strangers = (0..<64).map { _ in Flow(weight: 1) }
-        clientFaults = ClientFaults(loops: count)
         accessLog = AccessLogBuffer(snapshot.settings.accessLog, writer: logWriter, metrics: metrics)
         refreshTime()
-        try mailbox.deliver(on: loop) { [unowned self] message in receive(message) }
+        try group.mailboxes[index].deliver(on: loop) { [unowned self] message in receive(message) }
         Ticker(worker: self).begin()
         loop.beforeWait = { [unowned self] in accessLog?.flush(now: loop.now) }
     }
@@ -122,6 +123,10 @@ public final class Worker {
             whenDrained = done
             drain()
         case .resolved(let server): resolved(server)
+        case .placesWanted(let server, let other, let has, let count, let most):
+            balancers.known(server)?.wanted(by: other, has: has, count: count, most: most)
+        case .placeGiven(let server):
+            if let pool = balancers.known(server) { pool.takeGiven() } else { server.places.giveBack() }
         case .ask(let question): question(self)
         case .keysFetched: forEachClient { $0.keysFetched() }
         case .stop:
@@ -203,9 +208,10 @@ public final class Worker {
     // MARK: Clients
 
     func accept(_ fd: Int32, _ peer: SocketAddress, _ listener: Listener) {
-        guard connections < max(1, limits.maxConnections / count) else { return turnAway(fd) }
+        guard group.clients.take(upTo: limits.maxConnections) else { return turnAway(fd) }
         let client = H1Client(worker: self, fd: fd, peer: peer, listener: listener)
         guard client.canBegin, loop.add(client) else {
+            group.clients.giveBack()
             return turnAway(loop.detach(client))
         }
         connections += 1
@@ -222,13 +228,15 @@ public final class Worker {
     /// A client's connection was shut.
     func forget(_ client: H1Client) {
         connections -= 1
+        group.clients.giveBack()
         checkDrained()
     }
 
     /// A client can't be served, for that reason: it will be told.
     /// - Parameter address: the client's own, where a trusted proxy has told it.
     func note(_ reason: ClientFault.Reason, of client: ClientOrigin, at address: SocketAddress? = nil) {
-        clientFaults.note(address ?? client.peer, client.listenerLabel, reason)
+        clientFaults.note(
+            address ?? client.peer, client.listenerLabel, reason, within: group.clientFaults, now: loop.now)
     }
 
     func tellFaults() {
@@ -258,6 +266,7 @@ public final class Worker {
 
     func giveBack(_ exchange: Exchange) {
         exchange.letGo()
+        // Each loop keeps some for its own next requests, which bounds nothing: a number of the loop is right here.
         if exchanges.count < 1024 { exchanges.append(exchange) }
     }
 
@@ -282,7 +291,7 @@ public final class Worker {
 
     /// Looks the server's name up; the exchange is called when that is done, for better or worse.
     func resolve(_ server: Server, for exchange: Exchange) -> WaitingLine<Exchange>.Ticket {
-        let mailbox = mailbox
+        let mailbox = group.mailboxes[index]
         return names.join(exchange, server) { mailbox.post(.resolved(server)) }
     }
 

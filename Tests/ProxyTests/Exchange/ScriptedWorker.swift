@@ -47,7 +47,7 @@ final class ScriptedWorker {
         let servers = Servers()
         self.servers = servers
         worker = try Worker(
-            index: 0, count: 1, snapshot: snapshot, mailbox: Mailbox(), registry: registry,
+            index: 0, of: WorkerGroup(count: 1), snapshot: snapshot, registry: registry,
             resolver: Self.noResolver, logWriter: AccessLogWriter()
         ) { pool, address throws(SystemError) in
             switch servers.next(pool) {

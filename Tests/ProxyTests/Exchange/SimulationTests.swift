@@ -281,7 +281,7 @@ private final class Simulation {
         collect()
         try check()
         if !servers.isEmpty { wrong.append("\(servers.count) connections stay with nobody") }
-        for pool in pools.values where pool.inFlight != 0 || pool.open != 0 {
+        for pool in pools.values where pool.inFlight != 0 || pool.open != 0 || pool.server.places.count != 0 {
             wrong.append("a server has \(pool.inFlight) requests and \(pool.open) connections left")
         }
         let stale = gateway.worker.metrics.staleEvents.value

@@ -1,0 +1,9 @@
+import Base
+
+/// What is used of an upstream by all loops together, whatever the configuration: who waits, and retries. Connections are
+/// counted by their server.
+final class UpstreamUse: Sendable {
+    /// Requests that wait for a place.
+    let waiting = SharedCount()
+    let retries = RetryBudget()
+}
