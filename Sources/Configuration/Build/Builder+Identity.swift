@@ -16,13 +16,14 @@ extension Builder {
         return methods
     }
 
-    mutating func takeKey(_ item: Checked, _ tenant: inout TenantSettings) {
-        guard case .text(let text) = item.values[0], let digest = DigestSettings(text) else { return }
+    /// False where it is not taken.
+    mutating func takeKey(_ item: Checked, _ tenant: inout TenantSettings) -> Bool {
+        guard case .text(let text) = item.values[0], let digest = DigestSettings(text) else { return false }
         let word = item.words[0]
         if let earlier = keyOwners.updateValue(Claim(tenant: tenant.id, location: word.location), forKey: digest) {
             keyOwners[digest] = earlier
             diagnostics.error(at: word, "this key belongs to \(earlier.owner) already (\(place(earlier.location)))")
-            return
+            return false
         }
         var key = KeySettings(digest: digest)
         if case .text(let name) = item.option("name") { key.name = name }
@@ -35,6 +36,7 @@ extension Builder {
         key.usage = keyUsage(item)
         checkRates(key.usage, word)
         tenant.keys.append(key)
+        return true
     }
 
     /// The limits that stand behind a key: one of each kind.

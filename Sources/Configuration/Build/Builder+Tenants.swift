@@ -11,6 +11,7 @@ extension Builder {
         let block = checker.block(of: item)
         var layer = Layer()
         var routes: [Checked] = []
+        var keys: [Word] = []
         tenant.plan = block.has(.plan) ? nil : defaults.plan
         tenant.upstream = block.has(.upstream) ? nil : defaults.upstream
         tenant.authenticate = defaults.authenticate
@@ -27,7 +28,7 @@ extension Builder {
             case .namespace: (tenant.namespace, namespace) = (said.words[0].text, said.words[0])
             case .suspended: tenant.suspended = said.values[0] == .text("on")
             case .authenticate: tenant.authenticate = methods(said)
-            case .key: takeKey(said, &tenant)
+            case .key: if takeKey(said, &tenant) { keys.append(said.words[0]) }
             case .jwt: for issuer in said.words { use(issuer, by: &tenant) }
             case .clientCertificate: takeClientCertificate(said, &tenant)
             case .route: routes.append(said)
@@ -42,6 +43,8 @@ extension Builder {
         tenant.weight = Int(layer.weight ?? 1)
         tenant.usage = layer.usage.settings
         checkRates(tenant.usage, word)
+        checkCost(tenant.usage.cost, tenant.usage.quotas, word)
+        for (key, word) in zip(tenant.keys, keys) { checkCost(tenant.usage.cost, key.usage.quotas, word) }
         tenant.features = layer.features.filter(\.isOn).map(\.name)
         tenant.settings = layer.settings
         (tenant.requestHeaders, tenant.responseHeaders) = (layer.requestHeaders, layer.responseHeaders)
@@ -92,10 +95,23 @@ extension Builder {
         }
         route.usage = layer.usage.asOwn(beside: tenantLayer.usage).settings
         checkRates(route.usage, item.words[0])
+        if route.usage.cost != 1 || !route.usage.quotas.isEmpty {
+            checkCost(route.usage.cost, route.usage.quotas + tenantLayer.usage.settings.quotas, item.words[0])
+        }
         let merged = tenantLayer.under(layer)
         route.maxBody = merged.maxBody
         (route.requestHeaders, route.responseHeaders) = (merged.requestHeaders, merged.responseHeaders)
         tenant.routes.append(route)
+    }
+
+    /// A request that costs more than a quota would never be let in.
+    func checkCost(_ cost: UInt64, _ quotas: [QuotaSettings], _ word: Word) {
+        for quota in quotas where !quota.isShadow && cost > quota.count {
+            return diagnostics.error(
+                at: word,
+                "\(quoted(word.text)) lets nothing in: a request costs \(cost), and its quota is \(quota.count)/\(quota.period)",
+                suggestion: "lower `cost`, or raise the quota")
+        }
     }
 
     /// A slot of the meter table has three buckets, and a bucket must fill in the lifetime of the table's clock.
