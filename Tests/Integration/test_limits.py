@@ -166,6 +166,12 @@ class Limits(Case):
         self.assertIsNone(response["x-gateway-cost"])
         self.until(lambda: self.limit(gateway, "quota-hour")["used"] == 7, "the cost", 2)
 
+    def test_a_cost_that_is_said_twice_reaches_no_client(self):
+        upstream = self.upstream(answer(text("ok", fields=["X-Gateway-Cost: 7", "x-gateway-cost: 9"])))
+        gateway = self.simple(upstream, "quota 100/hour; cost_header X-Gateway-Cost;")
+        self.assertNotIn("x-gateway-cost", self.get(gateway).fields.names())
+        self.until(lambda: self.limit(gateway, "quota-hour")["used"] == 7, "the cost, as the first says", 2)
+
     def test_shadow_never_refuses_and_counts(self):
         gateway = self.simple(self.upstream(answer(text("ok"))), "rate 1/h burst=3 mode=shadow;")
         for _ in range(10):

@@ -89,14 +89,15 @@ extension Exchange {
     private func copyAnswerFields(_ head: borrowing ResponseHead, to out: inout ByteWriter) {
         let edits = resolution.route!.responseEdits
         let checksNames = !edits.removesNothing
-        let cost = readDeclaredCost(head)
+        let cost = unsafe readDeclaredCost(head)
         // Of an answer without a body, what a GET would have got (RFC 9110 sections 9.3.2 and 15.4.5).
         let endsLength = head.framing != .none || head.hasNoBody || (request.method != .head && head.status != 304)
         unsafe out.append(head.fields, of: head.bytes) { i, field in
-            let ends =
-                field.dropped || i == cost || (field.id == .contentLength && endsLength) || field.id == .xRequestID
-                || field.id.isHopByHop
-            return unsafe ends || (checksNames && edits.removes(head[field.name]))
+            if field.dropped || (field.id == .contentLength && endsLength) || field.id == .xRequestID || field.id.isHopByHop {
+                return true
+            }
+            if let cost = unsafe cost, unsafe Self.spells(head[field.name], cost) { return true }
+            return unsafe checksNames && edits.removes(head[field.name])
         }
     }
 

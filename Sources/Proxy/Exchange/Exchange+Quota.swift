@@ -49,21 +49,21 @@ extension Exchange {
 
     // MARK: Cost
 
-    /// The field in which the upstream says what the request has cost: it is read, and not passed on. Its number among
-    /// the fields of the head, or nil.
-    func readDeclaredCost(_ head: borrowing ResponseHead) -> Int? {
+    /// Reads the field in which the upstream says what the request has cost; of two the first counts. Its name, where
+    /// such fields are there: none of them is passed on.
+    func readDeclaredCost(_ head: borrowing ResponseHead) -> UnsafeRawBufferPointer? {
         // The name is the quota's, which the admission keeps.
         guard let name = unsafe bill.admission?.costHeader, unsafe !name.isEmpty else { return nil }
         for i in 0..<head.fields.count {
             let field = head.fields[i]
             guard unsafe Self.spells(head[field.name], name) else { continue }
             bill.declaredCost = unsafe Self.number(head[field.value])
-            return i
+            return unsafe name
         }
         return nil
     }
 
-    private static func spells(_ text: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer) -> Bool {
+    static func spells(_ text: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer) -> Bool {
         guard text.count == name.count else { return false }
         for i in 0..<name.count where unsafe ASCII.lowercase(text[i]) != name[i] { return false }
         return true
