@@ -11,6 +11,7 @@ enum AdminProblem {
     case reloadRejected
     case notReady
     case ledgerUnreadable
+    case tooCoarse
     case busy
 
     var status: Int {
@@ -20,7 +21,7 @@ enum AdminProblem {
         case .notFound: 404
         case .misdirected: 421
         case .methodNotAllowed: 405
-        case .reloadRejected: 422
+        case .reloadRejected, .tooCoarse: 422
         case .ledgerUnreadable: 500
         case .notReady, .busy: 503
         }
@@ -38,6 +39,7 @@ enum AdminProblem {
         case .reloadRejected: "reload-rejected"
         case .notReady: "not-ready"
         case .ledgerUnreadable: "ledger-unreadable"
+        case .tooCoarse: "too-coarse"
         case .busy: "busy"
         }
     }
@@ -53,6 +55,7 @@ enum AdminProblem {
         case .reloadRejected: "Reload rejected"
         case .notReady: "Not ready"
         case .ledgerUnreadable: "Ledger unreadable"
+        case .tooCoarse: "Nothing as fine is kept"
         case .busy: "Busy"
         }
     }
@@ -68,6 +71,7 @@ enum AdminProblem {
         case .reloadRejected: "The configuration has errors. The one before goes on."
         case .notReady: "The gateway is starting or draining."
         case .ledgerUnreadable: "The ledger can't be read."
+        case .tooCoarse: "Usage of that time is kept in coarser sums only."
         case .busy: "Others are reading the ledger."
         }
     }

@@ -19,7 +19,12 @@ extension AdminHandler {
                     return .failure(QueryFault("by is hour, day or month."))
                 }
                 query.by = period
-            default: return .failure(QueryFault("The parameters are from, to and by."))
+            case "coarse":
+                guard value == "true" || value == "false" else {
+                    return .failure(QueryFault("coarse is true or false."))
+                }
+                query.acceptsCoarse = value == "true"
+            default: return .failure(QueryFault("The parameters are from, to, by and coarse."))
             }
         }
         if let from = query.from, let to = query.to, to <= from {
@@ -40,6 +45,7 @@ extension AdminHandler {
             // What a tenant that is configured no more has used stays to be read.
             if isEmpty, !services.tenant(tenant, &none) { return problem(.notFound) }
             return AdminResponse(200, contentType: "application/json", json)
+        case .tooCoarse(let detail): return problem(.tooCoarse, detail: detail)
         case .failed(let detail): return problem(.ledgerUnreadable, detail: detail)
         case .busy: return problem(.busy, fields: [("Retry-After", "1")])
         }

@@ -43,6 +43,8 @@ public struct AdminServices {
 public enum UsageAnswer: Sendable {
     /// An array of usage rows.
     case rows(json: [UInt8], isEmpty: Bool)
+    /// Nothing as fine as was asked for is kept.
+    case tooCoarse(String)
     case failed(String)
     /// Too many others are asking.
     case busy

@@ -6,7 +6,17 @@ public struct PriceSettings: Sendable, Equatable {
     /// Three capital letters (ISO 4217); nil only without prices.
     public var currency: String?
     public var lines: [PriceLine] = []
+    /// A price a month is charged by the days on which it held.
+    public var isProrated: Bool?
     public init() {}
+
+    /// The lines in force on a day: of each measure, and of the month itself, those with the latest date that has come.
+    /// - Parameter day: seconds since 1970.
+    public func lines(on day: UInt64) -> [PriceLine] {
+        lines.filter { line in
+            line.from <= day && !lines.contains { $0.measure == line.measure && $0.from <= day && $0.from > line.from }
+        }
+    }
 }
 
 /// One `price` line.
@@ -22,14 +32,22 @@ public struct PriceLine: Sendable, Equatable {
     public var kind: Kind
     /// As it was written.
     public var text: String
-    public init(amount: ExactDecimal, kind: Kind, text: String) {
-        (self.amount, self.kind, self.text) = (amount, kind, text)
+    /// Midnight of the day on which it begins, in seconds since 1970; zero is ever since.
+    public var from: UInt64 = 0
+    public init(amount: ExactDecimal, kind: Kind, text: String, from: UInt64 = 0) {
+        (self.amount, self.kind, self.text, self.from) = (amount, kind, text, from)
+    }
+
+    /// nil is the month itself.
+    public var measure: PriceMeasure? {
+        if case .usage(let measure, _, _) = kind { return measure }
+        return nil
     }
 }
 
 /// What a price is for: a figure of a usage row.
 public enum PriceMeasure: String, Sendable, CaseIterable {
-    /// Those admitted.
+    /// Those admitted and charged, as quotas count them (`charge`).
     case requests
     case settled
     case requestBytes = "request_bytes"

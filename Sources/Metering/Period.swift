@@ -1,8 +1,19 @@
 import Base
 
 /// What usage is added up by: a calendar hour, day or month, in UTC.
-public enum Period: String, Sendable, CaseIterable {
+public enum Period: String, Sendable, CaseIterable, Comparable {
+    /// From the finest to the coarsest.
     case hour, day, month
+
+    public static func < (one: Period, other: Period) -> Bool { one.rank < other.rank }
+
+    private var rank: Int {
+        switch self {
+        case .hour: 0
+        case .day: 1
+        case .month: 2
+        }
+    }
 
     /// The one that a moment is in.
     public func bounds(of time: UInt64) -> Range<UInt64> {

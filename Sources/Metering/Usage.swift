@@ -4,11 +4,13 @@ public struct Usage: Sendable, Equatable {
     public var admitted: UInt64 = 0
     /// Answers by class: 1xx to 5xx.
     public var status = InlineArray<5, UInt64>(repeating: 0)
-    /// Requests refused before they were admitted, by `reasons`.
+    /// Requests refused, by `reasons`: those that the gateway answered itself. Some were admitted, and failed then.
     public var refused = InlineArray<4, UInt64>(repeating: 0)
     /// Requests that a limit in shadow mode would have refused.
     public var shadowRefused: UInt64 = 0
-    /// Bytes of bodies.
+    /// Requests that were settled and not charged, by the rule of the quotas (`charge`).
+    public var uncharged: UInt64 = 0
+    /// Bytes of bodies. Those of the gateway's own error pages are not in it.
     public var requestBytes: UInt64 = 0
     public var responseBytes: UInt64 = 0
     /// Time spent waiting for upstreams.
@@ -49,6 +51,7 @@ public struct Usage: Sendable, Equatable {
                 &- earlier.words[UsageCounters.Counter.refusedByRate.rawValue + index]
         }
         shadowRefused = grown(.shadowRefused)
+        uncharged = grown(.uncharged)
         requestBytes = grown(.requestBytes)
         responseBytes = grown(.responseBytes)
         // Of whole milliseconds since ever: what is rounded off here comes with a later interval.
@@ -61,6 +64,7 @@ public struct Usage: Sendable, Equatable {
         for index in status.indices { status[index] &+= other.status[index] }
         for index in refused.indices { refused[index] &+= other.refused[index] }
         shadowRefused &+= other.shadowRefused
+        uncharged &+= other.uncharged
         requestBytes &+= other.requestBytes
         responseBytes &+= other.responseBytes
         upstreamMilliseconds &+= other.upstreamMilliseconds
@@ -71,6 +75,7 @@ public struct Usage: Sendable, Equatable {
         for index in left.status.indices where left.status[index] != right.status[index] { return false }
         for index in left.refused.indices where left.refused[index] != right.refused[index] { return false }
         return left.admitted == right.admitted && left.shadowRefused == right.shadowRefused
+            && left.uncharged == right.uncharged
             && left.requestBytes == right.requestBytes && left.responseBytes == right.responseBytes
             && left.upstreamMilliseconds == right.upstreamMilliseconds && left.cost == right.cost
     }

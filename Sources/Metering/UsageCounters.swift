@@ -1,6 +1,6 @@
 /// The lifetime counters of one slot of the meter table, in the table's order. They only grow, but for the cost.
 public struct UsageCounters: Sendable, Equatable {
-    public static let count = 15
+    public static let count = 16
 
     public enum Counter: Int, Sendable, CaseIterable {
         case admitted, cost
@@ -8,9 +8,10 @@ public struct UsageCounters: Sendable, Equatable {
         case requestBytes
         case status1xx, status2xx, status3xx, status4xx, status5xx
         case responseBytes, upstreamMicroseconds
+        case uncharged
     }
 
-    public var words = InlineArray<15, UInt64>(repeating: 0)
+    public var words = InlineArray<16, UInt64>(repeating: 0)
 
     public init() {}
 

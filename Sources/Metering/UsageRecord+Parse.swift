@@ -21,6 +21,8 @@ extension UsageRecord {
         var totals = UsageCounters()
         var lines: UInt64?
         var (first, last): (RecordID?, RecordID?)
+        var level: Period?
+        var dayBefore: UInt64?
         try json.object { name, json throws(JSONReader.Fault) in
             switch name {
             case "id": id = try json.recordID()
@@ -28,9 +30,11 @@ extension UsageRecord {
             case "key": key = try json.string().text
             case "from": from = try json.timestamp()
             case "to": to = try json.timestamp()
+            case "day_before": dayBefore = try json.timestamp()
             case "admitted": usage.admitted = try json.unsigned()
             case "in_flight": inFlight = try json.unsigned()
             case "shadow_refused": usage.shadowRefused = try json.unsigned()
+            case "uncharged": usage.uncharged = try json.unsigned()
             case "request_bytes": usage.requestBytes = try json.unsigned()
             case "response_bytes": usage.responseBytes = try json.unsigned()
             case "upstream_ms": usage.upstreamMilliseconds = try json.unsigned()
@@ -58,15 +62,18 @@ extension UsageRecord {
             case "lines": lines = try json.unsigned()
             case "first": first = try json.recordID()
             case "last": last = try json.recordID()
+            case "level":
+                guard let period = Period(rawValue: try json.string().text) else { throw .malformed }
+                level = period
             default: try json.skip()
             }
         }
         guard let id, let tenant, let from, let to, to >= from else { throw .malformed }
         var rolledUp: RolledUp?
-        if let lines, let first, let last { rolledUp = RolledUp(lines: lines, first: first, last: last) }
+        if let lines, let first, let last { rolledUp = RolledUp(lines: lines, first: first, last: last, level: level) }
         self.init(
             id: id, account: Account(tenant: tenant, key: key), from: from, to: to, usage: usage, inFlight: inFlight,
-            totals: totals, rolledUp: rolledUp)
+            totals: totals, dayBefore: dayBefore, rolledUp: rolledUp)
     }
 }
 

@@ -14,6 +14,9 @@ public struct UsageRecord: Sendable, Equatable {
     /// The lifetime counters when it was closed. What a crash left half done is finished by these, and the sum of the
     /// lines so far can be checked against them.
     public var totals: UsageCounters
+    /// Of a day's first line, and of the first after a clock went back to it: the day of the line before it. Should that be
+    /// lost, it is known of which day it was.
+    public var dayBefore: UInt64?
     /// Of a line that others were rolled up into: how many, from the first to the last of them.
     public var rolledUp: RolledUp?
 
@@ -21,17 +24,19 @@ public struct UsageRecord: Sendable, Equatable {
         public var lines: UInt64
         public var first: RecordID
         public var last: RecordID
-        public init(lines: UInt64, first: RecordID, last: RecordID) {
-            (self.lines, self.first, self.last) = (lines, first, last)
+        /// What it is the sum of. A file of such lines ends with a seal; before there were seals it was not written.
+        public var level: Period?
+        public init(lines: UInt64, first: RecordID, last: RecordID, level: Period? = nil) {
+            (self.lines, self.first, self.last, self.level) = (lines, first, last, level)
         }
     }
 
     public init(
         id: RecordID, account: Account, from: UInt64, to: UInt64, usage: Usage, inFlight: UInt64, totals: UsageCounters,
-        rolledUp: RolledUp? = nil
+        dayBefore: UInt64? = nil, rolledUp: RolledUp? = nil
     ) {
         (self.id, self.account, self.from, self.to, self.usage) = (id, account, from, to, usage)
-        (self.inFlight, self.totals, self.rolledUp) = (inFlight, totals, rolledUp)
+        (self.inFlight, self.totals, self.dayBefore, self.rolledUp) = (inFlight, totals, dayBefore, rolledUp)
     }
 }
 
@@ -56,7 +61,13 @@ extension UsageRecord {
         line.append(rfc3339: from)
         line.append("\",\"to\":\"")
         line.append(rfc3339: to)
-        line.append("\",\"admitted\":")
+        line.append("\"")
+        if let dayBefore {
+            line.append(",\"day_before\":\"")
+            line.append(String(Timestamp.dayText(dayBefore)))
+            line.append("\"")
+        }
+        line.append(",\"admitted\":")
         line.append(decimal: usage.admitted)
         line.append(",\"settled\":")
         line.append(decimal: usage.settled)
@@ -75,6 +86,10 @@ extension UsageRecord {
         if usage.shadowRefused > 0 {
             line.append(",\"shadow_refused\":")
             line.append(decimal: usage.shadowRefused)
+        }
+        if usage.uncharged > 0 {
+            line.append(",\"uncharged\":")
+            line.append(decimal: usage.uncharged)
         }
         line.append(",\"status\":[")
         for index in usage.status.indices {
@@ -98,6 +113,11 @@ extension UsageRecord {
             line.append("\",\"last\":\"")
             line.append(rolledUp.last)
             line.append("\"")
+            if let level = rolledUp.level {
+                line.append(",\"level\":\"")
+                line.append(level.rawValue)
+                line.append("\"")
+            }
         }
         line.append(",\"totals\":[")
         for index in totals.words.indices {

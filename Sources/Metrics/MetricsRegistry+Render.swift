@@ -51,7 +51,8 @@ extension MetricsRegistry {
             text.sample(tenant.labels)
             text.value(tenant.responseBytes)
         }
-        text.family("gateway_refused", .counter, "Requests that the gateway answered by itself, by reason.")
+        text.family(
+            "gateway_refused", .counter, "Requests that the gateway answered by itself, by reason; `refused` of usage counts the same.")
         for tenant in tenants {
             for (key, count) in tenant.refusals.counts {
                 guard let reason = Refusal(rawValue: UInt8(truncatingIfNeeded: key)) else { continue }
@@ -186,6 +187,13 @@ extension MetricsRegistry {
         text.family("gateway_meters_mended", .counter, "Times that the file of the meters was cut short and was mended.")
         text.sample()
         text.value(ledger.metersMended.load(ordering: .relaxed))
+        text.family("gateway_clock_jumps", .counter, "Times that the wall clock jumped, forward or back; periods go on by the time before.")
+        text.sample()
+        text.value(ledger.clockJumps.load(ordering: .relaxed))
+        text.family(
+            "gateway_ledger_damaged_lines", .gauge, "Lines of the ledger that are damaged or missing; `gateway ledger verify` names them.")
+        text.sample()
+        text.value(ledger.damagedLines.load(ordering: .relaxed))
     }
 
     private func writeState(_ state: ProcessState, _ text: inout TextWriter) {

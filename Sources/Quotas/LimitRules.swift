@@ -116,15 +116,28 @@ final class LimitRules: Sendable {
             }
         }
         for period in QuotaSettings.Period.allCases {
-            let present = calendar.period(period, resetDay: usage.quotaResetDay)
             let isNew = isCounted & 1 << UInt8(period.rawValue) == 0
-            QuotaWindow.adopt(.window(period.rawValue), of: meter, period: present, isNew: isNew)
+            alignWindow(period, of: meter, calendar, isNew: isNew)
         }
         if let bandwidth = record.pointee.bandwidth {
             bandwidth.adopt(.bandwidth, setting: Meter.Cell.bandwidth.setting, of: meter, at: now)
         } else {
             meter.clear(Meter.Cell.bandwidth.setting)
         }
+    }
+
+    /// Windows that are in force end when the calendar says that they do, and keep what was used in them.
+    func alignWindows(of meter: Meter, _ calendar: QuotaCalendar) {
+        for limit in limits {
+            if case .quota(_, let period) = limit.kind { alignWindow(period, of: meter, calendar, isNew: false) }
+        }
+    }
+
+    private func alignWindow(_ period: QuotaSettings.Period, of meter: Meter, _ calendar: QuotaCalendar, isNew: Bool) {
+        let end = calendar.end(of: period, resetDay: usage.quotaResetDay)
+        let former = calendar.formerName(of: period, resetDay: usage.quotaResetDay)
+        QuotaWindow.adopt(
+            .window(period.rawValue), of: meter, at: calendar.hour, until: end, former: former, isNew: isNew)
     }
 
     /// A bucket keeps its cell as long as there is a rate of its name, in whatever order they stand.

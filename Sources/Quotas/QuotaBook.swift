@@ -41,10 +41,12 @@ public final class TenantLimits: Sendable {
         self.keys = keys
     }
 
-    func forEachMeter(_ body: (Meter) -> Void) {
-        body(own.meter)
-        for route in routes { if let limits = route.limits { body(limits.meter) } }
-        for case let limits? in keys { body(limits.meter) }
+    func forEachMeter(_ body: (Meter) -> Void) { forEachLimits { body($0.meter) } }
+
+    func forEachLimits(_ body: (LimitSet) -> Void) {
+        body(own)
+        for route in routes { if let limits = route.limits { body(limits) } }
+        for case let limits? in keys { body(limits) }
     }
 }
 
@@ -106,7 +108,7 @@ public final class QuotaBook: Sendable {
         self.table = table
         var maker = LimitMaker(
             now: table.time.ticks(monotonic: Clock.monotonic()),
-            calendar: QuotaCalendar(seconds: Clock.wall() / 1_000_000_000))
+            calendar: QuotaCalendar(seconds: table.wall(monotonic: Clock.monotonic()) / 1_000_000_000))
         let all = try table.givingMany { () throws(StorageFault) in
             var all: [TenantLimits] = []
             all.reserveCapacity(tenants.count)
@@ -132,6 +134,13 @@ public final class QuotaBook: Sendable {
     /// Asks for the record of the tenant with this index.
     @inline(__always)
     public func prefetch(_ index: Int) { Base.prefetch(records + index, lines: 1) }
+
+    /// Windows end when they should by the time of day that is believed now. Once the time has gone back, and once all
+    /// loops go by this book: one that still went by an older rule may have begun a window by it.
+    public func alignWindows() {
+        let calendar = QuotaCalendar(seconds: table.wall(monotonic: Clock.monotonic()) / 1_000_000_000)
+        for tenant in tenants { tenant.forEachLimits { $0.rules.alignWindows(of: $0.meter, calendar) } }
+    }
 
     /// Lets go of the slots of what is no longer configured. Once no loop goes by an older book. False while another
     /// process has the table open: then later.

@@ -5,16 +5,27 @@ import Configuration
 public struct QuotaCalendar: Sendable, BitwiseCopyable {
     /// Seconds since 1970 of the hour that the rest is about.
     private var hourStart: UInt64 = .max
+    /// The present hour and the end of the day, in hours since 1970.
+    public private(set) var hour: UInt64 = 0
+    private var dayEnd: UInt64 = 0
+    /// Months since 1970.
     private var month: UInt64 = 0
     private var dayOfMonth = 1
     private var daysInMonth = 31
     private var daysInPrevious = 31
-    private var midnightOfMonth: UInt64 = 0
+    /// The beginning of the calendar month, in hours since 1970.
+    private var monthStart: UInt64 = 0
     private var daysInNext = 31
 
     public private(set) var seconds: UInt64 = 0
 
     public init(seconds: UInt64) { refresh(seconds: seconds) }
+
+    /// Whether the hour has just begun: who adds up the last one may come a little late.
+    @inline(__always)
+    var isEarly: Bool { seconds &- hourStart < Self.early }
+    /// Seconds.
+    public static let early: UInt64 = 2
 
     /// - Parameter seconds: wall time since 1970.
     @inline(__always)
@@ -24,14 +35,16 @@ public struct QuotaCalendar: Sendable, BitwiseCopyable {
     }
 
     private mutating func takeApart() {
-        hourStart = seconds / 3600 * 3600
+        hour = seconds / 3600
+        hourStart = hour * 3600
+        dayEnd = (hour / 24 + 1) * 24
         let civil = CivilTime(secondsSince1970: Int(seconds))
         month = UInt64(max(0, civil.year - 1970) * 12 + civil.month - 1)
         dayOfMonth = civil.day
         daysInMonth = Self.days(of: civil.month, civil.year)
         daysInPrevious = civil.month == 1 ? 31 : Self.days(of: civil.month - 1, civil.year)
         daysInNext = civil.month == 12 ? 31 : Self.days(of: civil.month + 1, civil.year)
-        midnightOfMonth = seconds / 86400 * 86400 - UInt64(civil.day - 1) * 86400
+        monthStart = dayEnd - UInt64(civil.day) * 24
     }
 
     static func days(of month: Int, _ year: Int) -> Int {
@@ -42,28 +55,39 @@ public struct QuotaCalendar: Sendable, BitwiseCopyable {
         }
     }
 
-    /// The number of the present period, which grows by one from each to the next.
+    /// When the present period ends and the next begins, in hours since 1970.
     /// - Parameter resetDay: of the month, on which a month begins.
     @inline(__always)
-    public func period(_ period: QuotaSettings.Period, resetDay: Int) -> UInt64 {
+    public func end(of period: QuotaSettings.Period, resetDay: Int) -> UInt64 {
         switch period {
-        case .hour: hourStart / 3600
-        case .day: hourStart / 86400
-        // Before the first of them, in January 1970, there is no earlier one to count by.
+        case .hour: return hour &+ 1
+        case .day: return dayEnd
+        case .month:
+            let here = min(resetDay, daysInMonth)
+            let day = dayOfMonth < here ? here : daysInMonth &+ min(resetDay, daysInNext)
+            return monthStart &+ UInt64(truncatingIfNeeded: day &- 1) &* 24
+        }
+    }
+
+    /// What versions before this one called the present day or month: its number. No end of a window is as small.
+    func formerName(of period: QuotaSettings.Period, resetDay: Int) -> UInt64? {
+        switch period {
+        case .hour: nil
+        case .day: hour / 24
         case .month: dayOfMonth < min(resetDay, daysInMonth) ? max(month, 1) - 1 : month
         }
     }
 
     /// Seconds until the next period begins.
     public func remaining(_ period: QuotaSettings.Period, resetDay: Int) -> UInt64 {
-        switch period {
-        case .hour: return 3600 - seconds % 3600
-        case .day: return 86400 - seconds % 86400
-        case .month:
-            let here = min(resetDay, daysInMonth)
-            let day = dayOfMonth < here ? here : daysInMonth + min(resetDay, daysInNext)
-            return midnightOfMonth + UInt64(day - 1) * 86400 - seconds
-        }
+        end(of: period, resetDay: resetDay) * 3600 - seconds
+    }
+
+    /// Seconds until a window ends, which stands in its word; of one that is over, until the one ends that a request
+    /// would begin.
+    func remaining(_ word: UInt64, _ period: QuotaSettings.Period, resetDay: Int) -> UInt64 {
+        let end = QuotaWindow.end(word)
+        return end > hour ? end * 3600 - seconds : remaining(period, resetDay: resetDay)
     }
 
     /// Seconds of the present period.

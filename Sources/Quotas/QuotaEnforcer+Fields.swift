@@ -22,10 +22,10 @@ extension QuotaEnforcer {
             return Standing(size: limit.size, left: left, reset: (wait &+ second &- 1) / second)
         case .quota(let window, let period):
             let resetDay = limits.rules.pointee.resetDay
-            let used = QuotaWindow.used(in: calendar.period(period, resetDay: resetDay), word: word)
+            let used = QuotaWindow.used(at: calendar.hour, word: word)
             return Standing(
                 size: window.limit, left: window.limit > used ? window.limit - used : 0,
-                reset: calendar.remaining(period, resetDay: resetDay))
+                reset: calendar.remaining(word, period, resetDay: resetDay))
         case .concurrency(let most):
             let used = limits.meter.inFlight
             return Standing(size: most, left: most > used ? most - used : 0, reset: nil)

@@ -20,14 +20,15 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
     /// A view of the present moment for what is counted now.
     struct Moment {
         var ticks: UInt64
-        var hour: UInt64
+        /// In hours since 1970, as the ends of what is to begin.
+        var now: UInt64
         var day: UInt64
         var month: UInt64
 
         @inline(__always)
-        func period(_ period: QuotaSettings.Period) -> UInt64 {
+        func end(of period: QuotaSettings.Period) -> UInt64 {
             switch period {
-            case .hour: hour
+            case .hour: now &+ 1
             case .day: day
             case .month: month
             }
@@ -44,8 +45,8 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
         calendar.refresh(seconds: wall / 1_000_000_000)
         let resetDay = admission.resetDay
         let moment = Moment(
-            ticks: time.ticks(monotonic: monotonic), hour: calendar.period(.hour, resetDay: 1),
-            day: calendar.period(.day, resetDay: 1), month: calendar.period(.month, resetDay: resetDay))
+            ticks: time.ticks(monotonic: monotonic), now: calendar.hour,
+            day: calendar.end(of: .day, resetDay: 1), month: calendar.end(of: .month, resetDay: resetDay))
         // First a look, so that a request that is refused takes nothing, not even for a moment.
         var verdict = Verdict()
         for level in 0..<3 {
@@ -55,7 +56,7 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
         if verdict.isAdmitted {
             take(&admission, moment, &verdict)
             if verdict.isAdmitted {
-                (admission.hour, admission.day, admission.month) = (moment.hour, moment.day, moment.month)
+                (admission.hour, admission.day, admission.month) = (moment.now &+ 1, moment.day, moment.month)
                 admission.isOpen = true
                 return verdict
             }
@@ -84,9 +85,8 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
                 let wait = bucket.wait(cost, at: moment.ticks, arrival: meter.value(limit.cell))
                 if wait > 0 { refuse(&verdict, bit, bucket, wait) }
             case .quota(let window, let period):
-                if !window.allows(cost, in: moment.period(period), word: meter.value(limit.cell)) {
-                    refuse(&verdict, bit, period, resetDay)
-                }
+                let word = meter.value(limit.cell)
+                if !window.allows(cost, at: moment.now, word: word) { refuse(&verdict, bit, period, resetDay, word) }
             case .concurrency(let most):
                 if meter.inFlight >= most { refuse(&verdict, bit, meter) }
             }
@@ -99,8 +99,10 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
         verdict.refuse(bit, .rate, wait: (wait &+ scale &- 1) / scale, refill: bucket.span / scale)
     }
 
-    private func refuse(_ verdict: inout Verdict, _ bit: UInt32, _ period: QuotaSettings.Period, _ resetDay: Int) {
-        let wait = calendar.remaining(period, resetDay: resetDay) &* 1_000_000_000
+    private func refuse(
+        _ verdict: inout Verdict, _ bit: UInt32, _ period: QuotaSettings.Period, _ resetDay: Int, _ word: UInt64
+    ) {
+        let wait = calendar.remaining(word, period, resetDay: resetDay) &* 1_000_000_000
         verdict.refuse(bit, .quota, wait: wait, refill: wait)
     }
 
@@ -137,12 +139,14 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
                         refuse(&verdict, bit, bucket, max(wait, 1))
                     }
                 case .quota(let window, let period):
-                    if window.take(admission.cost, in: moment.period(period), from: limit.cell, of: meter) {
+                    if window.take(
+                        admission.cost, at: moment.now, until: moment.end(of: period), from: limit.cell, of: meter)
+                    {
                         taken |= bit
                     } else if limit.isShadow {
                         overShadow = true
                     } else {
-                        refuse(&verdict, bit, period, admission.resetDay)
+                        refuse(&verdict, bit, period, admission.resetDay, meter.value(limit.cell))
                     }
                 case .concurrency(let limitSize):
                     if limit.isShadow { overShadow = overShadow || meter.inFlight >= limitSize } else { most = limitSize }
@@ -156,6 +160,8 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
             if overShadow { meter.add(1, to: .shadowRefused) }
         }
         admission.taken = taken
+        // First: whoever reads a request as admitted can tell when it was.
+        if calendar.isEarly { for level in 0..<3 { admission.level(level)?.meter.add(1, to: .early) } }
         for level in 0..<3 { admission.level(level)?.meter.add(1, to: .admitted) }
     }
 
@@ -181,7 +187,8 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
                 switch limit.kind {
                 case .rate(let bucket): bucket.giveBack(admission.cost, to: limit.cell, of: limits.meter)
                 case .quota(let window, let period):
-                    window.giveBack(admission.cost, in: moment.period(period), to: limit.cell, of: limits.meter)
+                    window.giveBack(
+                        admission.cost, at: moment.now, until: moment.end(of: period), to: limit.cell, of: limits.meter)
                 case .concurrency: break
                 }
             }
@@ -200,13 +207,18 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
         if admission.terms.pointee.charges(outcome) {
             charged = min(outcome.declaredCost ?? admission.cost, Self.costMax)
             if charged != admission.cost { correct(admission, to: charged, now: time.ticks(monotonic: monotonic)) }
-        } else if admission.cost > 0 {
-            giveBackQuotas(admission, admission.cost)
+        } else {
+            if admission.cost > 0 { giveBackQuotas(admission, admission.cost) }
+            for level in 0..<3 { admission.level(level)?.meter.add(1, to: .uncharged) }
         }
+        // A refusal is whatever the gateway answers itself, before the admission or after.
+        if outcome.isOwnAnswer { refusedOtherwise(admission.tenant.meter) }
+        // An error page of the gateway's own is nobody's use.
+        let responseBytes = outcome.isOwnAnswer ? 0 : outcome.responseBytes
         for level in 0..<3 {
             guard let meter = admission.level(level)?.meter else { continue }
             if outcome.requestBytes > 0 { meter.add(outcome.requestBytes, to: .requestBytes) }
-            if outcome.responseBytes > 0 { meter.add(outcome.responseBytes, to: .responseBytes) }
+            if responseBytes > 0 { meter.add(responseBytes, to: .responseBytes) }
             if outcome.upstreamMicroseconds > 0 { meter.add(outcome.upstreamMicroseconds, to: .upstreamMicroseconds) }
             if charged > 0 { meter.add(charged, to: .cost) }
             meter.add(1, to: .status(outcome.status / 100))
@@ -224,7 +236,8 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
             for number in 0..<limits.limits.count where admission.taken & 1 << UInt32(level * 8 + number) != 0 {
                 let limit = limits.limits[number]
                 guard case .quota(let window, let period) = limit.kind else { continue }
-                window.giveBack(cost, in: admission.period(period), to: limit.cell, of: limits.meter)
+                window.giveBack(
+                    cost, at: calendar.hour, until: admission.end(of: period), to: limit.cell, of: limits.meter)
             }
         }
     }
@@ -241,15 +254,16 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
                     if more > 0 { bucket.charge(more, at: now, to: limit.cell, of: limits.meter) }
                     if less > 0 { bucket.giveBack(less, to: limit.cell, of: limits.meter) }
                 case .quota(let window, let period):
-                    if more > 0 { window.charge(more, in: admission.period(period), to: limit.cell, of: limits.meter) }
-                    if less > 0 { window.giveBack(less, in: admission.period(period), to: limit.cell, of: limits.meter) }
+                    let (hour, end) = (calendar.hour, admission.end(of: period))
+                    if more > 0 { window.charge(more, at: hour, until: end, to: limit.cell, of: limits.meter) }
+                    if less > 0 { window.giveBack(less, at: hour, until: end, to: limit.cell, of: limits.meter) }
                 case .concurrency: break
                 }
             }
         }
     }
 
-    /// A request of the tenant that was refused for another reason than a limit, before it was admitted.
+    /// A request of the tenant that was refused for another reason than a limit.
     public func refusedOtherwise(_ meter: Meter) { meter.add(1, to: .refusedOtherwise) }
 
     // MARK: Bandwidth
@@ -269,7 +283,7 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
 
 extension Admission {
     @inline(__always)
-    func period(_ period: QuotaSettings.Period) -> UInt64 {
+    func end(of period: QuotaSettings.Period) -> UInt64 {
         switch period {
         case .hour: hour
         case .day: day

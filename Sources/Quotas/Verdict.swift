@@ -39,7 +39,7 @@ public struct Admission: Sendable {
     /// Of the limits: as in `Verdict.violated`.
     var taken: UInt32 = 0
     let cost: UInt64
-    /// The periods that were counted in.
+    /// When the periods end that were counted in, in hours since 1970.
     var hour: UInt64 = 0
     var day: UInt64 = 0
     var month: UInt64 = 0

@@ -18,7 +18,8 @@ public enum MeterKind: UInt8, Sendable {
 ///     9       hash of the identity                                          control thread
 ///     10...17 name: tenant id, key name or route path, cut at 64 bytes      control thread
 ///     18...21 what buckets 0...2 and the bandwidth bucket were last set to   control thread
-///     22...23 nothing
+///     22      requests of the first seconds of an hour                      every loop, seldom
+///     23      nothing
 ///     24...31 buckets 1 and 2, bandwidth, quota windows, 4xx and 5xx        every loop
 ///     32...39 the other lifetime counters                                   every loop
 ///     40...63 the ledger's own (see `Cell.ledger`)                          ledger thread
@@ -84,7 +85,7 @@ public enum MeterKind: UInt8, Sendable {
         public var setting: Cell { Cell(word == 0 ? 18 : word - 5) }
         /// Whether it is none of those that nearly every request writes.
         public var isFurther: Bool { word >= Meter.firstWords }
-        /// Quota window 0 (hour), 1 (day), 2 (month): 24 bits of period, 40 bits of what is used in it.
+        /// Quota window 0 (hour), 1 (day), 2 (month): 24 bits say when it ends, 40 bits what is used in it.
         public static func window(_ window: Int) -> Cell { Cell(27 + window) }
         /// Requests in flight: 32 bits for each of the two lanes (`MeterTable.lane`).
         public static var inFlight: Cell { Cell(1) }
@@ -117,15 +118,21 @@ public enum MeterKind: UInt8, Sendable {
         public static var refusedByQuota: Cell { Cell(33) }
         /// Refused by `concurrency`.
         public static var refusedByConcurrency: Cell { Cell(34) }
-        /// Refused for any other reason before it was admitted.
+        /// Refused for any other reason: answered by the gateway itself.
         public static var refusedOtherwise: Cell { Cell(35) }
         /// Admitted although a limit in shadow mode would have refused it.
         public static var shadowRefused: Cell { Cell(36) }
+
+        /// Settled requests that were not charged: quotas and invoices leave them out.
+        public static var uncharged: Cell { Cell(39) }
+        /// Requests admitted in the first seconds of an hour, in which the ledger may still be closing the last one.
+        public static var early: Cell { Cell(22) }
 
         /// All lifetime counters, in the order in which the ledger keeps what it has written of each.
         public static let counters = [
             admitted, cost, refusedByRate, refusedByQuota, refusedByConcurrency, refusedOtherwise, shadowRefused,
             requestBytes, status(1), status(2), status(3), status(4), status(5), responseBytes, upstreamMicroseconds,
+            uncharged,
         ]
 
         /// The ledger's word 0...23. Nobody else reads or writes them, but for clearing a slot that is given to another.
@@ -176,7 +183,10 @@ public enum MeterKind: UInt8, Sendable {
 
     // MARK: Identity
 
-    enum State: UInt8 { case free = 0, live, retired, settled }
+    enum State: UInt8 {
+        case free = 0
+        case live, retired, settled
+    }
 
     /// The bits of the state word.
     struct Head: Equatable {

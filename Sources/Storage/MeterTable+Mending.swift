@@ -152,7 +152,7 @@ extension MeterTable {
         word.replace(0, with: value)
     }
 
-    /// 24 bits of period, 40 bits of what is used in it: of the same period both are.
+    /// 24 bits of a window's end, 40 bits of what is used in it: of the same window both are.
     private func addWindow(_ word: MappedWord, _ value: UInt64, _ from: Int) {
         let used: UInt64 = 1 << 40 - 1
         fill(word, value & ~used, from)

@@ -35,6 +35,11 @@ import Synchronization
         static let lastTime = 7
         /// How many slots were given out, ever: tells one process that the other has given out some.
         static let given = 8
+        /// Nanoseconds from the monotonic clock to the time of day that is believed, and the boot that this belongs to.
+        static let calendarOffset = 9
+        static let calendarBoot = 10
+        /// The time of day when it was last told.
+        static let calendarTime = 11
         /// 64...127 are the ledger's.
         static let ledger = 64
     }
@@ -53,6 +58,8 @@ import Synchronization
     private nonisolated(unsafe) let copy: UnsafeMutableRawPointer
     let pages: LostPages
     public let time: MeterTime
+    /// The time of day as it was believed when the table was opened.
+    public let trustedTime: TrustedTime
     let names: Mutex<Names>
     private let isGivingMany = Atomic<Bool>(false)
 
@@ -105,6 +112,7 @@ import Synchronization
         epoch = header[Word.epoch].add(1)
         wasClean = header[Word.isClean].exchange(0) == 1
         time = MeterTime(offset: Self.agreeOnTime(header, otherLives: otherLives))
+        trustedTime = Self.agreeOnCalendar(header, boot: Self.bootIdentity(), at: Clock.closeMoment())
         descriptor = fd
         unsafe memory = mapped
         unsafe copy = spare
@@ -293,7 +301,7 @@ import Synchronization
     }
 
     /// A hash of the kernel's boot id; zero when it has none.
-    private static func bootIdentity() -> UInt64 {
+    static func bootIdentity() -> UInt64 {
         let fd = unsafe open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { return 0 }
         defer { close(fd) }

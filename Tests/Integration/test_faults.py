@@ -64,7 +64,7 @@ def behaviour(peer):
 
 # Called, and never failing for want of anything but memory; or only where a test of its own makes it.
 HARMLESS = set(
-    """calloc clock_gettime closedir exit free freeaddrinfo gai_strerror getenv getpid globfree inet_ntop inet_pton kill log
+    """calloc clock_gettime closedir exit free freeaddrinfo gai_strerror getenv getpid globfree inet_ntop inet_pton isatty kill log
     memchr memcmp memcpy memmem memmove posix_spawn_file_actions_adddup2 posix_spawn_file_actions_destroy
     posix_spawn_file_actions_init posix_spawnattr_destroy posix_spawnattr_init posix_spawnattr_setflags
     posix_spawnattr_setsigdefault posix_spawnattr_setsigmask pthread_cond_destroy pthread_cond_init pthread_cond_signal

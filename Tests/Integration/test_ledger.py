@@ -390,7 +390,7 @@ class Invoices(Case):
         rows = list(csv.DictReader(io.StringIO(self.invoice(gateway, "acme", "--month", month, "--format", "csv").stdout)))
         self.assertEqual([row["amount"] for row in rows], ["49.00", "0.53", "3.25", "52.78"])
         empty = json.loads(self.invoice(gateway, "acme", "--month", "2020-02", "--format", "json").stdout)
-        self.assertEqual((empty["total"], empty["provisional"], empty["ledger"]["records"]), ("49.00", False, 0))
+        self.assertEqual((empty["total"], empty["provisional"], empty["ledger"]["records"]), ("0.00", False, 0))
 
     def test_what_can_not_be_invoiced(self):
         gateway = self.simple(self.upstream(), start=False)

@@ -20,7 +20,7 @@ struct CompressionTests {
             _ = try Rollup(folder, finest: finest, retention: nil).run(closed: end)
             let before = try statement(folder)
             let month = UsageQuery(tenant: "a", from: Timestamp.parse("2026-11-01T00:00:01Z"))
-            let sources = try Statement(folder, query: month, noteSources: true).sources
+            let sources = try Statement(folder, query: month).sources
             #expect(sources.count > 0)
             let days = try names(path).filter { $0.hasSuffix(".jsonl") }
             let rollup = Rollup(folder, finest: finest, retention: nil, compression: 2 * 86_400 * second)
@@ -30,7 +30,7 @@ struct CompressionTests {
             #expect(left.filter { $0.hasSuffix(".jsonl") }.count == days.count - report.compressed.count)
             #expect(left.filter { $0.hasSuffix(".gz") } == report.compressed)
             #expect(try statement(folder) == before)
-            #expect(try Statement(folder, query: month, noteSources: true).sources == sources)
+            #expect(try Statement(folder, query: month).sources == sources)
             #expect(try rollup.run(closed: end) == Rollup.Report())
             // What is retained no longer goes, compressed or not.
             let again = try Rollup(folder, finest: finest, retention: 86_400 * second, compression: 0).run(closed: end)

@@ -14,6 +14,7 @@ final class SimulatedTable: UsageTable {
     var flying: [UInt64] = []
     var words: [[UInt64]] = []
     var header = [UInt64](repeating: 0, count: 64)
+    var earlyOnes: [Int: UInt64] = [:]
     var retired: Set<Int> = []
     var released: Set<Int> = []
     /// Stores until the death; nil lives on.
@@ -43,6 +44,7 @@ final class SimulatedTable: UsageTable {
     func counters(of slot: Slot) -> UsageCounters { counted[slot.index] }
     func raise(_ slot: Slot, from counters: UsageCounters, to wanted: UsageCounters) { counted[slot.index] = wanted }
     func inFlight(of slot: Slot) -> UInt64 { flying[slot.index] }
+    func early(of slot: Slot) -> UInt64 { earlyOnes[slot.index, default: 0] }
     func word(_ word: Int, of slot: Slot) -> UInt64 { words[slot.index][word] }
     func setWord(_ word: Int, of slot: Slot, to value: UInt64) { if pass() { words[slot.index][word] = value } }
     func headerWord(_ word: Int) -> UInt64 { header[word] }

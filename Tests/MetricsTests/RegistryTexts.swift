@@ -51,7 +51,7 @@ extension RegistryTests {
         # TYPE gateway_response_bytes_total counter
         gateway_response_bytes_total{tenant="_none"} 0
         gateway_response_bytes_total{tenant="acme"} 25
-        # HELP gateway_refused_total Requests that the gateway answered by itself, by reason.
+        # HELP gateway_refused_total Requests that the gateway answered by itself, by reason; `refused` of usage counts the same.
         # TYPE gateway_refused_total counter
         gateway_refused_total{tenant="_none",reason="misdirected"} 1
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
@@ -157,6 +157,12 @@ extension RegistryTests {
         # HELP gateway_meters_mended_total Times that the file of the meters was cut short and was mended.
         # TYPE gateway_meters_mended_total counter
         gateway_meters_mended_total 0
+        # HELP gateway_clock_jumps_total Times that the wall clock jumped, forward or back; periods go on by the time before.
+        # TYPE gateway_clock_jumps_total counter
+        gateway_clock_jumps_total 0
+        # HELP gateway_ledger_damaged_lines Lines of the ledger that are damaged or missing; `gateway ledger verify` names them.
+        # TYPE gateway_ledger_damaged_lines gauge
+        gateway_ledger_damaged_lines 0
         # HELP gateway_config_reloads_total Reloads of the configuration, by result.
         # TYPE gateway_config_reloads_total counter
         gateway_config_reloads_total{result="success"} 0
@@ -251,7 +257,7 @@ extension RegistryTests {
         # UNIT gateway_response_bytes bytes
         gateway_response_bytes_total{tenant="_none"} 0
         gateway_response_bytes_total{tenant="acme"} 25
-        # HELP gateway_refused Requests that the gateway answered by itself, by reason.
+        # HELP gateway_refused Requests that the gateway answered by itself, by reason; `refused` of usage counts the same.
         # TYPE gateway_refused counter
         gateway_refused_total{tenant="_none",reason="misdirected"} 1
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
@@ -361,6 +367,12 @@ extension RegistryTests {
         # HELP gateway_meters_mended Times that the file of the meters was cut short and was mended.
         # TYPE gateway_meters_mended counter
         gateway_meters_mended_total 0
+        # HELP gateway_clock_jumps Times that the wall clock jumped, forward or back; periods go on by the time before.
+        # TYPE gateway_clock_jumps counter
+        gateway_clock_jumps_total 0
+        # HELP gateway_ledger_damaged_lines Lines of the ledger that are damaged or missing; `gateway ledger verify` names them.
+        # TYPE gateway_ledger_damaged_lines gauge
+        gateway_ledger_damaged_lines 0
         # HELP gateway_config_reloads Reloads of the configuration, by result.
         # TYPE gateway_config_reloads counter
         gateway_config_reloads_total{result="success"} 0

@@ -205,10 +205,11 @@ struct CalendarTests {
         let calendar = QuotaCalendar(seconds: seconds)
         #expect(calendar.remaining(.month, resetDay: reset) == left * 86400)
         #expect(calendar.length(.month, resetDay: reset) == length * 86400)
-        // The number changes exactly at the end.
-        let now = calendar.period(.month, resetDay: reset)
-        #expect(QuotaCalendar(seconds: seconds + left * 86400 - 1).period(.month, resetDay: reset) == now)
-        #expect(QuotaCalendar(seconds: seconds + left * 86400).period(.month, resetDay: reset) == now + 1)
+        // The next begins exactly at the end.
+        let end = calendar.end(of: .month, resetDay: reset)
+        #expect(end * 3600 == seconds + left * 86400)
+        #expect(QuotaCalendar(seconds: end * 3600 - 1).end(of: .month, resetDay: reset) == end)
+        #expect(QuotaCalendar(seconds: end * 3600).end(of: .month, resetDay: reset) > end)
     }
 
     static func seconds(_ year: Int, _ month: Int, _ day: Int) -> UInt64 {

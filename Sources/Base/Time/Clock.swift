@@ -13,6 +13,18 @@ public enum Clock {
     /// The present by both.
     public static func moment() -> Moment { Moment(monotonic: monotonic(), wall: wall()) }
 
+    /// The same, of two readings that belong together: whoever had to wait between them reads again.
+    public static func closeMoment() -> Moment {
+        var best = moment()
+        var gap = monotonic() &- best.monotonic
+        for _ in 0..<8 where gap > 1_000_000 {
+            let next = moment()
+            let nextGap = monotonic() &- next.monotonic
+            if nextGap < gap { (best, gap) = (next, nextGap) }
+        }
+        return best
+    }
+
     private static func read(_ clock: clockid_t) -> UInt64 {
         var now = timespec()
         unsafe clock_gettime(clock, &now)

@@ -7,12 +7,23 @@ extension Builder {
         for item in items {
             switch (item.id, item.values.first) {
             case (.currency, .text(let code)): prices.currency = code
+            case (.prorate, .text(let text)): prices.isProrated = text == "on"
             case (.price, _):
-                guard let line = priceLine(item) else { continue }
-                if prices.lines.contains(where: { $0.kind.holdsWhere(line.kind) }) {
+                guard var line = priceLine(item) else { continue }
+                if case .text(let date)? = item.option("from") {
+                    guard date.utf8.count == 10 else {
+                        diagnostics.error(
+                            at: item.words[0], "a price begins with a day",
+                            suggestion: "write `from=\(date.prefix(10))`")
+                        continue
+                    }
+                    line.from = UInt64(Dates.seconds(date))
+                    line.text += " from=\(date)"
+                }
+                if prices.lines.contains(where: { $0.from == line.from && $0.kind.holdsWhere(line.kind) }) {
                     diagnostics.error(
                         at: item.words[0], "a second price for the same",
-                        suggestion: "let it begin elsewhere with `over COUNT`")
+                        suggestion: "let it begin elsewhere with `over COUNT`, or later with `from=DATE`")
                     continue
                 }
                 prices.lines.append(line)
@@ -92,6 +103,7 @@ extension PriceSettings {
         var merged = self
         if !nearer.lines.isEmpty { merged.lines = nearer.lines }
         if let currency = nearer.currency { merged.currency = currency }
+        if let isProrated = nearer.isProrated { merged.isProrated = isProrated }
         return merged
     }
 }

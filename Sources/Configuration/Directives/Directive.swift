@@ -113,7 +113,7 @@ enum DirectiveID: UInt8, Sendable {
     case certificate, protocols, minVersion
     case headerTimeout, bodyTimeout, bodyMinRate, idleTimeout, maxHeaderSize, maxHeaders, maxConnections
     case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
-    case rate, concurrency, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders
+    case rate, concurrency, prorate, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders
     case maxBody, weight, feature, set, requestHeader, responseHeader
     case price, currency, plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
     case issuer, audience, keys, algorithms, tenantClaim, leeway, claimHeader

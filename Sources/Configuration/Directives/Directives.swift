@@ -210,8 +210,12 @@ extension Directive {
             repeats: .oncePerFirstArgument, "A field set towards the client, or removed by `off`."),
         Directive(
             .price, "price", in: [.plan, .defaults, .tenant],
-            [.one("AMOUNT[/month]", .price), .more("per COUNT MEASURE over COUNT")], repeats: .many,
+            [.one("AMOUNT[/month]", .price), .more("per COUNT MEASURE over COUNT")], options: [.init("from", .date)],
+            repeats: .many,
             "What a month costs, or so many requests, settled, request_bytes, response_bytes, upstream_ms or cost."),
+        Directive(
+            .prorate, "prorate", in: [.plan, .defaults, .tenant], [.one(.onOff)], default: "off",
+            "A price a month is charged by the days on which it held."),
         Directive(
             .currency, "currency", in: [.plan, .defaults, .tenant], [.one("CODE", .currency)],
             "The currency of the prices, as EUR."),

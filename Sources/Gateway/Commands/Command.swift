@@ -63,7 +63,8 @@ public enum Command {
             run: { try KeyCommand.run($0) }),
         Row(
             name: "usage",
-            usage: "gateway usage [TENANT] [--from T] [--to T] [--by hour|day|month] [--format table|csv|json] [-c FILE]",
+            usage: "gateway usage [TENANT] [--from T] [--to T] [--by hour|day|month] [--coarse] [--accept-damage] "
+                + "[--format table|csv|json] [-c FILE]",
             summary: "what tenants used, by the ledger",
             details: """
                 Adds up the usage ledger in the state folder that FILE names, with or without a running gateway.
@@ -72,25 +73,56 @@ public enum Command {
                 --from T   what was used at T or later: 2026-11, 2026-11-23, 2026-11-23T12:00:00Z
                 --to T     what was used before T
                 --by P     a row for each hour, day or month (UTC); one row a tenant unless given
+                --coarse   where nothing as fine is kept, rows of longer periods; without it that is an error
+                --accept-damage
+                           exit 0 although lines are damaged or missing; they are named either way
                 --format F table (the default), csv or json
 
-                admitted counts requests before they are forwarded, settled their answers; bytes are those of bodies,
-                of admitted requests alone: the metrics count those of refusals too.
+                admitted counts requests before they are forwarded, settled their answers, refused those that the
+                gateway answered itself, as gateway_refused_total does: some of them were admitted, and failed then.
+                Bytes are those of bodies, without the gateway's own error pages, which the metrics count. Of all
+                tenants with --by, rows come in the order of time.
                 A running gateway writes its ledger every ledger_interval.
                 """,
             run: { try UsageCommand.run($0) }),
         Row(
-            name: "invoice", usage: "gateway invoice TENANT --month YYYY-MM [--format text|csv|json] [-c FILE]",
+            name: "invoice",
+            usage:
+                "gateway invoice TENANT --month YYYY-MM [--issue] [--accept-damage] [--format text|csv|json] [-c FILE]",
             summary: "what a tenant owes for a month",
             details: """
                 Applies the prices in FILE (`price` and `currency` of the tenant, its plan or `defaults`) to what the
                 ledger says of that month (UTC), with or without a running gateway. Each line is exact and rounded once,
-                halves up; the total is the sum of the lines. --format json also lists the ids of all ledger records
-                that it was computed from.
+                halves up; the total is the sum of the lines. --format json also names the ranges of ids of the ledger's
+                lines that it was computed from. A configuration with errors makes no invoice.
+
+                A month is charged from the day on which the tenant began. Of prices with `from=DATE` each part of the
+                month is at its own, and so it is when the plan was changed: from the day of the change. A price a month
+                is charged by days where the plan says `prorate on;`, else once, as it is on the first day. requests
+                bills those admitted and charged as quotas count them (`charge`), and no answer's bytes are those of
+                the gateway's own error pages. A removed tenant's months are at the prices that it had.
+
+                --issue          keeps it in state/invoices, once the month is over and all of it is in the ledger. It is
+                                 shown as it was from then on, with a correction where the ledger says something else;
+                                 once more, --issue keeps the correction
+                --accept-damage  makes it although lines of the ledger are damaged or missing, and says so on it
                 """,
             run: { try InvoiceCommand.run($0) }),
         Row(
-            name: "status", usage: "gateway status [-c FILE]", summary: "the running gateway: listeners, tenants, limits",
+            name: "ledger", usage: "gateway ledger verify|repair [--dry-run] [--yes] [--format text|json] [-c FILE]",
+            summary: "check the usage ledger, or rebuild what is damaged",
+            details: """
+                verify reads all of the ledger and names, by file and line, what is not as it was written, missing, or
+                there twice. Exit 1 where anything is.
+
+                repair rebuilds sums from lines, and lines from the totals that other lines carry. It shows what it would
+                do first, and does it when that is agreed to, on the terminal or by --yes; --dry-run only shows. No
+                gateway may be running.
+                """,
+            run: { try LedgerCommand.run($0) }),
+        Row(
+            name: "status", usage: "gateway status [-c FILE]",
+            summary: "the running gateway: listeners, tenants, limits",
             details: """
                 Asks the running gateway, found through the `admin` and `state` directives of FILE, and prints its
                 listeners and its tenants: requests and refusals a second (measured over one), refusals since the
@@ -131,7 +163,10 @@ public enum Command {
             Console.out(help)
             return 0
         }
-        if name == "run", words == ["--version"] { name = "version"; words = [] }
+        if name == "run", words == ["--version"] {
+            name = "version"
+            words = []
+        }
         guard let row = rows.first(where: { $0.name == name }) else {
             Console.error("gateway: no command `\(name)`\(suggestion(for: name)); see gateway --help")
             return 2

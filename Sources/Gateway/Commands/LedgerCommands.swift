@@ -13,11 +13,15 @@ enum UsageCommand {
         let to = try arguments.takeTime("--to")
         let by = try arguments.takeChoice("--by", among: Period.allCases.map(\.rawValue)).flatMap(Period.init)
         let format = try arguments.takeChoice("--format", among: ["table", "csv", "json"]) ?? "table"
+        let acceptsCoarse = try arguments.takeFlag("--coarse")
+        let acceptsDamage = try arguments.takeFlag("--accept-damage")
         let tenant = try arguments.takeWord()
         try arguments.expectNothingElse()
         if let from, let to, to <= from { throw arguments.failure("--to is not after --from") }
         let book = try LedgerBook(configuration: path)
-        let statement = try book.statement(UsageQuery(tenant: tenant, from: from, to: to, by: by))
+        let query = UsageQuery(tenant: tenant, from: from, to: to, by: by, acceptsCoarse: acceptsCoarse)
+        if tenant == nil, by != nil { return try stream(query, book, format, acceptsDamage: acceptsDamage) }
+        let statement = try book.statement(query, book.state.ledgerMemory)
         if let tenant, statement.rows.isEmpty { try book.expectTenant(tenant) }
         switch format {
         case "json": Console.out(String(decoding: statement.json, as: UTF8.self))
@@ -27,70 +31,167 @@ enum UsageCommand {
                 "no usage\(tenant.map { " of \($0)" } ?? "")\(from == nil && to == nil ? "" : " in that time")"
             Console.out(statement.rows.isEmpty ? nothing : String(statement.table.dropLast()))
         }
-        return 0
+        return statement.damage.isEmpty || acceptsDamage ? 0 : 1
+    }
+
+    /// Of all tenants, in the order of time: what may be long is not kept.
+    private static func stream(
+        _ query: UsageQuery, _ book: LedgerBook, _ format: String, acceptsDamage: Bool
+    ) throws -> Int32 {
+        var (isFirst, isDamaged) = (true, false)
+        var widths: [Int] = []
+        let stream = try UsageStream(LedgerFolder(book.state.ledgerPath), query: query, memory: book.state.ledgerMemory)
+        try stream.forEach { statement in
+            try book.tell(statement)
+            isDamaged = isDamaged || !statement.damage.isEmpty
+            guard !statement.rows.isEmpty else { return true }
+            switch format {
+            case "json": Console.out((isFirst ? "[" : ",") + String(decoding: statement.json.dropFirst().dropLast(), as: UTF8.self))
+            case "csv": Console.out(String(statement.csv(hasHead: isFirst).dropLast()))
+            default: Console.out(String(statement.table(hasHead: isFirst, widths: &widths).dropLast()))
+            }
+            isFirst = false
+            return true
+        }
+        switch format {
+        case "json": Console.out(isFirst ? "[]" : "]")
+        case "csv": if isFirst { Console.out(UsageRow.columns.joined(separator: ",")) }
+        default: if isFirst { Console.out("no usage" + (query.from == nil && query.to == nil ? "" : " in that time")) }
+        }
+        return isDamaged && !acceptsDamage ? 1 : 0
     }
 }
 
-/// `gateway invoice`: a tenant's prices, applied to what the ledger says of a month.
-enum InvoiceCommand {
+/// `gateway ledger verify` and `gateway ledger repair`.
+enum LedgerCommand {
     static func run(_ arguments: Arguments) throws -> Int32 {
         var arguments = arguments
         let path = try arguments.takeConfigurationPath()
-        let month = try arguments.takeMonth("--month")
-        let format = try arguments.takeChoice("--format", among: ["text", "csv", "json"]) ?? "text"
-        guard let id = try arguments.takeWord() else { throw arguments.failure("whose invoice? TENANT is missing") }
+        let format = try arguments.takeChoice("--format", among: ["text", "json"]) ?? "text"
+        let isDry = try arguments.takeFlag("--dry-run")
+        let isAgreed = try arguments.takeFlag("--yes")
+        let word = try arguments.takeWord()
         try arguments.expectNothingElse()
-        guard let month else { throw arguments.failure("of which month? --month YYYY-MM is missing") }
-        let book = try LedgerBook(configuration: path)
-        let tenant = try book.tenant(id)
-        guard !tenant.prices.lines.isEmpty else {
-            let place = tenant.plan.map { "plan \($0)" } ?? "tenant \(id)"
-            throw Command.Failure(text: "gateway: tenant \(id) has no prices; add `price 49.00/month;` to \(place)")
+        guard let word, ["verify", "repair"].contains(word) else {
+            throw arguments.failure("what of the ledger? verify or repair")
         }
-        let query = UsageQuery(tenant: id, from: month.lowerBound, to: month.upperBound)
-        let statement = try book.statement(query, noteSources: true)
-        do throws(Invoice.Fault) {
-            let invoice = try Invoice(
-                tenant: id, plan: tenant.plan, prices: tenant.prices, month: month, statement: statement,
-                now: Clock.wall())
-            switch format {
-            case "json": Console.out(String(decoding: invoice.json, as: UTF8.self))
-            case "csv": Console.out(String(invoice.csv.dropLast()))
-            default: Console.out(String(invoice.text.dropLast()))
+        let state = try LedgerBook(configuration: path).state
+        do throws(StorageFault) {
+            if word == "verify" {
+                let check = try LedgerCheck(LedgerFolder(state.ledgerPath), memory: state.ledgerMemory)
+                tell(check, format)
+                return check.damage.isEmpty && check.mendable.isEmpty && check.repeated.isEmpty ? 0 : 1
             }
-        } catch {
-            switch error {
-            case .overflow(let price):
-                throw Command.Failure(text: "gateway: `price \(price)` makes an amount that is too large")
+            return try repair(state, format, isDry: isDry, isAgreed: isAgreed)
+        } catch { throw Command.Failure(text: "gateway: \(error)") }
+    }
+
+    private static func tell(_ check: LedgerCheck, _ format: String) {
+        if format == "json" {
+            var json = JSONWriter()
+            json.object { json in
+                json.member("files", check.files)
+                for (name, list) in [
+                    ("damaged", check.damage), ("mendable", check.mendable), ("repeated", check.repeated),
+                ] {
+                    json.member(name) { json in
+                        json.array { json in
+                            for one in list {
+                                json.object { json in
+                                    json.member("file", one.file)
+                                    json.member("line", one.line)
+                                    json.member("lines", one.lines)
+                                    json.member("what", one.what)
+                                }
+                            }
+                        }
+                    }
+                }
             }
+            return Console.out(String(decoding: json.bytes, as: UTF8.self))
         }
-        return 0
+        for damage in check.damage { Console.out("damaged: \(damage)") }
+        for damage in check.mendable { Console.out("mendable: \(damage)") }
+        for damage in check.repeated { Console.out("repeated: \(damage)") }
+        let (damaged, mendable) = (check.damage.count, check.mendable.count + check.repeated.count)
+        if damaged + mendable == 0 { return Console.out("\(check.files) files, all as they were written") }
+        Console.out(
+            "\(check.files) files; \(damaged) places are damaged for good, \(mendable) can be mended by `gateway ledger repair`"
+        )
+    }
+
+    private static func repair(
+        _ state: StateFolder, _ format: String, isDry: Bool, isAgreed: Bool
+    ) throws(StorageFault) -> Int32 {
+        let journal = try Journal(folder: state.ledgerPath)
+        // Whoever writes it would write into files that are replaced.
+        let isOurs = try journal.lock()
+        guard isDry || isOurs else {
+            Console.error("gateway: a running gateway has the ledger; stop it first, or look with --dry-run")
+            return 1
+        }
+        let check = try LedgerCheck(LedgerFolder(state.ledgerPath), memory: state.ledgerMemory)
+        let plan = check.plan
+        if plan.isEmpty {
+            tell(check, format)
+            return check.damage.isEmpty ? 0 : 1
+        }
+        for step in plan { Console.out(step) }
+        if isDry { return 0 }
+        guard isAgreed || agrees() else {
+            Console.error("gateway: nothing was changed; `gateway ledger repair --yes` does it")
+            return 1
+        }
+        try check.repair()
+        let after = try LedgerCheck(LedgerFolder(state.ledgerPath), memory: state.ledgerMemory)
+        tell(after, format)
+        return after.damage.isEmpty && after.mendable.isEmpty ? 0 : 1
+    }
+
+    private static func agrees() -> Bool {
+        guard isatty(0) == 1 else { return false }
+        Console.out("Go on? [y/N]")
+        return readLine() == "y"
     }
 }
 
 /// A configuration and the ledger that it names. Waits; for commands only.
-private struct LedgerBook {
+struct LedgerBook {
     private let path: String
-    private let settings: Settings
+    let settings: Settings
 
     /// Errors in a configuration do not hide what was used; that there is none does.
-    init(configuration path: String) throws {
+    /// - Parameter mustBeRight: nothing may be made of a configuration with errors.
+    init(configuration path: String, mustBeRight: Bool = false) throws {
         let loaded = ConfigurationLoader.load(path, from: .disk(withPipe: path))
-        if access(path, R_OK) != 0 { throw Command.Failure(text: loaded.renderAll()) }
+        if access(path, R_OK) != 0 || mustBeRight && loaded.settings == nil {
+            throw Command.Failure(text: loaded.renderAll())
+        }
         (self.path, settings) = (path, loaded.settings ?? loaded.partial)
     }
 
-    func statement(_ query: UsageQuery, noteSources: Bool = false) throws -> Statement {
-        let folder = StateFolder(path: settings.cold.state).ledgerPath
+    var state: StateFolder { StateFolder(path: settings.cold.state) }
+
+    /// Says what is wrong with it. Where nothing as fine as was asked for is kept there is no statement.
+    func statement(_ query: UsageQuery, _ memory: LedgerMemory?) throws -> Statement {
+        let statement: Statement
         do throws(StorageFault) {
-            let statement = try Statement(LedgerFolder(folder), query: query, noteSources: noteSources)
-            if statement.damagedLines > 0 {
-                let files = statement.damagedFiles.joined(separator: ", ")
-                Console.error("gateway: \(statement.damagedLines) damaged lines are left out (\(folder): \(files))")
-            }
-            return statement
-        } catch {
-            throw Command.Failure(text: "gateway: \(error)")
+            statement = try Statement(LedgerFolder(state.ledgerPath), query: query, memory: memory)
+        } catch { throw Command.Failure(text: "gateway: \(error)") }
+        try tell(statement)
+        return statement
+    }
+
+    func tell(_ statement: Statement) throws {
+        if !statement.tooCoarse.isEmpty {
+            let files = statement.tooCoarse.joined(separator: ", ")
+            throw Command.Failure(
+                text: "gateway: nothing as fine is kept of \(files) in \(state.ledgerPath); --coarse shows what is kept"
+            )
+        }
+        for damage in statement.damage { Console.error("gateway: damaged: \(state.ledgerPath)/\(damage)") }
+        for damage in statement.mended {
+            Console.error("gateway: mended: \(state.ledgerPath)/\(damage); the totals of other lines tell what it said")
         }
     }
 

@@ -10,6 +10,7 @@ final class Chores: Source {
     private let mailboxes: [Mailbox<WorkerMessage>]
     private let notifier: SystemdNotifier
     private let meters: MeterKeeper
+    private let time: TimeKeeper
     private let refreshNames: () -> Void
     private let tidy: () -> Void
     private var sinceNames: UInt64 = 0
@@ -27,10 +28,10 @@ final class Chores: Source {
     }
 
     init(
-        loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, meters: MeterKeeper,
+        loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, meters: MeterKeeper, time: TimeKeeper,
         refreshNames: @escaping () -> Void, tidy: @escaping () -> Void
     ) {
-        (self.meters, self.tidy) = (meters, tidy)
+        (self.meters, self.time, self.tidy) = (meters, time, tidy)
         (self.mailboxes, self.notifier, self.refreshNames) = (mailboxes, notifier, refreshNames)
         super.init(loop: loop, fd: -1, flow: loop.commonFlow)
         answered.count.store(mailboxes.count, ordering: .relaxed)
@@ -41,6 +42,7 @@ final class Chores: Source {
         let period = min(Self.period, notifier.watchdogInterval ?? .max)
         loop.schedule(self, at: loop.now + period)
         Descriptors.keepSome(workers: mailboxes.count)
+        time.now()
         meters.mend()
         meters.table.reclaim()
         meters.table.noteTime(monotonic: loop.now)

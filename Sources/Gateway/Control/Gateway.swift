@@ -46,6 +46,7 @@ public final class Gateway {
     private let servers: ServerRegistry
     private let meters: MeterTable
     private let meterKeeper: MeterKeeper
+    private let time: TimeKeeper
     private let ledger: LedgerKeeper
     private let usage: UsageReader
     private var quotaReports: QuotaReports
@@ -104,7 +105,6 @@ public final class Gateway {
             token = try folder.token()
             meters = try MeterTable(path: folder.metersPath)
             prepared = try Prepared(candidate, settings, meters: meters, servers: servers)
-            usage = try UsageReader(folder: folder.ledgerPath)
         } catch {
             throw StartFailure(description: "gateway: \(error)")
         }
@@ -116,12 +116,14 @@ public final class Gateway {
         registry = MetricsRegistry(
             workers: count, version: Self.version, tenantBudget: settings.hot.metricsTenants, started: Clock.wall(),
             process: { ProcessStatistics(reading: process) })
-        let ledgerPath = StateFolder(path: settings.cold.state).ledgerPath
         meterKeeper = MeterKeeper(meters, metrics: registry.ledger)
+        time = TimeKeeper(meters, metrics: registry.ledger)
         ledger = LedgerKeeper(
-            meters: meterKeeper, folder: ledgerPath, settings: settings.hot.ledger, metrics: registry.ledger)
+            meters: meterKeeper, time: time, state: StateFolder(path: settings.cold.state), settings: settings.hot,
+            metrics: registry.ledger)
         (snapshot, quotaReports, tenantIDs) = (prepared.snapshot, prepared.reports, prepared.tenantIDs)
         do throws(SystemError) {
+            usage = try UsageReader(StateFolder(path: settings.cold.state), metrics: registry.ledger)
             scrapes = try Scrapes(registry)
             health = try HealthChecker(loop: loop, registry: registry, resolver: resolver)
         } catch { throw StartFailure(description: "gateway: \(error)") }
@@ -233,12 +235,13 @@ public final class Gateway {
         }
         health.adopt(snapshot)
         chores = Chores(
-            loop: loop, mailboxes: mailboxes, notifier: notifier, meters: meterKeeper,
+            loop: loop, mailboxes: mailboxes, notifier: notifier, meters: meterKeeper, time: time,
             refreshNames: { [unowned self] in
                 for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
             },
             tidy: { [unowned self] in
                 oldSnapshots.letGo()
+                if time.takeWasSet() { snapshot.quotas.alignWindows() }
                 takeOver()
                 serverWatch.look(at: { servers.all }, news: servers.news, now: loop.now, say: Console.log)
             })
@@ -336,6 +339,7 @@ public final class Gateway {
     private func adopted() {
         registry.keepListeners(Set(snapshot.listeners.map(\.label)))
         hasToRetire = !snapshot.quotas.retireOthers()
+        snapshot.quotas.alignWindows()
         oldSnapshots.letGo()
         if !isReady {
             isReady = true
@@ -430,7 +434,7 @@ public final class Gateway {
         showQuotas()
         registry.setTenantBudget(settings.hot.metricsTenants)
         logWriter.setTarget(settings.hot.accessLog.target)
-        ledger.adopt(settings.hot.ledger)
+        ledger.adopt(settings.hot)
         certificates.keep(only: settings.hot)
         keySets.keep(only: settings.hot.issuers)
         reload.change = change

@@ -13,6 +13,8 @@ import Synchronization
 final class LedgerKeeper: Sendable {
     private struct State {
         var settings: LedgerSettings
+        /// What tenants are charged by since a moment, where that is not noted yet.
+        var terms: (tenants: [TenantSettings], since: UInt64)?
         var isEnding = false
         var thread: Thread?
         var isRollingUp = false
@@ -21,7 +23,8 @@ final class LedgerKeeper: Sendable {
     }
 
     private let meters: MeterKeeper
-    private let folder: String
+    private let time: TimeKeeper
+    private let folder: StateFolder
     private let metrics: LedgerMetrics
     private let state: Mutex<State>
     /// Wakes the thread.
@@ -29,9 +32,11 @@ final class LedgerKeeper: Sendable {
     /// Rings once the thread has opened the ledger, or tried to.
     private let opened = Bell()
 
-    init(meters: MeterKeeper, folder: String, settings: LedgerSettings, metrics: LedgerMetrics) {
-        (self.meters, self.folder, self.metrics) = (meters, folder, metrics)
-        state = Mutex(State(settings: settings))
+    init(
+        meters: MeterKeeper, time: TimeKeeper, state folder: StateFolder, settings: HotSettings, metrics: LedgerMetrics
+    ) {
+        (self.meters, self.time, self.folder, self.metrics) = (meters, time, folder, metrics)
+        state = Mutex(State(settings: settings.ledger, terms: (settings.tenants, time.now())))
     }
 
     /// Returns when what an earlier process left half done is finished, so that no new request is counted before. With
@@ -43,8 +48,9 @@ final class LedgerKeeper: Sendable {
     }
 
     /// A reload.
-    func adopt(_ settings: LedgerSettings) {
-        state.withLock { $0.settings = settings }
+    func adopt(_ settings: HotSettings) {
+        let now = time.now()
+        state.withLock { ($0.settings, $0.terms) = (settings.ledger, (settings.tenants, now)) }
         wake.ring()
     }
 
@@ -66,15 +72,19 @@ final class LedgerKeeper: Sendable {
     private func run() {
         var ledger: Ledger<MeterTable>?
         var trouble = Trouble("ledger")
-        open(&ledger, &trouble)
+        var isWell = open(&ledger, &trouble)
         opened.ring()
+        if ledger != nil { noteTerms() }
         while true {
             let (settings, isEnding) = state.withLock { ($0.settings, $0.isEnding) }
             // Whoever waits for another to end does not wait long after that.
             let interval = ledger == nil ? min(settings.interval, Self.patience) : settings.interval
             if !isEnding, wait(interval) { continue }
-            if ledger == nil { open(&ledger, &trouble) }
+            if ledger == nil { isWell = open(&ledger, &trouble) }
             if let ledger { close(ledger, &trouble) }
+            if ledger != nil { noteTerms() } else {
+                metrics.setUnflushed(isWell ? 0 : Ledger.unwritten(in: meters.table))
+            }
             if isEnding { return }
             if let ledger { rollUp(settings, written: ledger.written) }
         }
@@ -82,7 +92,7 @@ final class LedgerKeeper: Sendable {
 
     /// Until the next interval is over; true when something else is up.
     private func wait(_ interval: UInt64) -> Bool {
-        let now = Clock.wall()
+        let now = time.now()
         // At whole multiples of the interval, and at each hour: rows by hour are exact then.
         let end = min(now - now % interval + interval, now - now % Timestamp.hour + Timestamp.hour)
         return wake.wait(atMost: end - now + 1_000_000)
@@ -90,7 +100,7 @@ final class LedgerKeeper: Sendable {
 
     /// Once a day has ended, on a thread of its own: a day may be long to read. After a failure at the next hour.
     private func rollUp(_ settings: LedgerSettings, written: UInt64) {
-        guard let finest = Period(rawValue: settings.rollup.rawValue) else { return }
+        guard let finest = Period(rawValue: settings.rollup.rawValue), !time.observe().isDoubtful else { return }
         let begins = state.withLock { state in
             guard !state.isRollingUp, state.nextRollup <= written else { return false }
             state.isRollingUp = true
@@ -98,7 +108,8 @@ final class LedgerKeeper: Sendable {
         }
         guard begins else { return }
         let rollup = Rollup(
-            LedgerFolder(folder), finest: finest, retention: settings.retention, compression: settings.compression)
+            LedgerFolder(folder.ledgerPath), finest: finest, retention: settings.retention,
+            compression: settings.compression)
         do throws(SystemError) {
             try Thread("rollup", isBackground: true) { [self] in run(rollup, written: written) }.detach()
         } catch { rolledUp(written, fault: error) }
@@ -106,7 +117,7 @@ final class LedgerKeeper: Sendable {
 
     private func run(_ rollup: Rollup, written: UInt64) {
         do throws(StorageFault) {
-            let report = try rollup.run(closed: written)
+            let report = try rollup.run(closed: written, memory: folder.ledgerMemory)
             let count = report.written.count + report.removed.count
             if count > 0 {
                 Console.log(
@@ -117,9 +128,23 @@ final class LedgerKeeper: Sendable {
             if let fault = report.notCompressed {
                 Console.log("ledger: can't compress what is old, it is kept as it is: \(fault)")
             }
+            for damage in report.damage {
+                Console.log("ledger: \(damage); nothing of that time is added up or removed")
+            }
+            try look(written)
             rolledUp(written)
         } catch { rolledUp(written, fault: error) }
     }
+
+    /// What of the last weeks is damaged: earlier ones may be long to read, and `gateway ledger verify` reads them.
+    private func look(_ written: UInt64) throws(StorageFault) {
+        let from = written - min(written, Self.lookedAt)
+        let check = try LedgerCheck(LedgerFolder(folder.ledgerPath), memory: folder.ledgerMemory, from: from)
+        for damage in check.damage { Console.log("ledger: damaged: \(damage)") }
+        metrics.setDamaged(UInt64(check.damage.reduce(0) { $0 + $1.lines }))
+    }
+
+    private static let lookedAt: UInt64 = 40 * Timestamp.day
 
     private func rolledUp(_ written: UInt64, fault: (any Error)? = nil) {
         if let fault { Console.log("ledger: can't add up what is over: \(fault)") }
@@ -127,19 +152,36 @@ final class LedgerKeeper: Sendable {
         state.withLock { state in (state.isRollingUp, state.nextRollup) = (false, next) }
     }
 
-    private func open(_ ledger: inout Ledger<MeterTable>?, _ trouble: inout Trouble) {
+    /// Which tenant has which plan and prices, whenever that has changed: invoices go by it.
+    private func noteTerms() {
+        guard let terms = state.withLock({ $0.terms }) else { return }
+        let tenants = Dictionary(terms.tenants.map { ($0.id, TenantTerms($0)) }) { $1 }
+        do throws(StorageFault) {
+            var book = try TermsBook(folder.path)
+            try book.note(tenants, at: terms.since, in: Journal(folder: folder.path))
+            // Unless another reload came meanwhile.
+            state.withLock { if $0.terms?.since == terms.since { $0.terms = nil } }
+        } catch { Console.log("ledger: can't note plans and prices, tries again: \(error)") }
+    }
+
+    /// False where it can't be: another process may have it, and then nothing is wrong.
+    private func open(_ ledger: inout Ledger<MeterTable>?, _ trouble: inout Trouble) -> Bool {
         let interval = state.withLock { $0.settings.interval }
         do throws(StorageFault) {
-            let journal = try Journal(folder: folder)
-            guard let found = try Ledger.open(table: meters.table, journal: journal, now: Clock.wall(), interval: interval)
+            let journal = try Journal(folder: folder.ledgerPath)
+            guard
+                let found = try Ledger.open(table: meters.table, journal: journal, now: time.now(), interval: interval)
             else {
-                return trouble.say("another process writes it; this one will when that one has ended")
+                trouble.say("another process writes it; this one will when that one has ended")
+                return true
             }
             ledger = found.ledger
             for notice in found.recovery.notices { Console.log(notice) }
             trouble.end("taken over")
+            return true
         } catch {
             trouble.say("\(error); the meters go on counting")
+            return false
         }
     }
 
@@ -147,7 +189,7 @@ final class LedgerKeeper: Sendable {
         meters.mend()
         let start = Clock.monotonic()
         do throws(StorageFault) {
-            let closing = try ledger.close(at: Clock.wall())
+            let closing = try ledger.close(at: time.now())
             if closing.lines > 0 { metrics.flushed(nanoseconds: Clock.monotonic() - start) }
             if let cut = closing.cut {
                 Console.log("ledger: \(cut.bytes) bytes behind the last good line of \(cut.file) were cut off")

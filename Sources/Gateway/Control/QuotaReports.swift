@@ -14,7 +14,7 @@ struct QuotaReports: Sendable {
     /// The tenant's own limits; those of keys and routes are left out.
     func limits(of tenant: String) -> [LimitReport] {
         guard let place = directory.tenant(id: tenant)?.index else { return [] }
-        let enforcer = QuotaEnforcer(table: book.table, wall: Clock.wall())
+        let enforcer = QuotaEnforcer(table: book.table, wall: book.table.wall(monotonic: Clock.monotonic()))
         return book.tenants[place].own.report(enforcer, monotonic: Clock.monotonic())
     }
 

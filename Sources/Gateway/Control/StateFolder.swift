@@ -1,7 +1,9 @@
 import Base
 import Crypto
 import Glibc
+import Metering
 import Net
+import Storage
 
 /// The folder under `state`: only its owner may look into it.
 struct StateFolder: Sendable {
@@ -9,6 +11,17 @@ struct StateFolder: Sendable {
     var ledgerPath: String { path + "/ledger" }
     var metersPath: String { path + "/meters" }
     var tokenPath: String { path + "/admin.token" }
+
+    /// What the meters know of the ledger; nil where there are none.
+    var ledgerMemory: LedgerMemory? { MeterSnapshot(path: metersPath).flatMap { LedgerMemory($0) } }
+
+    /// The time of day, no later than a gateway of this boot believes it to be: what is not over by both clocks is not
+    /// over. For commands.
+    var time: UInt64 {
+        let now = Clock.moment()
+        guard let trusted = MeterSnapshot(path: metersPath)?.wall(monotonic: now.monotonic) else { return now.wall }
+        return min(trusted, now.wall)
+    }
 
     /// Makes what is missing.
     static func open(_ path: String) throws(SystemError) -> StateFolder {

@@ -1,5 +1,6 @@
 import Admin
 import Metering
+import Metrics
 import Net
 import Storage
 
@@ -10,14 +11,17 @@ final class UsageReader {
         var answer: UsageAnswer
     }
 
-    private let folder: String
+    private let state: StateFolder
+    private let metrics: LedgerMetrics
     private let mailbox: Mailbox<Mail>
     private var waiting: [Int: (UsageAnswer) -> Void] = [:]
     private var last = 0
     /// Ledgers that are read at once.
     private static let readersMax = 4
 
-    init(folder: String) throws(SystemError) { (self.folder, mailbox) = (folder, try Mailbox()) }
+    init(_ state: StateFolder, metrics: LedgerMetrics) throws(SystemError) {
+        (self.state, self.metrics, mailbox) = (state, metrics, try Mailbox())
+    }
 
     func deliver(on loop: EventLoop) throws(SystemError) {
         try mailbox.deliver(on: loop) { [unowned self] mail in waiting.removeValue(forKey: mail.number)?(mail.answer) }
@@ -28,10 +32,10 @@ final class UsageReader {
         guard waiting.count < Self.readersMax else { return done(.busy) }
         last += 1
         waiting[last] = done
-        let (number, folder, mailbox) = (last, folder, mailbox)
+        let (number, state, metrics, mailbox) = (last, state, metrics, mailbox)
         do throws(SystemError) {
             try Thread("usage", isBackground: true) {
-                mailbox.post(Mail(number: number, answer: Self.answer(query, from: folder)))
+                mailbox.post(Mail(number: number, answer: Self.answer(query, from: state, metrics)))
             }.detach()
         } catch {
             waiting[number] = nil
@@ -39,9 +43,15 @@ final class UsageReader {
         }
     }
 
-    private static func answer(_ query: UsageQuery, from folder: String) -> UsageAnswer {
+    private static func answer(_ query: UsageQuery, from state: StateFolder, _ metrics: LedgerMetrics) -> UsageAnswer {
         do throws(StorageFault) {
-            let statement = try Statement(LedgerFolder(folder), query: query)
+            let statement = try Statement(LedgerFolder(state.ledgerPath), query: query, memory: state.ledgerMemory)
+            metrics.found(damaged: UInt64(statement.damagedLines))
+            if !statement.tooCoarse.isEmpty {
+                return .tooCoarse(
+                    "Nothing as fine is kept of \(statement.tooCoarse.joined(separator: ", ")); with coarse=true what is kept is given."
+                )
+            }
             return .rows(json: statement.json, isEmpty: statement.rows.isEmpty)
         } catch {
             return .failed("The ledger can't be read: \(error).")

@@ -88,6 +88,9 @@ extension Ledger {
     private static func note(_ tail: LedgerTail, in table: Table, _ recovery: inout Recovery) throws(StorageFault) {
         if tail.lines.isEmpty { return }
         recovery.noted = tail.count
+        if let last = tail.lines.values.max(by: { $0.id.place < $1.id.place }) {
+            LedgerState.lastDay.store(last.from - last.from % Timestamp.day, in: table)
+        }
         table.forEachAccount { slot in
             guard let line = tail.lines[table.account(of: slot)] else { return }
             let counters = table.counters(of: slot)
@@ -97,6 +100,7 @@ extension Ledger {
             }
             var shadow = Shadow(table, slot)
             shadow.counters = line.totals
+            shadow.early = table.early(of: slot)
             shadow.last = line.id.place
             if shadow.first == 0 { shadow.first = line.id.place }
             shadow.store(in: table, slot)

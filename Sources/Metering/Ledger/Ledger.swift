@@ -70,12 +70,24 @@ public final class Ledger<Table: UsageTable> {
     /// Bytes of lines that may wait for a disk, beside the counters themselves.
     private static var waitingMax: Int { 64 << 20 }
     private static var checkpointPeriod: UInt64 { 60 * Timestamp.second }
-    /// An hour that ended so recently is the interval's end: timers are never exact.
+    /// An hour that ended so recently is the interval's end: timers are never exact. Requests admitted in that time are
+    /// told apart (`UsageTable.early`).
     private static var lateness: UInt64 { 2 * Timestamp.second }
 
     init(table: Table, journal: Journal, node: UInt32, epoch: UInt64, closed: UInt64) {
         (self.table, self.journal, self.node, self.epoch, self.closed) = (table, journal, node, epoch, closed)
         lastCheckpoint = closed
+    }
+
+    /// The same of a ledger that can't be opened: what was counted since the last line.
+    public static func unwritten(in table: Table) -> UInt64 {
+        var sum: UInt64 = 0
+        table.forEachAccount { slot in
+            if table.account(of: slot).key != nil { return }
+            let (counted, said) = (table.counters(of: slot)[.admitted], Shadow(table, slot).counters[.admitted])
+            if counted > said { sum &+= counted - said }
+        }
+        return sum
     }
 
     // MARK: Closing an interval
@@ -109,21 +121,14 @@ public final class Ledger<Table: UsageTable> {
     /// The end of the interval: now, or the hour that has just ended; never before the last one's.
     private func end(at now: UInt64, _ closing: inout Closing) -> UInt64 {
         let now = now - now % 1_000_000
-        if now + Timestamp.hour < closed {
-            // It was wrong for long: going on from it would put everything into that moment.
+        if now < closed {
+            // It was wrong: what comes is of now. Days that were added up get lines again, and so do their sums.
             closing.clockWentBack = closed - now
-            // What was added up stays as it is.
-            closed = max(now, (try? endOfRollups()) ?? closed)
+            closed = now
         }
         let end = max(now, closed)
         let hour = end - end % Timestamp.hour
         return hour > closed && end - hour < Self.lateness ? hour : end
-    }
-
-    private func endOfRollups() throws(StorageFault) -> UInt64 {
-        try LedgerFolder(journal.folder, files: journal.files).list().reduce(0) { end, file in
-            file.level == nil ? end : max(end, file.span.upperBound)
-        }
     }
 
     /// Everything that began before it is in the files.
@@ -146,6 +151,7 @@ public final class Ledger<Table: UsageTable> {
     ) throws(StorageFault) -> Batch {
         var batch = Batch(
             day: closed - closed % Timestamp.day, from: closed, to: end, after: sequence)
+        let dayBefore = waiting.last?.day ?? LedgerState.lastDay.day(in: table)
         var fault: StorageFault?
         var piece: [UInt8] = []
         swap(&piece, &self.piece)
@@ -172,17 +178,27 @@ public final class Ledger<Table: UsageTable> {
                 table.raise(slot, from: counters, to: shadow.counters)
                 counters = table.counters(of: slot)
             }
+            // Read after the counters: what is in them was counted as early before.
+            let early = table.early(of: slot)
+            var later: UInt64 = 0
+            if end % Timestamp.hour == 0 {
+                // The hour is over, and those came after it: they are for the next line.
+                later = min(early &- min(shadow.early, early), counters[.admitted] &- shadow.counters[.admitted])
+                counters[.admitted] &-= later
+            }
             if counters == shadow.counters {
-                if isOver, waiting.isEmpty { table.release(slot) }
+                if isOver, waiting.isEmpty, later == 0 { table.release(slot) }
                 return
             }
+            shadow.early = early
             batch.after += 1
             let before = piece.count
             let id = RecordID(node: node, epoch: epoch, sequence: batch.after)
             let usage = Usage(from: shadow.counters, to: counters)
             UsageRecord(
                 id: id, account: table.account(of: slot), from: batch.from, to: end, usage: usage,
-                inFlight: table.inFlight(of: slot), totals: counters
+                inFlight: table.inFlight(of: slot), totals: counters,
+                dayBefore: batch.moves.isEmpty && dayBefore != batch.day ? dayBefore : nil
             ).write(to: &piece)
             batch.bytes += piece.count - before
             if batch.moves.isEmpty { batch.firstPlace = id.place }
@@ -216,6 +232,7 @@ public final class Ledger<Table: UsageTable> {
         sequence = max(sequence, batch.after)
         for (slot, shadow) in batch.moves { shadow.store(in: table, slot) }
         LedgerState.closed.store(batch.to, in: table)
+        if !batch.moves.isEmpty { LedgerState.lastDay.store(batch.day, in: table) }
         LedgerState.noted.store(RecordID(node: node, epoch: epoch, sequence: batch.after).place, in: table)
         closing.lines += batch.moves.count
         closing.bytes += batch.bytes

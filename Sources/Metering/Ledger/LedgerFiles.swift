@@ -8,7 +8,8 @@ import Storage
 ///     rollup/2026-11-23.day.jsonl     ... and by day
 ///     rollup/2026-11.month.jsonl      ... and by month, once that is over
 ///
-/// All files of a day say the same, so that of two of them never both are read.
+/// A file of sums ends with a seal that names the lines which it is the sum of: whoever reads it knows what it holds, and
+/// which lines were added to its days since.
 public struct LedgerFile: Sendable, Hashable {
     public static let rollupFolder = "rollup"
 
@@ -59,39 +60,18 @@ public struct LedgerFile: Sendable, Hashable {
 }
 
 extension LedgerFile {
-    /// The fewest files that answer a query, in the order of time: of each day or month the one that was added up most,
-    /// as long as neither the query's periods nor its bounds are finer; else the finest there is.
-    static func selection(of files: some Sequence<LedgerFile>, for query: UsageQuery) -> [LedgerFile] {
-        var months: [UInt64: [LedgerFile]] = [:]
-        for file in files where file.span.upperBound > query.from ?? 0 && file.span.lowerBound < query.to ?? .max {
-            months[Period.month.bounds(of: file.span.lowerBound).lowerBound, default: []].append(file)
-        }
-        return months.keys.sorted().flatMap { month -> [LedgerFile] in
-            let all = months[month] ?? []
-            let whole = all.first { $0.level == .month }
-            if let whole, whole.isFineEnough(for: query) { return [whole] }
-            var days: [UInt64: [LedgerFile]] = [:]
-            for file in all where file.level != .month { days[file.span.lowerBound, default: []].append(file) }
-            if days.isEmpty, let whole { return [whole] }
-            return days.keys.sorted().compactMap { day in
-                let ofDay = (days[day] ?? []).sorted { $0.coarseness < $1.coarseness }
-                return ofDay.last { $0.isFineEnough(for: query) } ?? ofDay.first
-            }
-        }
+    /// Of the same time the finest first.
+    static func isLater(_ one: LedgerFile, _ other: LedgerFile) -> Bool {
+        if one.span.upperBound != other.span.upperBound { return one.span.upperBound > other.span.upperBound }
+        if one.level == other.level { return !one.isCompressed && other.isCompressed }
+        guard let level = one.level else { return true }
+        return other.level.map { level < $0 } ?? false
     }
 
-    private var coarseness: Int {
-        switch level {
-        case nil: 0
-        case .hour: 1
-        case .day: 2
-        case .month: 3
-        }
-    }
-
-    private func isFineEnough(for query: UsageQuery) -> Bool {
+    /// Whether its periods are no coarser than the query's, and none of the query's bounds cuts one in two.
+    func isFineEnough(for query: UsageQuery) -> Bool {
         guard let level else { return true }
-        if let by = query.by, LedgerFile(day: 0, level: by).coarseness < coarseness { return false }
+        if let by = query.by, by < level { return false }
         return [query.from, query.to].allSatisfy { bound in
             guard let bound, bound > span.lowerBound, bound < span.upperBound else { return true }
             return level.bounds(of: bound).lowerBound == bound
@@ -119,20 +99,57 @@ public struct LedgerFolder: Sendable {
         return try files.status(path: compressed) == nil ? plain : compressed
     }
 
-    /// What is there; nothing where there is no folder. Of a day that is there plain and compressed the plain one: the
-    /// other is not known to be whole.
+    /// When the first line of a tenant begins, in files that begin before a time; nil where there is none.
+    public func firstUse(of tenant: String, before end: UInt64) throws(StorageFault) -> UInt64? {
+        var first: UInt64?
+        for file in try list().sorted(by: LedgerFile.isLater).reversed()
+        where file.span.lowerBound < min(end, first ?? end) {
+            try JournalReader(files).forward(readPath(of: file)) { line in
+                guard let record = UsageRecord(line), record.account.key == nil, record.account.tenant == tenant else {
+                    return true
+                }
+                first = min(first ?? .max, record.from)
+                return true
+            }
+        }
+        return first
+    }
+
+    /// Of the first good line of a file; nil where there is none, or nothing can be read.
+    func firstID(of path: String) -> RecordID? {
+        var first: RecordID?
+        do throws(StorageFault) {
+            try JournalReader(files).forward(self.path + "/" + path) { line in
+                first = UsageRecord(line)?.id
+                return first == nil
+            }
+        } catch { return nil }
+        return first
+    }
+
+    /// How long a compressed file was before, modulo 2^32, as its last four bytes say (RFC 1952 section 2.3.1).
+    func unpackedSize(of path: String) -> UInt32? {
+        do throws(StorageFault) {
+            let file = try files.open(self.path + "/" + path, writing: false)
+            defer { files.close(file) }
+            var end: [UInt8] = [0, 0, 0, 0]
+            let size = try files.status(file).size
+            guard size >= end.count, try files.read(file, into: &end, 0..<4, at: size - 4) == 4 else { return nil }
+            return end.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+        } catch { return nil }
+    }
+
+    /// Bytes of a file; nil where it is not there.
+    func size(of path: String) throws(StorageFault) -> Int? { try files.status(path: self.path + "/" + path)?.size }
+
+    /// What is there; nothing where there is no folder. Of a day that is there plain and compressed both: the plain one may
+    /// hold what was compressed or what came later, and ids tell which. Folders that are named like files are nobody's.
     func list() throws(StorageFault) -> [LedgerFile] {
         var found: [LedgerFile] = []
-        if try files.status(path: path) != nil {
-            for name in try files.list(path) {
-                if let file = LedgerFile(name: name, inRollups: false) { found.append(file) }
-            }
-            let plain = Set(found.lazy.filter { !$0.isCompressed }.map(\.compressed))
-            found.removeAll { plain.contains($0) }
-        }
-        if try files.status(path: rollups) != nil {
-            for name in try files.list(rollups) {
-                if let file = LedgerFile(name: name, inRollups: true) { found.append(file) }
+        for (folder, inRollups) in [(path, false), (rollups, true)] where try files.status(path: folder) != nil {
+            for name in try files.list(folder) {
+                guard let file = LedgerFile(name: name, inRollups: inRollups) else { continue }
+                if try files.status(path: self.path(of: file))?.isFolder != true { found.append(file) }
             }
         }
         return found

@@ -17,7 +17,14 @@ enum LedgerState: Int {
     /// Place of the first line of the file that was last written to, and the day of that file.
     case fileFirst
     case fileDay
+    /// The day of the last line.
+    case lastDay
 
     func value(in table: some UsageTable) -> UInt64 { table.headerWord(rawValue) }
+    /// The same of what is a day; nil is none.
+    func day(in table: some UsageTable) -> UInt64? {
+        let day = value(in: table)
+        return day > 0 ? day : nil
+    }
     func store(_ value: UInt64, in table: some UsageTable) { table.setHeaderWord(rawValue, to: value) }
 }

@@ -9,7 +9,7 @@ struct LedgerTail {
     private(set) var count = 0
     /// Place of the very last line; zero without one.
     private(set) var last: UInt64 = 0
-    /// The latest end of an interval among the last lines of all files.
+    /// The end of its interval.
     private(set) var closed: UInt64 = 0
 
     /// Looks at the end of every file: of which one the last line is does not follow from their names when a clock went
@@ -19,8 +19,7 @@ struct LedgerTail {
         for file in try LedgerFolder(journal.folder, files: journal.files).list() where !file.isCompressed {
             try journal.readBackward(file.path) { line in
                 guard let record = UsageRecord(line), record.id.node == node else { return true }
-                last = max(last, record.id.place)
-                closed = max(closed, record.to)
+                if record.id.place > last { (last, closed) = (record.id.place, record.to) }
                 // Sums tell what the last record was; what is behind the noted place is never in them.
                 guard file.level == nil, record.id.place > noted else { return false }
                 count += 1
@@ -38,9 +37,7 @@ struct LedgerTail {
         var wanted = accounts
         var found: [Account: UsageRecord] = [:]
         let folder = LedgerFolder(journal.folder, files: journal.files)
-        // Of a day's files the finest, and a month only where it has no days left.
-        let files = try LedgerFile.selection(of: folder.list(), for: UsageQuery(by: .hour))
-        for file in files.reversed() where !wanted.isEmpty {
+        for file in try folder.list().sorted(by: LedgerFile.isLater) where !wanted.isEmpty {
             if file.isCompressed {
                 // From its beginning: the last of each account is what stays.
                 var last: [Account: UsageRecord] = [:]

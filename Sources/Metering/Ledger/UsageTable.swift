@@ -20,6 +20,8 @@ public protocol UsageTable: AnyObject {
     /// Makes the counters at least those, as if they had been counted.
     func raise(_ slot: Slot, from counters: UsageCounters, to wanted: UsageCounters)
     func inFlight(of slot: Slot) -> UInt64
+    /// How many of the admitted came in the first seconds of an hour (`QuotaCalendar.early`).
+    func early(of slot: Slot) -> UInt64
     func word(_ word: Int, of slot: Slot) -> UInt64
     func setWord(_ word: Int, of slot: Slot, to value: UInt64)
     func headerWord(_ word: Int) -> UInt64
@@ -65,6 +67,7 @@ extension MeterTable: UsageTable {
     }
 
     public func inFlight(of meter: Meter) -> UInt64 { meter.inFlight }
+    public func early(of meter: Meter) -> UInt64 { meter.value(.early) }
     public func word(_ word: Int, of meter: Meter) -> UInt64 { meter.value(.ledger(word)) }
     public func setWord(_ word: Int, of meter: Meter, to value: UInt64) { setLedgerWord(word, of: meter, to: value) }
     public func headerWord(_ word: Int) -> UInt64 { ledgerHeader(word) }

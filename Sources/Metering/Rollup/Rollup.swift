@@ -1,10 +1,12 @@
+import Base
 import Storage
 
 /// Adds up the days and months that are over, and removes the intervals of old days where that is wanted. What an
-/// invoice needs is never removed: a file goes only once another says what it said.
+/// invoice needs is never removed: a file goes only once a sealed one says what it said.
 ///
 /// It writes beside the ledger and never into it, so that its own end at any moment leaves nothing half done: a file of
-/// sums is there whole or not at all.
+/// sums is there whole or not at all. What was added to a day after it was added up is added to its sums at the next time.
+/// A day of which lines are damaged or missing is not added up, and nothing of it is removed.
 public struct Rollup: Sendable {
     let folder: LedgerFolder
     /// The finest sums that are kept; the coarser ones always are.
@@ -22,6 +24,8 @@ public struct Rollup: Sendable {
         public var compressed: [String] = []
         /// Why a day that should be compressed is kept as it is.
         public var notCompressed: StorageFault?
+        /// What is not added up and is kept as it is.
+        public var damage: [LedgerDamage] = []
         public init() {}
     }
 
@@ -34,64 +38,152 @@ public struct Rollup: Sendable {
     }
 
     /// Whatever is over at `closed`, the end of the last interval that is in the ledger.
-    public func run(closed: UInt64) throws(StorageFault) -> Report {
+    /// - Parameter memory: what the meter table knows of the ledger; by it more is made good.
+    public func run(closed: UInt64, memory: LedgerMemory? = nil) throws(StorageFault) -> Report {
         var report = Report()
-        var there = Set(try folder.list())
-        let days = there.filter { $0.level == nil && $0.span.upperBound <= closed }
-            .sorted { $0.span.lowerBound < $1.span.lowerBound }
-        if days.isEmpty { return report }
+        var there = try folder.list()
+        let over = there.filter { $0.span.upperBound <= closed }
+        try removeDrafts()
+        if over.isEmpty { return report }
         try folder.files.makeFolder(folder.rollups)
-        for day in days {
-            let wanted = [Period.hour, .day].filter { finest == .hour || finest == $0 }
-            try write(wanted.map { LedgerFile(day: day.span.lowerBound, level: $0) }, from: [day], &there, &report)
+        for day in Set(over.lazy.filter { $0.level == nil }.map(\.span.lowerBound)).sorted() {
+            // A rule of months alone adds nothing up until the month is over.
+            if finest == .month { continue }
+            if finest == .hour { try write(LedgerFile(day: day, level: .hour), &there, memory, &report) }
+            try write(LedgerFile(day: day, level: .day), &there, memory, &report)
         }
-        for month in Set(days.map { Period.month.bounds(of: $0.span.lowerBound) }) where month.upperBound <= closed {
-            let sum = LedgerFile(day: month.lowerBound, level: .month)
-            let parts = there.filter { file in
-                month.contains(file.span.lowerBound) && file.level == (finest == .month ? nil : .day)
-            }
-            try write([sum], from: parts.sorted { $0.span.lowerBound < $1.span.lowerBound }, &there, &report)
+        for month in Set(over.map { Period.month.bounds(of: $0.span.lowerBound) }).sorted(by: {
+            $0.lowerBound < $1.lowerBound
+        })
+        where month.upperBound <= closed {
+            try write(LedgerFile(day: month.lowerBound, level: .month), &there, memory, &report)
         }
-        for day in days where there.contains(LedgerFile(day: day.span.lowerBound, level: finest)) {
-            let age = closed - day.span.upperBound
-            if let retention, age >= retention {
-                try folder.files.remove(folder.path(of: day))
-                // Where the process ended between compressing it and removing it there are both.
-                if !day.isCompressed { try folder.files.remove(folder.path(of: day.compressed)) }
-                report.removed.append(day.path)
-            } else if let compression, age >= compression, !day.isCompressed, report.notCompressed == nil {
-                do throws(StorageFault) {
-                    try DayCompression(folder, day).run(compressor)
-                    report.compressed.append(day.compressed.path)
-                } catch { report.notCompressed = error }
-            }
+        let days = over.filter { $0.level == nil }.sorted { $0.span.lowerBound < $1.span.lowerBound }
+        for day in days where !report.damage.contains(where: { $0.span.overlaps(day.span) }) {
+            try tidy(day, age: closed - day.span.upperBound, &report)
         }
         return report
     }
 
-    private func write(
-        _ sums: [LedgerFile], from parts: [LedgerFile], _ there: inout Set<LedgerFile>, _ report: inout Report
-    ) throws(StorageFault) {
-        for sum in sums where !there.contains(sum) && !parts.isEmpty {
-            guard let level = sum.level else { continue }
-            var writer = try RollupWriter(folder, sum, level)
-            for part in parts {
-                var fault: StorageFault?
-                try JournalReader(folder.files).forward(folder.path(of: part)) { line in
-                    guard let record = UsageRecord(line) else { return true }
-                    do throws(StorageFault) {
-                        try writer.add(record)
-                        return true
-                    } catch {
-                        fault = error
-                        return false
-                    }
-                }
-                if let fault { throw fault }
+    /// Where a process ended while it wrote one.
+    private func removeDrafts() throws(StorageFault) {
+        for place in [folder.path, folder.rollups] where try folder.files.status(path: place) != nil {
+            for name in try folder.files.list(place) where name.hasSuffix(".draft") {
+                try folder.files.remove(place + "/" + name)
             }
-            try writer.finish()
-            there.insert(sum)
-            report.written.append(sum.path)
         }
+    }
+
+    /// What of a day is no longer needed as it is.
+    private func tidy(_ day: LedgerFile, age: UInt64, _ report: inout Report) throws(StorageFault) {
+        let wantsRemoval = retention.map { age >= $0 } ?? false
+        let wantsCompression =
+            !day.isCompressed && report.notCompressed == nil && compression.map { age >= $0 } ?? false
+        guard wantsRemoval || wantsCompression else { return }
+        let sum = LedgerFile(day: day.span.lowerBound, level: finest)
+        guard try folder.files.status(path: folder.path(of: sum)) != nil, let seal = try Seal.read(sum, in: folder),
+            !seal.isFormer, seal.damaged == 0, try holds(seal, day)
+        else { return }
+        if wantsRemoval {
+            try folder.files.remove(folder.path(of: day))
+            report.removed.append(day.path)
+        } else {
+            guard try hasNoOther(day) else { return }
+            do throws(StorageFault) {
+                try DayCompression(folder, day).run(compressor)
+                report.compressed.append(day.compressed.path)
+            } catch { report.notCompressed = error }
+        }
+    }
+
+    /// Whether all lines of the day are in the sum. Read once more, for what is removed now can't be read later.
+    private func holds(_ seal: Seal, _ day: LedgerFile) throws(StorageFault) -> Bool {
+        let lines = try LinesOfFile(day, in: folder) { _ in }
+        return lines.damage.isEmpty && seal.ids.covers(lines.ids)
+    }
+
+    /// Whether a compressed file beside a plain one says no more than that: the process ended before it removed the plain
+    /// one. Else the plain one was begun later, by a clock that went back, and both are kept.
+    private func hasNoOther(_ day: LedgerFile) throws(StorageFault) -> Bool {
+        if try folder.files.status(path: folder.path(of: day.compressed)) == nil { return true }
+        let (plain, compressed) = (
+            try LinesOfFile(day, in: folder) { _ in }, try LinesOfFile(day.compressed, in: folder) { _ in }
+        )
+        return compressed.damage.isEmpty ? plain.ids == compressed.ids : plain.ids.covers(compressed.ids)
+    }
+
+    /// Writes sums of what there is, unless they are there and hold all of it.
+    /// - Parameter there: the files of the ledger.
+    private func write(
+        _ sum: LedgerFile, _ there: inout [LedgerFile], _ memory: LedgerMemory?, _ report: inout Report
+    ) throws(StorageFault) {
+        guard let level = sum.level else { return }
+        let known = try isThere(sum) ? try Seal.read(sum, in: folder) : nil
+        if let known, try isComplete(known, sum, there) { return }
+        var query = UsageQuery(from: sum.span.lowerBound, to: sum.span.upperBound, by: level)
+        // Of the lines, or of finer sums where they are gone; of the sum itself where these are gone as well.
+        query.isForSums = level != .month
+        var writer = try RollupWriter(folder, sum, level)
+        let reader = try LedgerReader(folder, memory: memory)
+        var fault: StorageFault?
+        do throws(StorageFault) {
+            try reader.read(query) { record, _ in
+                guard fault == nil, sum.span.contains(record.from) else { return }
+                do throws(StorageFault) { try writer.add(record) } catch { fault = error }
+            }
+            if let fault { throw fault }
+            // What is finer is gone, or was never there.
+            guard reader.damage.isEmpty, reader.tooCoarse.isEmpty, !reader.sources.isEmpty else {
+                report.damage += reader.damage.filter { !report.damage.contains($0) }
+                return writer.discard()
+            }
+            // Which of the lines that are missing were of this time and which were not can't be told by ids.
+            let mended = reader.mendedRecords.count { sum.span.contains($0.from) }
+            guard mended == 0 || mended == reader.mendedRecords.count else {
+                report.damage += reader.mended.filter { !report.damage.contains($0) }
+                return writer.discard()
+            }
+            if let known, !known.isFormer, !reader.ids.covers(known.ids) {
+                report.damage.append(
+                    LedgerDamage(
+                        file: sum.path, span: sum.span, lines: 1,
+                        what: "holds lines that are nowhere else; it is kept as it is"))
+                return writer.discard()
+            }
+            // What it was made of itself, where those files are gone.
+            let isOwn = reader.sources.contains { $0.file == sum.path }
+            let sources = reader.sources.filter { $0.file != sum.path } + (isOwn ? known?.of ?? [] : [])
+            let damaged = reader.damagedBefore + reader.mended.reduce(0) { $0 + $1.lines }
+            try writer.finish(ids: reader.ids, of: sources, damaged: damaged)
+        } catch {
+            writer.discard()
+            throw error
+        }
+        report.written.append(sum.path)
+        if !there.contains(sum) { there.append(sum) }
+    }
+
+    private func isThere(_ file: LedgerFile) throws(StorageFault) -> Bool {
+        try folder.files.status(path: folder.path(of: file)) != nil
+    }
+
+    /// Whether a sum holds all that is known of its time: whatever files there are now, it was made of them.
+    private func isComplete(_ seal: Seal, _ sum: LedgerFile, _ there: [LedgerFile]) throws(StorageFault) -> Bool {
+        for file in there where file != sum && sum.span.contains(file.span.lowerBound) {
+            if file.level == nil {
+                let size = try folder.size(of: file.path)
+                if let source = seal.of.first(where: { $0.file == file.path && $0.size == size }),
+                    source.begins(file.path, in: folder)
+                {
+                    continue
+                }
+                // Compressed, begun anew or read once more: who can't be told by its length is told by its ids.
+                if try !seal.ids.covers(LinesOfFile(file, in: folder) { _ in }.ids) { return false }
+            } else if file.level! < sum.level!, let finer = try Seal.read(file, in: folder), !seal.ids.covers(finer.ids)
+            {
+                return false
+            }
+        }
+        return !seal.isFormer
     }
 }

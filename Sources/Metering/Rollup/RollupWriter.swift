@@ -8,6 +8,9 @@ struct RollupWriter: ~Copyable {
     private let draft: String
     private let descriptor: Int32
     private var offset = 0
+    /// Lines so far, and the checksum of their bytes.
+    private var count = 0
+    private var checksum: UInt32 = 0
     private var lines: [UInt8] = []
     /// The period that is being added up. Records come in the order of time, so that one at a time is held; where a
     /// clock went back a period has two sums, and both count.
@@ -29,41 +32,60 @@ struct RollupWriter: ~Copyable {
             try endPeriod()
             period = level.bounds(of: record.from)
         }
-        let rolledUp = record.rolledUp ?? UsageRecord.RolledUp(lines: 1, first: record.id, last: record.id)
+        var rolledUp = record.rolledUp ?? UsageRecord.RolledUp(lines: 1, first: record.id, last: record.id)
+        rolledUp.level = level
         guard var sum = sums[record.account] else {
             var first = record
-            first.rolledUp = rolledUp
+            (first.rolledUp, first.dayBefore) = (rolledUp, nil)
             sums[record.account] = first
             return
         }
         sum.usage.add(record.usage)
         sum.to = max(sum.to, record.to)
-        sum.id = record.id
-        (sum.inFlight, sum.totals) = (record.inFlight, record.totals)
+        sum.from = min(sum.from, record.from)
         sum.rolledUp?.lines += rolledUp.lines
-        sum.rolledUp?.last = rolledUp.last
+        // What was made good by totals comes behind what comes after it.
+        if record.id.place >= sum.id.place {
+            (sum.id, sum.inFlight, sum.totals) = (record.id, record.inFlight, record.totals)
+            sum.rolledUp?.last = rolledUp.last
+        } else if let first = sum.rolledUp?.first, rolledUp.first.node == first.node, rolledUp.first.place < first.place
+        {
+            sum.rolledUp?.first = rolledUp.first
+        }
         sums[record.account] = sum
     }
 
-    /// The sums are on the disk, and in their place.
-    mutating func finish() throws(StorageFault) {
+    /// The sums are on the disk, sealed, and in their place.
+    /// - Parameters:
+    ///   - ids: of all lines that are in them.
+    ///   - of: the files that were read.
+    ///   - damaged: how many lines were made good.
+    mutating func finish(ids: RecordRanges, of sources: [Seal.Source], damaged: Int) throws(StorageFault) {
         try endPeriod()
+        try flush()
+        let seal = Seal(name: file.name, records: count, checksum: checksum, ids: ids, of: sources, damaged: damaged)
+        seal.write(to: &lines)
         try flush()
         try folder.files.sync(descriptor)
         try folder.files.rename(draft, to: folder.path(of: file))
         try folder.files.syncFolder(folder.rollups)
     }
 
+    /// Of no use, and takes room that may be what is missing.
+    func discard() { try? folder.files.remove(draft) }
+
     private mutating func endPeriod() throws(StorageFault) {
         // In the order of their last records: the last line of a file then has the last of all.
         for sum in sums.values.sorted(by: { $0.id.place < $1.id.place }) {
             sum.write(to: &lines)
+            count += 1
             if lines.count > Self.bufferSize { try flush() }
         }
         sums.removeAll(keepingCapacity: true)
     }
 
     private mutating func flush() throws(StorageFault) {
+        checksum = lines.withUnsafeBytes { CRC32.checksum($0, after: checksum) }
         try folder.files.write(descriptor, all: lines, at: offset)
         offset += lines.count
         lines.removeAll(keepingCapacity: true)

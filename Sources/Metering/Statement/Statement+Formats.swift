@@ -46,13 +46,24 @@ extension Statement {
                     json.member("response_bytes", row.usage.responseBytes)
                     json.member("upstream_ms", row.usage.upstreamMilliseconds)
                     json.member("cost", Int(row.usage.cost))
+                    if row.damaged > 0 { json.member("damaged", row.damaged) }
                 }
             }
         }
     }
 
     /// RFC 4180, with the names of the columns in the first line.
-    public var csv: String { CSV.text([UsageRow.columns] + rows.map(\.texts)) }
+    public var csv: String { csv(hasHead: true) }
+
+    public func csv(hasHead: Bool) -> String { CSV.text((hasHead ? [UsageRow.columns] : []) + rows.map(\.texts)) }
+
+    /// A part of a long table: all columns, no narrower than `widths`, which grow with what is in them.
+    public func table(hasHead: Bool, widths: inout [Int]) -> String {
+        let lines = (hasHead ? [UsageRow.columns] : []) + rows.map(\.texts)
+        if widths.isEmpty { widths = UsageRow.columns.map(\.count) }
+        for line in lines { for (column, cell) in line.enumerated() { widths[column] = max(widths[column], cell.count) } }
+        return TextTable.text(lines, textColumns: 3, widths: widths)
+    }
 
     /// For a terminal; columns without any figure are left out.
     public var table: String {
@@ -81,7 +92,11 @@ enum TextTable {
     static func text(_ lines: [[String]], textColumns: Int) -> String {
         guard let head = lines.first else { return "" }
         let widths = head.indices.map { column in lines.reduce(0) { max($0, $1[column].count) } }
-        return lines.map { line in
+        return text(lines, textColumns: textColumns, widths: widths)
+    }
+
+    static func text(_ lines: [[String]], textColumns: Int, widths: [Int]) -> String {
+        lines.map { line in
             var text = ""
             for (column, cell) in line.enumerated() {
                 let padding = String(repeating: " ", count: widths[column] - cell.count)

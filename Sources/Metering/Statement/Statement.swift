@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Storage
 
 /// One row of usage, as `gateway usage` and the admin API give it.
@@ -8,6 +9,8 @@ public struct UsageRow: Sendable, Equatable {
     public var from: UInt64
     public var to: UInt64
     public var usage: Usage
+    /// Lines of its time that are damaged or missing, and what they said is not in it.
+    public var damaged = 0
 
     public init(tenant: String, from: UInt64, to: UInt64, usage: Usage) {
         (self.tenant, self.from, self.to, self.usage) = (tenant, from, to, usage)
@@ -23,9 +26,17 @@ public struct UsageQuery: Sendable, Equatable {
     public var to: UInt64?
     /// nil adds everything up to one row a tenant.
     public var by: Period?
+    /// Where nothing finer is kept, rows may be of longer periods than was asked for, and reach over the bounds.
+    public var acceptsCoarse = false
+    /// Sums are to be made of what is read: of lines where they are there, and of finer sums else.
+    var isForSums = false
+    /// Lines are to be read wherever they are there, whatever sums say.
+    var readsLines = false
 
-    public init(tenant: String? = nil, from: UInt64? = nil, to: UInt64? = nil, by: Period? = nil) {
-        (self.tenant, self.from, self.to, self.by) = (tenant, from, to, by)
+    public init(
+        tenant: String? = nil, from: UInt64? = nil, to: UInt64? = nil, by: Period? = nil, acceptsCoarse: Bool = false
+    ) {
+        (self.tenant, self.from, self.to, self.by, self.acceptsCoarse) = (tenant, from, to, by, acceptsCoarse)
     }
 }
 
@@ -33,65 +44,112 @@ public struct UsageQuery: Sendable, Equatable {
 public struct Statement: Sendable {
     /// By tenant, then by time.
     public private(set) var rows: [UsageRow] = []
-    /// Lines that are not as they were written, and which are not in the rows.
-    public private(set) var damagedLines = 0
-    public private(set) var damagedFiles: [String] = []
-    /// The records that the rows were computed from, where they were asked for.
+    /// What is not as it was written, and can't be made good: rows may say too little.
+    public private(set) var damage: [LedgerDamage] = []
+    /// What is not as it was written, and was made good by the totals of other lines.
+    public private(set) var mended: [LedgerDamage] = []
+    /// Lines that stand twice in a file; they count once.
+    public private(set) var repeated = 0
+    /// Paths of sums that are coarser than what was asked for, where nothing finer is kept; what they hold is not in the
+    /// rows.
+    public private(set) var tooCoarse: [String] = []
+    /// All lines of the ledger that the rows were computed from, whosever they are.
     public private(set) var sources = RecordRanges()
+    /// How many of them are of the tenants in the rows.
+    public private(set) var records: UInt64 = 0
+
+    public var damagedLines: Int { damage.reduce(0) { $0 + $1.lines } }
 
     /// Reads the ledger's files in `folder`; of one that is written to meanwhile, what stands there by then. Without a
     /// folder there is no usage.
-    public init(
-        _ folder: LedgerFolder, query: UsageQuery, noteSources: Bool = false
-    ) throws(StorageFault) {
-        var sums: [Key: Sum] = [:]
-        for file in LedgerFile.selection(of: try folder.list(), for: query) {
-            let bad = try JournalReader(folder.files).forward(folder.readPath(of: file)) { line in
-                guard let record = UsageRecord(line) else {
-                    damagedLines += 1
-                    return true
-                }
-                guard record.account.key == nil, query.covers(record) else { return true }
-                if noteSources { sources.add(record.id) }
-                let start = query.by?.bounds(of: record.from).lowerBound ?? 0
-                sums[Key(tenant: record.account.tenant, start: start), default: Sum()].add(record)
-                return true
+    /// - Parameter memory: what the meter table knows of the ledger, looked at before.
+    public init(_ folder: LedgerFolder, query: UsageQuery, memory: LedgerMemory? = nil) throws(StorageFault) {
+        var attempts = 0
+        while true {
+            do throws(StorageFault) {
+                self = try Statement(reading: folder, query, memory)
+                return
+            } catch {
+                // Added up, compressed or removed while it was read.
+                guard case .system(_, _, ENOENT) = error, attempts < 5 else { throw error }
+                attempts += 1
             }
-            if bad > 0 { damagedFiles.append(file.path) }
-            damagedLines += bad
         }
+    }
+
+    private init(reading folder: LedgerFolder, _ query: UsageQuery, _ memory: LedgerMemory?) throws(StorageFault) {
+        let reader = try LedgerReader(folder, memory: memory)
+        var sums: [Key: Sum] = [:]
+        try reader.read(query) { record, level in
+            guard record.account.key == nil, query.covers(record, level) else { return }
+            records += record.rolledUp?.lines ?? 1
+            let period = query.by.map { max($0, level ?? $0) }
+            let start = period?.bounds(of: record.from).lowerBound ?? 0
+            sums[Key(tenant: record.account.tenant, start: start, period: period), default: Sum()].add(record, level)
+        }
+        (damage, mended, repeated) = (reader.damage, reader.mended, reader.repeated)
+        (tooCoarse, sources) = (reader.tooCoarse.map(\.path), reader.ids)
         rows = sums.map { key, sum in
             var bounds = (query.from ?? sum.from)..<max(query.to ?? sum.to, query.from ?? sum.from)
-            if let by = query.by { bounds = by.bounds(of: key.start) }
+            if query.acceptsCoarse, let reach = sum.reach {
+                bounds = min(bounds.lowerBound, reach.lowerBound)..<max(bounds.upperBound, reach.upperBound)
+            }
+            if let period = key.period { bounds = period.bounds(of: key.start) }
             return UsageRow(tenant: key.tenant, from: bounds.lowerBound, to: bounds.upperBound, usage: sum.usage)
         }
         rows.sort { ($0.tenant, $0.from) < ($1.tenant, $1.from) }
-        sources.close()
+        markDamage(query)
+    }
+
+    /// Rows of a time in which something is damaged say so; where there is none for it, there is one without figures.
+    private mutating func markDamage(_ query: UsageQuery) {
+        guard let first = damage.first else { return }
+        for index in rows.indices {
+            for one in damage where one.span.overlaps(rows[index].from..<max(rows[index].to, rows[index].from + 1)) {
+                rows[index].damaged += one.lines
+            }
+        }
+        guard let tenant = query.tenant, !rows.contains(where: { $0.damaged > 0 }) else { return }
+        var span = (query.from ?? first.span.lowerBound)..<max(query.to ?? first.span.upperBound, query.from ?? 0)
+        if let by = query.by { span = by.bounds(of: first.span.lowerBound) }
+        var row = UsageRow(tenant: tenant, from: span.lowerBound, to: span.upperBound, usage: Usage())
+        row.damaged = damagedLines
+        rows.append(row)
+        rows.sort { ($0.tenant, $0.from) < ($1.tenant, $1.from) }
     }
 
     private struct Key: Hashable {
         var tenant: String
         var start: UInt64
+        /// A longer one than was asked for, where nothing finer is kept.
+        var period: Period?
     }
 
     private struct Sum {
         var usage = Usage()
         var from = UInt64.max
         var to: UInt64 = 0
+        /// The periods of the sums in it.
+        var reach: Range<UInt64>?
 
-        mutating func add(_ record: UsageRecord) {
+        mutating func add(_ record: UsageRecord, _ level: Period?) {
             usage.add(record.usage)
             from = min(from, record.from)
             to = max(to, record.to)
+            guard let bounds = level?.bounds(of: record.from) else { return }
+            reach = min(reach?.lowerBound ?? .max, bounds.lowerBound)..<max(reach?.upperBound ?? 0, bounds.upperBound)
         }
     }
 }
 
 extension UsageQuery {
-    /// A record belongs to the time at which its interval begins; no interval reaches over an hour unless the disk was
-    /// full for longer and the process then died.
-    func covers(_ record: UsageRecord) -> Bool {
+    /// A record belongs to the time at which its interval begins, a sum to its whole period; no interval reaches over an
+    /// hour unless the disk was full for longer and the process then died.
+    func covers(_ record: UsageRecord, _ level: Period?) -> Bool {
         if let tenant, tenant != record.account.tenant { return false }
-        return record.from >= from ?? 0 && record.from < to ?? .max
+        guard let level else { return record.from >= from ?? 0 && record.from < to ?? .max }
+        return overlaps(level.bounds(of: record.from))
     }
+
+    func overlaps(_ span: Range<UInt64>) -> Bool { span.upperBound > from ?? 0 && span.lowerBound < to ?? .max }
 }

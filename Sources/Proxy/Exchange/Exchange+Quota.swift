@@ -11,7 +11,7 @@ extension Exchange {
         guard let quota = resolution.quota else { return }
         bill.admission = quota.admission(key: resolution.identity?.key, route: route.number)
         let now = worker.loop.now
-        bill.verdict = worker.enforcer.reserve(&bill.admission!, monotonic: now, wall: worker.wall(now))
+        bill.verdict = worker.enforcer.reserve(&bill.admission!, monotonic: now, wall: worker.calendar(now))
         switch bill.verdict.reason {
         case nil: return
         case .rate: throw refuse(.rateLimited, "the tenant's request rate is used up")

@@ -96,7 +96,7 @@ public final class Worker {
         names = NamesAwaited(resolver)
         metrics = registry.worker(index)
         loop = try EventLoop()
-        enforcer = QuotaEnforcer(table: snapshot.quotas.table, wall: Clock.wall())
+        enforcer = QuotaEnforcer(table: snapshot.quotas.table, wall: snapshot.quotas.table.wall(monotonic: Clock.monotonic()))
         limits = snapshot.settings.limits
         requestHead = RequestHead(maxFields: limits.maxHeaders)
         responseHead = ResponseHead(maxFields: Self.responseFieldsMax)
@@ -315,10 +315,13 @@ public final class Worker {
     /// Wall time, nanoseconds, of a monotonic time.
     func wall(_ monotonic: UInt64) -> UInt64 { time.wall(monotonic) }
 
+    /// The same that periods of quotas go by: a wall clock that jumps does not move it.
+    func calendar(_ monotonic: UInt64) -> UInt64 { time.calendar(monotonic) }
+
     /// The `Date` of answers.
     var date: [UInt8] { time.date }
 
-    func refreshTime() { time.refresh(now: loop.now) }
+    func refreshTime() { time.refresh(now: loop.now, calendarOffset: view.quotas.table.calendarOffset) }
 }
 
 /// Keeps a worker's wall clock right to the quarter second, and its log moving.

@@ -65,8 +65,9 @@ public struct FileStatus: Sendable, Equatable {
     public var size: Int
     public var device: UInt64
     public var inode: UInt64
-    public init(size: Int, device: UInt64, inode: UInt64) {
-        (self.size, self.device, self.inode) = (size, device, inode)
+    public var isFolder: Bool
+    public init(size: Int, device: UInt64, inode: UInt64, isFolder: Bool = false) {
+        (self.size, self.device, self.inode, self.isFolder) = (size, device, inode, isFolder)
     }
 
     public func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
@@ -194,6 +195,8 @@ public struct DiskFiles: FileOperations {
 
 extension FileStatus {
     fileprivate init(_ status: stat) {
-        self.init(size: Int(status.st_size), device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        self.init(
+            size: Int(status.st_size), device: UInt64(status.st_dev), inode: UInt64(status.st_ino),
+            isFolder: status.st_mode & S_IFMT == S_IFDIR)
     }
 }

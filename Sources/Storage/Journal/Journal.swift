@@ -189,11 +189,20 @@ public struct JournalReader {
     @discardableResult
     public func forward(_ path: String, _ body: (UnsafeRawBufferPointer) -> Bool) throws(StorageFault) -> Int {
         var bad = 0
-        func judge(_ line: UnsafeRawBufferPointer, _ isWhole: Bool) -> Bool {
-            if !isWhole { return true }
-            if unsafe CheckedLine.isValid(line) { return unsafe body(line) }
+        try unsafe lines(path) { line, isGood in
+            if isGood { return unsafe body(line) }
             bad += 1
             return true
+        }
+        return bad
+    }
+
+    /// All lines that have their end, and whether each is good, from the first to the last; `body` returns false to stop.
+    public func lines(
+        _ path: String, _ body: (_ line: UnsafeRawBufferPointer, _ isGood: Bool) -> Bool
+    ) throws(StorageFault) {
+        func judge(_ line: UnsafeRawBufferPointer, _ isWhole: Bool) -> Bool {
+            unsafe isWhole ? body(line, CheckedLine.isValid(line)) : true
         }
         if path.hasSuffix(".gz") {
             var lines = LineSplitter()
@@ -202,7 +211,6 @@ public struct JournalReader {
         } else {
             try scan(path) { scan throws(StorageFault) in try unsafe scan.forward(judge) }
         }
-        return bad
     }
 
     /// What a compressed file holds, in pieces; `body` returns false to stop.

@@ -1,0 +1,173 @@
+import Base
+import Configuration
+import Storage
+
+/// What a tenant is charged by, from some moment on.
+public struct TenantTerms: Sendable, Equatable {
+    public var plan: String?
+    public var prices: PriceSettings
+    /// Which requests are charged, as `charge` has it.
+    public var charge: String
+
+    public init(plan: String?, prices: PriceSettings, charge: String) {
+        (self.plan, self.prices, self.charge) = (plan, prices, charge)
+    }
+
+    public init(_ tenant: TenantSettings) {
+        self.init(plan: tenant.plan, prices: tenant.prices, charge: tenant.usage.charge.text)
+    }
+}
+
+/// Who had which plan and prices since when: an invoice of a month must know it when the configuration says something else,
+/// or nothing any more. A journal, `state/terms.jsonl`, with a line whenever a tenant with prices begins,
+/// changes or ends.
+public struct TermsBook: Sendable {
+    public struct Entry: Sendable, Equatable {
+        public var tenant: String
+        /// Nanoseconds since 1970.
+        public var time: UInt64
+        /// nil: the tenant has ended.
+        public var terms: TenantTerms?
+    }
+    static let file = "terms.jsonl"
+
+    /// By tenant, in the order of time.
+    public private(set) var entries: [String: [Entry]] = [:]
+    /// Lines that are not as they were written.
+    public private(set) var damaged: [Int] = []
+
+    /// What stands in a state folder; nothing where there is none.
+    public init(_ state: String, files: any FileOperations = DiskFiles()) throws(StorageFault) {
+        let path = state + "/" + Self.file
+        guard try files.status(path: path) != nil else { return }
+        var number = 0
+        try JournalReader(files).lines(path) { line, isGood in
+            number += 1
+            if isGood, let entry = Entry(line) {
+                entries[entry.tenant, default: []].append(entry)
+            } else {
+                damaged.append(number)
+            }
+            return true
+        }
+        for tenant in entries.keys { entries[tenant]!.sort { $0.time < $1.time } }
+    }
+
+    /// Notes what is different from what was noted last. For who writes the ledger.
+    public mutating func note(
+        _ tenants: [String: TenantTerms], at now: UInt64, in journal: Journal
+    ) throws(StorageFault) {
+        var lines: [UInt8] = []
+        var fresh: [Entry] = []
+        for (tenant, terms) in tenants.sorted(by: { $0.key < $1.key }) {
+            if terms.prices.lines.isEmpty && entries[tenant] == nil { continue }
+            if entries[tenant]?.last?.terms != terms { fresh.append(Entry(tenant: tenant, time: now, terms: terms)) }
+        }
+        for tenant in entries.keys.sorted() where tenants[tenant] == nil && entries[tenant]!.last?.terms != nil {
+            fresh.append(Entry(tenant: tenant, time: now, terms: nil))
+        }
+        if fresh.isEmpty { return }
+        for entry in fresh { entry.write(to: &lines) }
+        try journal.append(lines, to: Self.file)
+        for entry in fresh { entries[entry.tenant, default: []].append(entry) }
+    }
+}
+
+extension ChargeRule {
+    /// As `charge` has it.
+    public var text: String {
+        switch self {
+        case .forwarded: "forwarded"
+        case .admitted: "admitted"
+        case .classes(let classes):
+            (1...5).filter { classes & 1 << UInt8($0) != 0 }.map { "\($0)xx" }.joined(separator: " ")
+        }
+    }
+}
+
+extension TermsBook.Entry {
+    func write(to lines: inout [UInt8]) {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("tenant", tenant)
+            json.member("time", Timestamp.text(time))
+            json.member("ended", terms == nil)
+            guard let terms else { return }
+            if let plan = terms.plan { json.member("plan", plan) }
+            json.member("charge", terms.charge)
+            json.member("prorate", UInt64(terms.prices.isProrated == true ? 1 : 0))
+            if let currency = terms.prices.currency { json.member("currency", currency) }
+            json.member("prices") { json in
+                json.array { json in
+                    for line in terms.prices.lines {
+                        json.object { json in
+                            json.member("price", line.text)
+                            json.member("amount", line.amount.text(places: 0))
+                            json.member("from", line.from)
+                            guard case .usage(let measure, let per, let over) = line.kind else { return }
+                            json.member("measure", measure.rawValue)
+                            json.member("per", per)
+                            json.member("over", over)
+                        }
+                    }
+                }
+            }
+        }
+        // Without its closing brace, which comes behind the checksum.
+        let body = json.bytes.dropLast()
+        CheckedLine.append(to: &lines, room: body.count) { line in line.append(Array(body)) }
+    }
+
+    init?(_ line: UnsafeRawBufferPointer) {
+        var (tenant, time): (String?, UInt64?)
+        var isEnded = false
+        var terms = TenantTerms(plan: nil, prices: PriceSettings(), charge: "forwarded")
+        terms.prices.isProrated = false
+        do throws(JSONReader.Fault) {
+            try JSONReader.read(line) { json throws(JSONReader.Fault) in
+                try json.object { name, json throws(JSONReader.Fault) in
+                    switch name {
+                    case "tenant": tenant = try json.string().text
+                    case "time": time = Timestamp.parse(try json.string().text)
+                    case "plan": terms.plan = try json.string().text
+                    case "charge": terms.charge = try json.string().text
+                    case "currency": terms.prices.currency = try json.string().text
+                    case "prorate": terms.prices.isProrated = try json.unsigned() == 1
+                    case "ended": isEnded = try json.bool()
+                    case "prices":
+                        try json.array { json throws(JSONReader.Fault) in terms.prices.lines.append(try PriceLine(&json)) }
+                    default: try json.skip()
+                    }
+                }
+            }
+        } catch {
+            return nil
+        }
+        guard let tenant, let time else { return nil }
+        self.init(tenant: tenant, time: time, terms: isEnded ? nil : terms)
+    }
+}
+
+extension PriceLine {
+    fileprivate init(_ json: inout JSONReader) throws(JSONReader.Fault) {
+        var (text, amount): (String?, ExactDecimal?)
+        var measure: PriceMeasure?
+        var (per, over, from): (UInt64, UInt64, UInt64) = (1, 0, 0)
+        try json.object { name, json throws(JSONReader.Fault) in
+            switch name {
+            case "price": text = try json.string().text
+            case "amount": amount = ExactDecimal(try json.string().text)
+            case "measure":
+                measure = PriceMeasure(rawValue: try json.string().text)
+                if measure == nil { throw .malformed }
+            case "per": per = try json.unsigned()
+            case "over": over = try json.unsigned()
+            case "from": from = try json.unsigned()
+            default: try json.skip()
+            }
+        }
+        guard let text, let amount else { throw .malformed }
+        let kind: Kind = measure.map { .usage($0, per: per, over: over) } ?? .monthly
+        self.init(amount: amount, kind: kind, text: text, from: from)
+    }
+}

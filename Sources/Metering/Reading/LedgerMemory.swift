@@ -1,0 +1,47 @@
+import Storage
+
+/// What the meter table remembers of the ledger: how far it goes, and what each account's counters were at its last line.
+/// A ledger that has lost its end, or lines of an account that has no later ones, can be told by it.
+public struct LedgerMemory: Sendable {
+    /// Whose lines it knows.
+    let node: UInt32
+    /// The last line that was written, when one was in this opening.
+    public let last: RecordID?
+    /// End of the last interval that is in the ledger.
+    public let closed: UInt64
+    /// Whether all that was counted is in the ledger.
+    public let isWritten: Bool
+    /// The counters at an account's last line.
+    let totals: [Account: UsageCounters]
+
+    init(node: UInt32, last: RecordID?, closed: UInt64, isWritten: Bool, totals: [Account: UsageCounters]) {
+        (self.node, self.last, self.closed, self.isWritten, self.totals) = (node, last, closed, isWritten, totals)
+    }
+
+    /// To be made before the ledger is listed: then whatever it names is there. nil of a table whose ledger was never
+    /// opened.
+    public init?(_ table: MeterSnapshot) {
+        func state(_ word: LedgerState) -> UInt64 { table.ledgerHeader(word.rawValue) }
+        guard state(.node) != 0 else { return nil }
+        let noted = RecordID(node: UInt32(truncatingIfNeeded: state(.node)), place: state(.noted))
+        node = noted.node
+        last = noted.sequence > 0 ? noted : nil
+        closed = state(.closed)
+        var totals: [Account: UsageCounters] = [:]
+        var isWritten = true
+        table.forEach { meter in
+            guard let kind = meter.kind, kind != .route else { return }
+            var said = UsageCounters()
+            var counted = UsageCounters()
+            for (index, cell) in Meter.Cell.counters.enumerated() {
+                said.words[index] = meter.value(.ledger(Meter.Cell.ledgerCounters + index))
+                counted.words[index] = meter.value(cell)
+            }
+            if counted != said { isWritten = false }
+            let tenant = kind == .key ? table.meter(at: meter.parent)?.name : meter.name
+            guard let tenant else { return }
+            totals[Account(tenant: tenant, key: kind == .key ? meter.name : nil)] = said
+        }
+        (self.totals, self.isWritten) = (totals, isWritten)
+    }
+}
