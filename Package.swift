@@ -61,7 +61,7 @@ let package = Package(
         tests("Storage", ["Base", "TestSupport"]), tests("Proxy", ["Base", "Configuration", "Net", "TestSupport"]),
         tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),
         tests("Metering", ["Base", "Configuration", "Storage", "TestSupport"]), tests("Admin", ["Base", "Metering", "Net", "TestSupport"]),
-        tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Storage", "TestSupport"]),
+        tests("Gateway", ["Base", "Crypto", "Configuration", "Tenancy", "Quotas", "Metering", "Storage", "TestSupport"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
     ]
