@@ -42,9 +42,9 @@ final class H1Upstream: Transport {
     /// The answer says that the connection may go on, and nothing stood behind its end.
     private var keeps = false
     /// The exchange's deadline (time for an answer) is at work.
-    private var responseTimeout: UInt64 = 0
+    var responseTimeout: UInt64 = 0
     /// The deadline is that of the tenant's bandwidth.
-    private var isHeldByPace = false
+    var isHeldByPace = false
     /// Unused since then.
     private var idleSince: UInt64 = 0
 
@@ -54,7 +54,7 @@ final class H1Upstream: Transport {
     }
 
     /// Whose answer it carries: only one that names this connection as its own (see `Exchange`, Links).
-    private var exchange: Exchange? {
+    var exchange: Exchange? {
         guard let holder else { return nil }
         if holder.upstream?.is(self) == true { return holder }
         worker.metrics.staleEvents.add()
@@ -154,25 +154,6 @@ final class H1Upstream: Transport {
     // MARK: The answer
     // A region is a part of the inbox, good until the next read, which takes another turn of this loop. `worker.responseHead` is
     // asked for its bytes only until the exchange has taken the head.
-
-    /// The answer, or its next part, must come within `timeout` from now.
-    func expectAnswer(within timeout: UInt64) {
-        responseTimeout = timeout
-        loop.schedule(self, at: loop.now + timeout)
-    }
-
-    /// The client is slow: nothing is read, and no time runs.
-    func pause() {
-        isHeldByPace = exchange?.isPaced == true
-        loop.schedule(self, at: isHeldByPace ? exchange!.bill.pacedUntil : .max)
-    }
-
-    /// The client takes more: the next part of the answer may be there already.
-    /// - Parameter isOwed: it is due, from now on.
-    func resume(isOwed: Bool) {
-        if isOwed, responseTimeout > 0 { loop.schedule(self, at: loop.now + responseTimeout) }
-        loop.wake(self, [])
-    }
 
     func readAnswer() {
         guard let exchange else { return }
