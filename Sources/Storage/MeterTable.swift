@@ -188,9 +188,13 @@ import Synchronization
         var info = stat()
         guard unsafe fstat(fd, &info) == 0 else { throw .system("can't read", path: path, code: errno) }
         var words = [UInt64](repeating: 0, count: Word.capacity + 1)
-        // As many bytes as the array has.
-        let count = unsafe words.withUnsafeMutableBytes { unsafe pread(fd, $0.baseAddress, $0.count, 0) }
-        if count < 0 { throw .system("can't read", path: path, code: errno) }
+        var done = 0
+        while done < words.count * 8 {
+            // The rest of the array.
+            let count = unsafe words.withUnsafeMutableBytes { unsafe pread(fd, $0.baseAddress! + done, $0.count - done, done) }
+            if count == 0 { break }
+            if count > 0 { done += count } else if errno != EINTR { throw .system("can't read", path: path, code: errno) }
+        }
         guard info.st_size >= headerSize, words[Word.magic] == magic, words[Word.slotSize] == UInt64(Meter.size) else {
             throw .damaged("is not a meter table of this version; move it away to start with new meters", path: path)
         }

@@ -30,7 +30,7 @@ DAY = 86400
 
 # Made at a start alone, or so seldom that no traffic is to wait for it.
 AT_A_START = set(
-    """epoll_create1 eventfd fchmod flock fopen getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawnp
+    """epoll_create1 eventfd fchmod flock fopen gethostname getifaddrs getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawnp
     fsync pthread_sigmask readlink rename sendto setrlimit sigaction signalfd sysconf unlink waitpid ioctl ftruncate""".split()
 )
 
@@ -64,7 +64,8 @@ def behaviour(peer):
 
 # Called, and never failing for want of anything but memory; or only where a test of its own makes it.
 HARMLESS = set(
-    """calloc clock_gettime closedir exit free freeaddrinfo gai_strerror getenv getpid globfree inet_ntop inet_pton isatty kill log
+    """calloc clock_gettime closedir exit free freeaddrinfo freeifaddrs gai_strerror getenv getpid globfree inet_ntop inet_pton
+    isatty kill log
     memchr memcmp memcpy memmem memmove posix_spawn_file_actions_adddup2 posix_spawn_file_actions_destroy
     posix_spawn_file_actions_init posix_spawnattr_destroy posix_spawnattr_init posix_spawnattr_setflags
     posix_spawnattr_setsigdefault posix_spawnattr_setsigmask pthread_cond_destroy pthread_cond_init pthread_cond_signal

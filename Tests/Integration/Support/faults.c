@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -35,7 +36,7 @@
 #define CALLS(X)                                                                                                     \
     X(accept4) X(access) X(bind) X(close) X(connect) X(epoll_create1) X(epoll_ctl) X(epoll_wait)    \
     X(eventfd) X(fchmod) X(fcntl) X(fdatasync) X(flock) X(fopen) X(fopen64) X(fstat) X(fsync) X(ftruncate)           \
-    X(getaddrinfo) X(getrlimit) X(getsockname) X(getsockopt) X(glob) X(ioctl) X(link) X(listen) X(mkdir) X(mmap)     \
+    X(getaddrinfo) X(gethostname) X(getifaddrs) X(getrlimit) X(getsockname) X(getsockopt) X(glob) X(ioctl) X(link) X(listen) X(mkdir) X(mmap)     \
     X(msync) X(munmap) X(open) X(opendir) X(poll) X(posix_fallocate) X(posix_spawnp) X(pread) X(prctl)               \
     X(pthread_create) X(pthread_sigmask) X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(rename) X(say) X(send)   \
     X(sendto) X(setpriority) X(setrlimit) X(setsockopt) X(shutdown) X(sigaction) X(signalfd) X(socket) X(stat)       \
@@ -145,6 +146,8 @@ WRAP(FILE *, fopen64, NULL, (const char *path, const char *mode), (path, mode))
 WRAP(int, fstat, -1, (int fd, struct stat *status), (fd, status))
 WRAP(int, fsync, -1, (int fd), (fd))
 WRAP(int, ftruncate, -1, (int fd, off_t size), (fd, size))
+WRAP(int, gethostname, -1, (char *room, size_t size), (room, size))
+WRAP(int, getifaddrs, -1, (struct ifaddrs **list), (list))
 WRAP(int, getrlimit, -1, (__rlimit_resource_t which, struct rlimit *limit), (which, limit))
 WRAP(int, getsockname, -1, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
 WRAP(int, getsockopt, -1, (int fd, int level, int name, void *value, socklen_t *length), (fd, level, name, value, length))

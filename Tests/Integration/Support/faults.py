@@ -34,6 +34,8 @@ ERRORS = {
     "fstat": "EIO ENOMEM EOVERFLOW",
     "fsync": "EIO ENOSPC EDQUOT",
     "ftruncate": "EIO EINTR EFBIG EROFS",
+    "gethostname": "ENAMETOOLONG",
+    "getifaddrs": "EMFILE ENOBUFS ENOMEM",
     "getrlimit": "EFAULT",
     "getsockname": "ENOBUFS",
     "getsockopt": "ENOBUFS ENOMEM",
