@@ -54,7 +54,7 @@ class Pairs(Case):
         """(kind of signature, subject's names, was resumed, certificates sent) as openssl s_client sees it."""
         asked = ["-servername", name] if name else ["-noservername"]
         done = subprocess.run(
-            ["openssl", "s_client", "-connect", f"127.0.0.1:{edge.tls}", *asked, "-sigalgs", signatures, f"-tls{version}",
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{edge.tls}", *asked, "-sigalgs", signatures, f"-tls{version}", "-ign_eof",
              "-showcerts", *session],
             input=f"GET / HTTP/1.1\r\nHost: {name or 'acme.test'}\r\nConnection: close\r\n\r\n",
             capture_output=True, text=True, timeout=20,

@@ -157,7 +157,6 @@ class Check(Case):
             ("meters", lambda path: self.fill(path, b"x" * 100_000)),
             ("meters", lambda path: os.symlink("nowhere", path)),
             ("admin.token", os.mkdir),
-            ("ledger", lambda path: self.fill(path, b"")),
         ):
             path = os.path.join(state, name)
             make(path)
@@ -170,6 +169,13 @@ class Check(Case):
                 self.assertEqual(gateway.wait(), 1)
                 gateway.process = None
             os.rename(path, os.path.join(self.folder, os.urandom(4).hex()))
+
+    def test_a_ledger_that_a_start_serves_without(self):
+        """What is counted meanwhile waits in the meter table; nobody should begin like that."""
+        state = os.path.join(self.folder, "state")
+        os.mkdir(state)
+        self.fill(os.path.join(state, "ledger"), b"")
+        self.assert_error(self.top(f"state {state};") + REST, "2:7", "ledger can't be used: it is no folder")
 
     def fill(self, path, content):
         with open(path, "wb") as out:

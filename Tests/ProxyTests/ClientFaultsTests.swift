@@ -1,3 +1,4 @@
+import Base
 import Net
 import Testing
 
@@ -17,8 +18,9 @@ struct ClientFaultsTests {
             // The network of the IPv4-mapped ones is all of IPv4.
             (["192.0.2.1", "::1"], 2),
         ] {
-            var faults = ClientFaults(loops: 1)
-            for text in addresses { faults.note(try address(text), "*:443", .notTLS) }
+            var faults = ClientFaults()
+            let rate = SharedRate()
+            for text in addresses { faults.note(try address(text), "*:443", .notTLS, within: rate, now: 1) }
             let taken = faults.take()
             let report = try #require(taken)
             #expect(report.lines.count == lines, "\(addresses)")

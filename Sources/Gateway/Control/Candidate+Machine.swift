@@ -15,6 +15,9 @@ extension Candidate {
         var found: [Diagnostic] = []
         if let fault = stateFault(settings.cold.state) {
             found.append(Diagnostic(.error, place(settings.places.state), fault))
+        } else if let fault = fault(of: StateFolder(path: settings.cold.state).ledgerPath, isFolder: true) {
+            // What is counted meanwhile waits in the meter table.
+            found.append(Diagnostic(strict ? .error : .warning, place(settings.places.state), fault))
         }
         if case .file(let path) = settings.hot.accessLog.target, let fault = logFault(path, state: settings.cold.state)
         {
@@ -56,21 +59,26 @@ extension Candidate {
     }
 
     private static func stateFault(_ folder: StateFolder) -> String? {
-        for path in [folder.metersPath, folder.tokenPath, folder.ledgerPath] {
-            let fault = RegularFile.fault(path)
-            let isThere = fault != .system(ENOENT)
-            if !isThere, end(of: path) != path { return "\(path) is a link to \(end(of: path)), which is not there" }
-            switch (path == folder.ledgerPath, fault) {
-            case (_, .system(ENOENT)), (true, .folder), (false, nil): break
-            case (true, nil): return "\(path) can't be used: it is no folder"
-            case (_, let fault?): return "\(path) can't be used: \(fault)"
-            }
-            if isThere, access(path, R_OK | W_OK) != 0 { return "\(path) can't be written to: \(reason())" }
+        for path in [folder.metersPath, folder.tokenPath] {
+            if let fault = fault(of: path, isFolder: false) { return fault }
         }
         do throws(StorageFault) {
             try MeterTable.verify(folder.metersPath)
             return nil
         } catch { return error.description }
+    }
+
+    /// Of something in the state folder, which may not be there yet.
+    private static func fault(of path: String, isFolder: Bool) -> String? {
+        let fault = RegularFile.fault(path)
+        let isThere = fault != .system(ENOENT)
+        if !isThere { return end(of: path) == path ? nil : "\(path) is a link to \(end(of: path)), which is not there" }
+        switch (isFolder, fault) {
+        case (true, .folder), (false, nil): break
+        case (true, nil): return "\(path) can't be used: it is no folder"
+        case (_, let fault?): return "\(path) can't be used: \(fault)"
+        }
+        return access(path, R_OK | W_OK) == 0 ? nil : "\(path) can't be written to: \(reason())"
     }
 
     private static func logFault(_ path: String, state: String) -> String? {
