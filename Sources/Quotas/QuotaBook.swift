@@ -52,7 +52,7 @@ public final class TenantLimits: Sendable {
 
 /// What a tenant's requests are counted by, as the request path goes through it: a handle to a record of the book, good
 /// as long as that lives.
-public struct TenantQuota: Sendable {
+public struct AdmissionRules: Sendable {
     /// 64 bytes, and so one line of the processor's cache.
     struct Record {
         var own: Level
@@ -100,7 +100,7 @@ public final class QuotaBook: Sendable {
     public let table: MeterTable
     public let tenants: [TenantLimits]
     private let count: Int
-    private nonisolated(unsafe) let records: UnsafePointer<TenantQuota.Record>
+    private nonisolated(unsafe) let records: UnsafePointer<AdmissionRules.Record>
     private nonisolated(unsafe) let memory = RecordMemory()
 
     /// Finds or makes every slot and takes the limits over into them. For the control thread.
@@ -117,7 +117,7 @@ public final class QuotaBook: Sendable {
         }
         (self.tenants, count) = (all, all.count)
         records = UnsafePointer(memory.keep(all.map { [memory] one in
-            TenantQuota.Record(
+            AdmissionRules.Record(
                 own: one.own.level, firstKey: one.keys.first.flatMap { $0?.level }, terms: one.terms.record,
                 routes: UnsafePointer(memory.keep(one.routes.map { $0.record })),
                 keys: UnsafePointer(memory.keep(one.keys.map { $0?.level })))
@@ -126,9 +126,9 @@ public final class QuotaBook: Sendable {
 
     /// Of the tenant with this index.
     @inline(__always)
-    public subscript(index: Int) -> TenantQuota {
+    public subscript(index: Int) -> AdmissionRules {
         precondition(index >= 0 && index < count)
-        return TenantQuota(record: records + index)
+        return AdmissionRules(record: records + index)
     }
 
     /// Asks for the record of the tenant with this index.

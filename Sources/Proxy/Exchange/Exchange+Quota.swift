@@ -8,8 +8,8 @@ import Tenancy
 extension Exchange {
     /// Takes what the request needs of every limit that applies, or refuses it: before anything else is done for it.
     func reserve(_ route: Route) throws(Halt) {
-        guard let quota = resolution.quota else { return }
-        bill.admission = quota.admission(key: resolution.identity?.key, route: route.number)
+        guard let rules = resolution.rules else { return }
+        bill.admission = rules.admission(key: resolution.identity?.key, route: route.number)
         let now = worker.loop.now
         bill.verdict = worker.enforcer.reserve(&bill.admission!, monotonic: now, wall: worker.calendar(now))
         switch bill.verdict.reason {
@@ -36,7 +36,7 @@ extension Exchange {
     /// Gives back what is not charged and counts how it ended. Exactly once, whoever calls how often.
     func settleQuota(upstreamTime: UInt64?) {
         guard bill.admission != nil else {
-            if answer.refusal != nil, let quota = resolution.quota { worker.enforcer.refusedOtherwise(quota.meter) }
+            if answer.refusal != nil, let rules = resolution.rules { worker.enforcer.refusedOtherwise(rules.meter) }
             return
         }
         guard bill.admission!.isOpen else { return }

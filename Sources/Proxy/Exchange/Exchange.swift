@@ -160,7 +160,7 @@ final class Exchange {
 
     /// From here on it is this tenant's, refused or not.
     func attribute(to tenant: Tenant, in view: WorkerView) {
-        resolution.quota = view.quotas[tenant.index]
+        resolution.rules = view.quotas[tenant.index]
         let state = worker.state(of: tenant, in: view)
         resolution.tenant = state
         state.follow { client.flow = $0 }

@@ -50,7 +50,7 @@ extension Exchange {
         var route: Route?
         /// What its credentials show; nil where none are asked for.
         var identity: Identity?
-        var quota: TenantQuota?
+        var rules: AdmissionRules?
     }
 
     /// What it takes of its tenant's limits.
