@@ -80,8 +80,9 @@ public enum Command {
 
                 admitted counts requests before they are forwarded, settled their answers, refused those that the
                 gateway answered itself, as gateway_refused_total does: some of them were admitted, and failed then.
-                Bytes are those of bodies, without the gateway's own error pages, which the metrics count. Of all
-                tenants with --by, rows come in the order of time.
+                Bytes are those of the bodies
+                of admitted requests alone: the metrics count those of refusals too, and the gateway's own
+                error pages. Of all tenants with --by, rows come in the order of time.
                 A running gateway writes its ledger every ledger_interval.
                 """,
             run: { try UsageCommand.run($0) }),
