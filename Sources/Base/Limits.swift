@@ -145,6 +145,8 @@ public enum Limits {
     public static let callsPerTurn = 32
     /// A tunnel in which nothing moves is closed after this time.
     public static let tunnelIdleNanoseconds: UInt64 = 3_600_000_000_000
+    /// The same once the server has ended its direction: it is nearly always gone, and the client must not keep its place.
+    public static let halfTunnelIdleNanoseconds: UInt64 = 30_000_000_000
     /// Bytes of a URL in the configuration. That of `problem_base` stands in every refusal, whose room has 4 KiB; browsers and
     /// proxies begin to refuse longer ones.
     public static let urlMax = 2048

@@ -39,7 +39,7 @@ import Testing
     func rests() {
         var all = addresses("10.0.0.1", "10.0.0.2", "fd00::1")
         let one = all.all[0]
-        all.failed(one, .refused, at: second)
+        all.failed(one, .refused, at: second / 2)
         all.failed(one, .refused, at: second)
         #expect(all.restsUntil == 0)
         #expect(order(&all, at: second) == ["10.0.0.2", "fd00::1", "10.0.0.1"])

@@ -59,7 +59,18 @@ import Testing
     @Test("any number of failures is survived")
     func many() {
         var standing = Standing()
-        for _ in 0..<100_000 { standing.failed(.refused, at: second) }
-        #expect(standing.rests(at: 30 * second) && !standing.rests(at: 31 * second))
+        var now = second
+        for _ in 0..<100_000 {
+            now = max(now, standing.restsUntil)
+            standing.failed(.refused, at: now)
+        }
+        #expect(standing.restsUntil == now + Standing.restMax)
+    }
+
+    @Test("those that fail together are one failure")
+    func together() {
+        var standing = Standing()
+        for _ in 0..<40 { standing.failed(.silent, at: second) }
+        #expect(standing.restsUntil == second + Standing.rest)
     }
 }

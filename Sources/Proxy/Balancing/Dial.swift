@@ -127,9 +127,13 @@ final class Dial: Source {
     private func advance() -> Step {
         while true {
             while let address = addresses.popFirst() {
-                guard balancer.takePlace(at: pool) else {
+                guard balancer.takePlace(at: pool) || takeSilentPlace() else {
+                    if !racers.isEmpty {
+                        // When its time comes, or one of those fails.
+                        addresses.insert(address, at: addresses.startIndex)
+                        return .race
+                    }
                     addresses = []
-                    if !racers.isEmpty { break }
                     leavePool()
                     return .turn(to: pool)
                 }
@@ -138,10 +142,26 @@ final class Dial: Source {
             judge(pool)
             guard let next = balancer.chooseUntried(for: exchange) else { return racers.isEmpty ? .giveUp : .race }
             // A connection that is there already ends the race; who would have to be waited for is not asked during one.
-            if next.hasIdle { return .turn(to: next) }
-            guard next.isNamed, balancer.mayConnect(to: next) else { return racers.isEmpty ? .turn(to: next) : .race }
+            if next.hasIdle(for: exchange) { return .turn(to: next) }
+            guard next.isNamed, balancer.mayConnect(to: next) else {
+                if !racers.isEmpty { return .race }
+                // Waiting brings nothing that we lack.
+                return isLacking ? .giveUp : .turn(to: next)
+            }
             enter(next)
         }
+    }
+
+    /// All places are taken, one of them by an address that has said nothing for a while: the next one has it. True when the
+    /// place is there.
+    private func takeSilentPlace() -> Bool {
+        let silent = racers.firstIndex { $0.pool === pool && loop.now >= $0.began + Limits.raceNanoseconds }
+        guard let silent else { return false }
+        let racer = racers.remove(at: silent)
+        racer.pool.inFlight -= 1
+        racer.pool.failed(racer.address, .silent)
+        racer.end.cancel(abort: false)
+        return balancer.takePlace(at: pool)
     }
 
     private func enter(_ next: ServerPool) {

@@ -30,10 +30,12 @@ struct RetryBudget: ~Copyable, Sendable {
 
     private func refill(_ now: UInt64) {
         let last = refilled.load(ordering: .relaxed)
-        let gained = min(now - min(last, now), 1_000_000_000) * Self.perSecond / 1_000_000_000
+        let second: UInt64 = 1_000_000_000
+        let from = max(last, now - min(now, second))
+        let gained = (now - min(from, now)) * Self.perSecond / second
         guard gained > 0 else { return }
-        // Who is second gains nothing.
-        if refilled.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged {
+        // Who is second gains nothing. What is no whole one is left for the next time.
+        if refilled.compareExchange(expected: last, desired: from + gained * second / Self.perSecond, ordering: .relaxed).exchanged {
             saved.add(Int(gained), ordering: .relaxed)
         }
     }

@@ -79,17 +79,26 @@ final class ServerPool {
     // MARK: Connections
 
     var hasIdle: Bool { connections.hasIdle }
+
+    /// Whether there is a kept connection that this request may go on.
+    func hasIdle(for exchange: Exchange) -> Bool { hasIdle && mayTakeIdle(for: exchange) }
+
+    /// What can't be sent twice goes on no kept connection of a server that closes them at once.
+    private func mayTakeIdle(for exchange: Exchange) -> Bool {
+        !exchange.attempts.wantsFresh && (exchange.request.isRepeatable || worker.loop.now >= distrustedUntil)
+    }
     var open: Int { connections.open }
 
     /// A kept connection that this request may go on.
     func takeIdle(for exchange: Exchange) -> H1Upstream? {
         look()
         let isRepeatable = exchange.request.isRepeatable
-        if exchange.attempts.wantsFresh || (!isRepeatable && worker.loop.now < distrustedUntil) { return nil }
+        guard mayTakeIdle(for: exchange) else { return nil }
         while let connection = connections.take() {
             // What is reported of an idle connection is its end. What can't be sent twice asks the kernel as well: the end
-            // may have come since the loop last looked.
-            if !connection.hasNews, isRepeatable || Socket.isQuiet(connection.fd) { return connection }
+            // may have come since the loop last looked; and so may the body of an answer that has none.
+            let isSure = isRepeatable && !connection.hadNoBody
+            if !connection.hasNews, isSure || Socket.isQuiet(connection.fd) { return connection }
             connection.shut()
         }
         return nil
@@ -103,6 +112,8 @@ final class ServerPool {
     }
 
     func putIdle(_ connection: H1Upstream) {
+        // Its address has gone meanwhile, or is down.
+        guard addresses.areGood(connection.address) else { return connection.shut() }
         connections.put(connection)
         tellWaiting()
     }

@@ -35,6 +35,8 @@ struct Standing {
     /// A connection could not be made. Silence rests nobody who has just been heard of.
     mutating func failed(_ failure: Failure, at now: UInt64) {
         if failure == .silent, heardAt > 0, now &- heardAt < Self.fresh { return }
+        // Those that were under way together are one failure.
+        if rests(at: now) { return }
         failures += 1
         restsUntil = now + min(Self.rest << UInt64(min(failures - 1, 6)), Self.restMax)
     }

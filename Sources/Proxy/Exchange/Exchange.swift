@@ -196,6 +196,7 @@ final class Exchange {
     private func askForBody(after first: BodyPart) {
         if request.isDone { return }
         bodyRate = BodyRate()
+        bodyRate.sent(first.count)
         setClientDeadline()
         if first.isEmpty { client.askForBody() }
     }
@@ -206,7 +207,7 @@ final class Exchange {
         let deadline: UInt64
         switch phase {
         case .waiting: deadline = waitsUntil
-        case .tunnel: deadline = now + Limits.tunnelIdleNanoseconds
+        case .tunnel: deadline = now + (answer.isDone ? Limits.halfTunnelIdleNanoseconds : Limits.tunnelIdleNanoseconds)
         default: deadline = request.isDone ? .max : bodyDeadline(now)
         }
         worker.loop.schedule(client.source, at: deadline)

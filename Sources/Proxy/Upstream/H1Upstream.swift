@@ -47,6 +47,8 @@ final class H1Upstream: Transport {
     var isHeldByPace = false
     /// Unused since then.
     private var idleSince: UInt64 = 0
+    /// Its last answer was one that has no body, whatever its fields say: a server that sends one all the same does it now.
+    private(set) var hadNoBody = false
 
     init(worker: Worker, fd: Int32, pool: ServerPool, address: ServerAddress) {
         (self.pool, self.address) = (pool, address)
@@ -275,6 +277,7 @@ final class H1Upstream: Transport {
         keeps = worker.responseHead.keepAlive && !isTunnel && !ends
         hasHead = true
         body.begin(isTunnel ? .untilClose : worker.responseHead.framing)
+        hadNoBody = worker.responseHead.framing == .none
         let (first, isValid) = unsafe take(rest)
         if isTunnel { return exchange.switched(worker.responseHead, first) }
         if isValid { return exchange.answerHead(worker.responseHead, first) }

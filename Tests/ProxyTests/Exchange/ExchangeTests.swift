@@ -220,6 +220,22 @@ struct ExchangeTests {
         #expect(client.isOver && gateway.last.state == .cancelled && gateway.underWay() == 0)
     }
 
+    @Test("a tunnel whose server has ended is not kept by a client that says nothing")
+    func halfTunnelOfServer() throws {
+        let gateway = try ScriptedWorker(Self.one)
+        let client = gateway.client().ask(fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        gateway.last.connect()
+        gateway.last.answer(101, fields: "Connection: upgrade\r\nUpgrade: chat\r\n")
+        gateway.last.send("", isLast: true)
+        for _ in 0..<10 {
+            gateway.step(25_000)
+            client.send("more")
+        }
+        #expect(!client.isOver)
+        gateway.step(31_000)
+        #expect(client.isOver && gateway.last.state == .cancelled && gateway.underWay() == 0)
+    }
+
     @Test("what a tunnel's server has not taken goes to it before the end")
     func tunnelDrains() throws {
         let gateway = try ScriptedWorker(Self.one)
