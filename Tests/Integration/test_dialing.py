@@ -1,6 +1,7 @@
 """Dead, full and silent addresses and servers among live ones, and kept connections that the upstream ends: what could
 be sent somewhere gets there, whatever a retry budget says."""
 
+import resource
 import socket
 import threading
 import time
@@ -180,6 +181,49 @@ class Dialing(Case):
         self.assertLess(max(took), 1, took)
         # It is remembered: a few wait a quarter of a second, all others not at all.
         self.assertGreaterEqual(len([one for one in took if one < 0.2]), 15, took)
+
+    def test_a_silent_address_does_not_hold_the_only_place(self):
+        for order in ("127.0.0.2 127.0.0.1", "127.0.0.1 127.0.0.2"):
+            with self.subTest(order=order):
+                upstream = self.upstream(answer_and_close(text("ok", fields=["Connection: close"])))
+                Full(self, "127.0.0.2", upstream.port)
+                gateway = self.named(
+                    [f"app.test 0 0 0 {order}"], "upstream app { server app.test:$app; max_connections 1; }", app=upstream
+                )
+                began = time.monotonic()
+                self.assertEqual(self.ask_all(gateway, 8), [200] * 8)
+                self.assertLess(time.monotonic() - began, 3)
+                gateway.stop()
+
+    def test_a_lack_of_descriptors_is_no_way_in_circles(self):
+        """One server is full and the other one can't be connected to for want of a descriptor: nobody goes to and fro."""
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+
+        def slow(peer):
+            while peer.read_request():
+                gate.wait(30)
+                peer.send(text("slow"))
+
+        gateway = self.gateway(
+            "upstream app { server 127.0.0.1:$a; server 127.0.0.1:$b; max_connections 1; }\n" + ACME,
+            a=self.upstream(slow),
+            b=self.upstream(slow),
+        )
+        first = self.connect(gateway.plain)
+        first.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
+        clients = [self.connect(gateway.plain) for _ in range(10)]
+        time.sleep(0.2)
+        limit = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (gateway.descriptors, limit[1]))
+        before = gateway.cpu
+        for client in clients:
+            client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
+        statuses = {client.read_response().status for client in clients}
+        resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, limit)
+        self.assertLessEqual(statuses, {502, 503})
+        self.assert_bar(gateway.cpu - before, 0.5)
+        self.assertLess(gateway.metrics().sum("gateway_upstream_requests_total"), 100)
 
     def test_families_race(self):
         upstream = self.upstream(answer_and_close(text("ok", fields=["Connection: close"])))
