@@ -249,6 +249,15 @@ class Dialing(Case):
         self.assertLess(max(took), 1, took)
         self.assertGreaterEqual(len([one for one in took if one < 0.2]), 15, took)
 
+    def test_a_silent_server_that_loses_each_race_is_told(self):
+        full, upstream = Full(self), self.upstream(answer_and_close(text("ok", fields=["Connection: close"])))
+        gateway = self.gateway(
+            "upstream app { server 127.0.0.1:$full; server 127.0.0.1:$app; }\n" + ACME, full=full.port, app=upstream, workers=1
+        )
+        self.assertEqual(self.ask_all(gateway, 8), [200] * 8)
+        self.until(lambda: f"127.0.0.1:{full.port}" in gateway.stderr, "a line in the log")
+        self.assertNotIn(f"127.0.0.1:{upstream.port}", gateway.stderr)
+
     def test_all_of_it_takes_no_longer_than_connect_timeout(self):
         full = [Full(self) for _ in range(3)]
         gateway = self.gateway(

@@ -52,12 +52,14 @@ import Testing
         #expect(all.restsUntil == 0 && order(&all, at: second).first == "10.0.0.1")
     }
 
-    @Test("what is down comes last of all, and what is known of those that stay is kept")
+    @Test("what is down gets nothing while another one is up, and what is known of those that stay is kept")
     func adopting() {
         var all = addresses("10.0.0.1", "10.0.0.2", "10.0.0.3", down: ["10.0.0.1"])
         let (first, second) = (all.all[0], all.all[1])
         all.failed(second, .refused, at: 1)
-        #expect(order(&all, at: 1) == ["10.0.0.3", "10.0.0.2", "10.0.0.1"])
+        #expect(order(&all, at: 1) == ["10.0.0.3", "10.0.0.2"])
+        var none = addresses("10.0.0.1", "10.0.0.2", down: ["10.0.0.1", "10.0.0.2"])
+        #expect(order(&none, at: 1).count == 2)
         #expect(!all.areGood(first) && all.areGood(second))
         all.adopt([address("10.0.0.2"), address("10.0.0.1"), address("10.0.0.4")])
         #expect(all.all[0] === second && all.all[1] === first && all.areGood(first))

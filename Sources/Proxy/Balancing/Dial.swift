@@ -78,6 +78,12 @@ final class Dial: Source {
         // Who was asked well before it and has said nothing yet would hold up the next request as well.
         for racer in racers where loop.now >= racer.began + Limits.raceNanoseconds {
             racer.pool.failed(racer.address, .silent)
+            // Of one that was heard of a short while ago nothing is said.
+            guard racer.address.standing.rests(at: loop.now), racer.pool !== winner.pool,
+                let place = owed.firstIndex(where: { $0 === racer.pool })
+            else { continue }
+            owed.remove(at: place)
+            balancer.record(.unreachable, of: racer.pool)
         }
         owed.removeAll { $0 === winner.pool }
         leave(as: .abandoned)

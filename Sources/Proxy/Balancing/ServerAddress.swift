@@ -26,18 +26,17 @@ struct ServerAddresses {
     }
 
     /// All of them, in the order in which a new connection tries them. They take turns at being the first, families take
-    /// turns behind it (RFC 8305 section 4); those that rest, or are down, come last, the one whose rest is over first before
-    /// the others.
+    /// turns behind it (RFC 8305 section 4); those that rest come last, the one whose rest is over first before the others.
+    /// Those that are down get nothing, unless all of them are.
     mutating func order(at now: UInt64) -> [ServerAddress] {
         if all.count < 2 { return all }
         let first = turn % all.count
         turn &+= 1
-        let ready = (all[first...] + all[..<first]).filter { !$0.isDown && !$0.standing.rests(at: now) }
-        if ready.count == all.count { return ready.interleaved { $0.address.isIPv4 } }
-        let others = all.filter { $0.isDown || $0.standing.rests(at: now) }.sorted {
-            ($0.isDown ? 1 : 0, $0.standing.restsUntil) < ($1.isDown ? 1 : 0, $1.standing.restsUntil)
-        }
-        return ready.interleaved { $0.address.isIPv4 } + others
+        let up = all.contains { !$0.isDown } ? (all[first...] + all[..<first]).filter { !$0.isDown } : all
+        let ready = up.filter { !$0.standing.rests(at: now) }
+        if ready.count == up.count { return ready.interleaved { $0.address.isIPv4 } }
+        let resting = up.filter { $0.standing.rests(at: now) }.sorted { $0.standing.restsUntil < $1.standing.restsUntil }
+        return ready.interleaved { $0.address.isIPv4 } + resting
     }
 
     /// Connections to it may be used.
