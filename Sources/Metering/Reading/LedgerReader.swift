@@ -442,10 +442,12 @@ final class LedgerReader {
         var mending = LossMending(merged(losses))
         try forEachRecord { mending.take($0, isInOrder: $1) }
         let result = mending.result(query, memory)
-        var (records, places) = (result.missing, gaps.flatMap { gap in (0..<gap.count).lazy.map { gap.id($0) } }[...])
+        var records = result.missing
+        // The ids that are free; which of them was whose is not known, nor does it matter. One at a time: a gap may have
+        // more of them than there is memory.
+        var places = gaps.lazy.flatMap { gap in (0..<gap.count).lazy.map { gap.id($0) } }.makeIterator()
         for index in records.indices {
-            // The ids that are free; which of them was whose is not known, nor does it matter.
-            if let id = places.popFirst() ?? gaps.last?.last { records[index].id = id }
+            if let id = places.next() ?? gaps.last?.last { records[index].id = id }
             body(records[index], nil)
         }
         mendedRecords = records
