@@ -40,6 +40,8 @@ public struct RecordID: Sendable, Hashable {
             sequence < 1 << Self.sequenceBits
         else { return nil }
         self.init(node: node, epoch: epoch, sequence: sequence)
+        // The very last place is nobody's, so that each has a next one.
+        if place == .max { return nil }
     }
 
     public init?(_ text: String) {

@@ -26,13 +26,13 @@ public struct Usage: Sendable, Equatable {
     /// Answers of every class.
     public var settled: UInt64 {
         var sum: UInt64 = 0
-        for index in status.indices { sum &+= status[index] }
+        for index in status.indices { sum.addClamped(status[index]) }
         return sum
     }
 
     public var allRefused: UInt64 {
         var sum: UInt64 = 0
-        for index in refused.indices { sum &+= refused[index] }
+        for index in refused.indices { sum.addClamped(refused[index]) }
         return sum
     }
 
@@ -59,16 +59,17 @@ public struct Usage: Sendable, Equatable {
         cost = Int64(bitPattern: grown(.cost))
     }
 
+    /// What is more than can be written down stays at the most that can.
     public mutating func add(_ other: Usage) {
-        admitted &+= other.admitted
-        for index in status.indices { status[index] &+= other.status[index] }
-        for index in refused.indices { refused[index] &+= other.refused[index] }
-        shadowRefused &+= other.shadowRefused
-        uncharged &+= other.uncharged
-        requestBytes &+= other.requestBytes
-        responseBytes &+= other.responseBytes
-        upstreamMilliseconds &+= other.upstreamMilliseconds
-        cost &+= other.cost
+        admitted.addClamped(other.admitted)
+        for index in status.indices { status[index].addClamped(other.status[index]) }
+        for index in refused.indices { refused[index].addClamped(other.refused[index]) }
+        shadowRefused.addClamped(other.shadowRefused)
+        uncharged.addClamped(other.uncharged)
+        requestBytes.addClamped(other.requestBytes)
+        responseBytes.addClamped(other.responseBytes)
+        upstreamMilliseconds.addClamped(other.upstreamMilliseconds)
+        cost.addClamped(other.cost)
     }
 
     public static func == (left: Usage, right: Usage) -> Bool {

@@ -43,7 +43,7 @@ extension UsageRecord {
                 try json.object { reason, json throws(JSONReader.Fault) in
                     // A reason of another version counts as "other".
                     let index = Usage.reasons.firstIndex { $0 ~= reason } ?? Usage.reasons.count - 1
-                    usage.refused[index] &+= try json.unsigned()
+                    usage.refused[index].addClamped(try json.unsigned())
                 }
             case "status":
                 var index = 0

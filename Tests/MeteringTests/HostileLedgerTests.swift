@@ -1,4 +1,5 @@
 import Base
+import Configuration
 import Foundation
 import Storage
 import TestSupport
@@ -69,6 +70,106 @@ import Testing
             try check.repair()
             check = try LedgerCheck(LedgerFolder(path))
             #expect(try Self.peak() - before < 256 << 20)
+        }
+    }
+
+    @Test("the first and the last id that there are")
+    func bounds() throws {
+        try withFolder { path in
+            let epoch = RecordID.epochMax
+            let last: UInt64 = 1 << RecordID.sequenceBits - 1
+            try Self.write(
+                [
+                    Self.record(0, epoch: 0), Self.record(0, epoch: 0, tenant: "b", total: 5), Self.record(last, epoch: epoch),
+                    Self.record(last - 1, epoch: epoch, total: 9), Self.record(last, epoch: epoch, tenant: "b"),
+                    Self.record(last, epoch: 3), Self.record(1, epoch: 4),
+                ], path + "/2026-10-05.jsonl")
+            let statement = try Self.readAll(path)
+            // The very last has no next one: no gateway writes it, and it is named.
+            #expect(statement.damage.contains { $0.line == 3 } && statement.damage.contains { $0.line == 5 })
+        }
+    }
+
+    // MARK: Figures
+
+    @Test("figures that overflow stay at the most there is")
+    func figures() throws {
+        try withFolder { path in
+            var records: [UsageRecord] = []
+            for (index, tenant) in ["a", "a", "a", "b", "b"].enumerated() {
+                var record = Self.record(UInt64(index + 1), tenant: tenant, admitted: .max, total: .max)
+                for index in record.usage.status.indices { record.usage.status[index] = .max }
+                for index in record.usage.refused.indices { record.usage.refused[index] = .max - 1 }
+                record.usage.shadowRefused = .max
+                record.usage.requestBytes = .max
+                record.usage.responseBytes = .max
+                record.usage.upstreamMilliseconds = .max
+                record.usage.cost = tenant == "a" ? .max : .min
+                for index in record.totals.words.indices { record.totals.words[index] = .max }
+                record.inFlight = .max
+                record.rolledUp = .init(lines: .max, first: record.id, last: record.id)
+                records.append(record)
+            }
+            try Self.write(records, path + "/2026-10-05.jsonl")
+            let statement = try Self.readAll(path)
+            #expect(statement.records == .max)
+            #expect(statement.rows.map(\.usage.admitted) == [.max, .max])
+            #expect(statement.rows.map(\.usage.cost) == [.max, .min])
+            #expect(statement.rows.map(\.usage.settled) == [.max, .max])
+            #expect(statement.rows.map(\.usage.allRefused) == [.max, .max])
+            _ = (statement.json, statement.csv, statement.table)
+            let month = Period.month.bounds(of: Self.start)
+            let terms = TenantTerms(plan: nil, prices: PriceSettings(), charge: "forwarded")
+            let parts = [BillingPart](repeating: BillingPart(span: month, terms: terms, lines: []), count: 2)
+            let invoice = try Invoice(
+                tenant: "a", month: month, parts: parts, statements: [statement, statement], currency: "EUR",
+                isProvisional: false)
+            #expect(invoice.records == .max && invoice.usage.admitted == .max)
+            _ = (invoice.json, invoice.csv, invoice.text)
+        }
+    }
+
+    @Test("sums from before there were seals whose last line is in front of their first")
+    func former() throws {
+        try withFolder { path in
+            var record = Self.record(9)
+            record.rolledUp = .init(
+                lines: .max, first: record.id, last: RecordID(node: Self.node, epoch: 1, sequence: 2))
+            try Self.write([record, record], path + "/rollup/2026-10-05.day.jsonl")
+            _ = try Self.readAll(path)
+        }
+    }
+
+    @Test("seals that say that more was damaged than can be, of files with long names")
+    func seals() throws {
+        try withFolder { path in
+            let folder = path + "/rollup"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for (place, day) in ["2026-10-05", "2026-10-06"].enumerated() {
+                var record = Self.record(UInt64(place + 1), total: UInt64(place + 1))
+                record.from = try #require(Timestamp.parse(day))
+                record.to = record.from + second
+                record.rolledUp = .init(lines: 1, first: record.id, last: record.id, level: .day)
+                var lines: [UInt8] = []
+                record.write(to: &lines)
+                var ids = RecordRanges()
+                ids.insert(record.id)
+                let name = "\(day).day.jsonl"
+                let checksum = lines.withUnsafeBytes { CRC32.checksum($0, after: 0) }
+                let source = Seal.Source(file: "\(day).jsonl", size: 10, ids: ids)
+                Seal(name: name, records: 1, checksum: checksum, ids: ids, of: [source], damaged: .max).write(to: &lines)
+                try Data(lines).write(to: URL(fileURLWithPath: folder + "/" + name))
+            }
+            #expect(try Self.readAll(path).rows.map(\.usage.admitted) == [1, 1])
+            let long = String(repeating: "x", count: 4096)
+            var line: [UInt8] = []
+            CheckedLine.append(to: &line, room: 8192) { line in
+                line.append(
+                    Array(
+                        #"{"seal":"a","records":0,"checksum":"0","ids":[],"of":[{"file":"\#(long)","size":1,"ids":[]}],"damaged":0"#
+                            .utf8))
+            }
+            #expect(line.dropLast().withUnsafeBytes { Seal($0) } == nil)
         }
     }
 }

@@ -65,8 +65,8 @@ public struct Invoice: Sendable, Equatable {
             items.add(part, from: usage, used, isFirst: part == parts.first)
             usage.add(used)
             sources.insert(statement.sources)
-            records += statement.records
-            damaged += statement.damagedLines
+            records.addClamped(statement.records)
+            damaged.addClamped(statement.damagedLines)
         }
         lines = try items.lines()
         for line in lines {
@@ -120,7 +120,7 @@ private struct Items {
 
     private mutating func add(_ price: PriceLine, end: UInt64, _ quantity: UInt64, per: UInt64) {
         if let index = items.firstIndex(where: { $0.price == price && $0.end == end && $0.per == per }) {
-            items[index].quantity += quantity
+            items[index].quantity.addClamped(quantity)
         } else {
             items.append(Item(price: price, end: end, quantity: quantity, per: per))
         }

@@ -67,7 +67,9 @@ public struct IssuedInvoices {
         for document in documents { items += document.content.amounts.keys.filter { !items.contains($0) } }
         for item in items {
             let before = documents.map(\.content)
-            let quantity = (now.quantities[item] ?? 0) - before.reduce(0) { $0 + ($1.quantities[item] ?? 0) }
+            // Wide enough for any figures that a file may name.
+            let issued = before.reduce(Int128(0)) { $0 + Int128($1.quantities[item] ?? 0) }
+            let quantity = Int64(clamping: Int128(now.quantities[item] ?? 0) - issued)
             let amount = (now.amounts[item]?.units ?? 0) - before.reduce(0) { $0 + ($1.amounts[item]?.units ?? 0) }
             if quantity == 0, amount == 0 { continue }
             correction.lines.append(.init(item: item, quantity: quantity, amount: ExactDecimal(units: amount)))
@@ -227,7 +229,7 @@ extension IssuedInvoices.Document {
             }
         }
         guard let quantity, let amount else { throw .malformed }
-        quantities[item, default: 0] += quantity
+        quantities[item, default: 0].addClamped(quantity)
         amounts[item, default: .zero].units += amount.units
     }
 }

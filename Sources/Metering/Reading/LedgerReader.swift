@@ -152,7 +152,7 @@ final class LedgerReader {
     /// A file of sums, and what its days' lines say beside it.
     private func deliver(_ file: LedgerFile, _ seal: Seal, lines: [LedgerFile], _ body: Body) throws(StorageFault) {
         if let size = try? folder.size(of: file.path) { sources.append(Seal.Source(file: file.path, size: size)) }
-        damagedBefore += seal.damaged
+        damagedBefore.addClamped(seal.damaged)
         if seal.isFormer { hasFormer = true }
         var found: Seal?
         // Where a clock went back a sum has lines of two times, and tells nothing of what was before it.

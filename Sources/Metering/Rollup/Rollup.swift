@@ -153,7 +153,7 @@ public struct Rollup: Sendable {
             // What it was made of itself, where those files are gone.
             let isOwn = reader.sources.contains { $0.file == sum.path }
             let sources = reader.sources.filter { $0.file != sum.path } + (isOwn ? known?.of ?? [] : [])
-            let damaged = reader.damagedBefore + reader.mended.reduce(0) { $0 + $1.lines }
+            let damaged = reader.mended.reduce(reader.damagedBefore) { $0.addingClamped($1.lines) }
             try writer.finish(ids: reader.ids, of: sources, damaged: damaged)
         } catch {
             writer.discard()

@@ -43,7 +43,7 @@ struct RollupWriter: ~Copyable {
         sum.usage.add(record.usage)
         sum.to = max(sum.to, record.to)
         sum.from = min(sum.from, record.from)
-        sum.rolledUp?.lines += rolledUp.lines
+        sum.rolledUp?.lines.addClamped(rolledUp.lines)
         // What was made good by totals comes behind what comes after it.
         if record.id.place >= sum.id.place {
             (sum.id, sum.inFlight, sum.totals) = (record.id, record.inFlight, record.totals)

@@ -11,6 +11,8 @@ struct Seal: Sendable, Equatable {
         /// From the ledger's folder.
         var file: String
         var size: Int
+        /// No path of a ledger's file is longer, and room for more is not made.
+        static let nameMax = 64
         /// Of a file of lines, its own: a day whose lines were removed is begun anew when another one comes.
         var ids = RecordRanges()
     }
@@ -112,10 +114,11 @@ extension Seal {
                     isFormer = false
                     return true
                 }
-                if rolledUp.first.node == rolledUp.last.node, rolledUp.first.epoch == rolledUp.last.epoch {
-                    former.insert(RecordRanges.Range(first: rolledUp.first, last: rolledUp.last))
+                let (first, last) = (rolledUp.first, rolledUp.last)
+                if first.node == last.node, first.epoch == last.epoch, first.place <= last.place {
+                    former.insert(RecordRanges.Range(first: first, last: last))
                 } else {
-                    for id in [rolledUp.first, rolledUp.last] { former.insert(id) }
+                    for id in [first, last] { former.insert(id) }
                 }
             }
             return true
@@ -139,7 +142,7 @@ extension Seal.Source {
             default: try json.skip()
             }
         }
-        guard let file, let size else { throw .malformed }
+        guard let file, file.utf8.count <= Self.nameMax, let size else { throw .malformed }
         self.init(file: file, size: size, ids: ids)
     }
 

@@ -67,6 +67,7 @@ public struct RecordRanges: Sendable, Equatable {
     /// What there is of it behind one id and in front of another, of the same node.
     func between(_ one: RecordID, _ other: RecordID) -> RecordRanges {
         var part = RecordRanges()
+        guard one.place < other.place else { return part }
         for range in ranges where range.first.node == one.node {
             let (first, last) = (max(range.first.place, one.place + 1), min(range.last.place, other.place - 1))
             guard first <= last else { continue }
@@ -156,5 +157,6 @@ extension RecordRanges.Range {
             sequence < 1 << RecordID.sequenceBits
         else { return nil }
         self.init(first: first, last: RecordID(node: first.node, epoch: first.epoch, sequence: sequence))
+        if last.place == .max { return nil }
     }
 }

@@ -58,7 +58,7 @@ public struct Statement: Sendable {
     /// How many of them are of the tenants in the rows.
     public private(set) var records: UInt64 = 0
 
-    public var damagedLines: Int { damage.reduce(0) { $0 + $1.lines } }
+    public var damagedLines: Int { damage.reduce(0) { $0.addingClamped($1.lines) } }
 
     /// Reads the ledger's files in `folder`; of one that is written to meanwhile, what stands there by then. Without a
     /// folder there is no usage.
@@ -82,7 +82,7 @@ public struct Statement: Sendable {
         var sums: [Key: Sum] = [:]
         try reader.read(query) { record, level in
             guard record.account.key == nil, query.covers(record, level) else { return }
-            records += record.rolledUp?.lines ?? 1
+            records.addClamped(record.rolledUp?.lines ?? 1)
             let period = query.by.map { max($0, level ?? $0) }
             let start = period?.bounds(of: record.from).lowerBound ?? 0
             sums[Key(tenant: record.account.tenant, start: start, period: period), default: Sum()].add(record, level)
@@ -106,7 +106,7 @@ public struct Statement: Sendable {
         guard let first = damage.first else { return }
         for index in rows.indices {
             for one in damage where one.span.overlaps(rows[index].from..<max(rows[index].to, rows[index].from + 1)) {
-                rows[index].damaged += one.lines
+                rows[index].damaged.addClamped(one.lines)
             }
         }
         guard let tenant = query.tenant, !rows.contains(where: { $0.damaged > 0 }) else { return }
