@@ -43,6 +43,12 @@ public enum RegularFile {
         return unsafe stat(path, &status) == 0 ? fault(status) : .system(errno)
     }
 
+    /// Whether a name is itself a symbolic link, wherever that leads.
+    public static func isLink(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    }
+
     /// - Parameters:
     ///   - limit: bytes.
     ///   - mayBePipe: one that is read until whoever writes to it is done.
@@ -80,7 +86,8 @@ public enum RegularFile {
         throw .tooLarge(limit)
     }
 
-    private static func fault(_ status: stat) -> Fault? {
+    /// What it is instead of a regular file; nil for one.
+    public static func fault(_ status: stat) -> Fault? {
         switch status.st_mode & S_IFMT {
         case S_IFREG: nil
         case S_IFDIR: .folder

@@ -1,3 +1,4 @@
+import Base
 import Storage
 
 /// A file of the ledger, by its name.
@@ -143,15 +144,34 @@ public struct LedgerFolder: Sendable {
     func size(of path: String) throws(StorageFault) -> Int? { try files.status(path: self.path + "/" + path)?.size }
 
     /// What is there; nothing where there is no folder. Of a day that is there plain and compressed both: the plain one may
-    /// hold what was compressed or what came later, and ids tell which. Folders that are named like files are nobody's.
-    func list() throws(StorageFault) -> [LedgerFile] {
-        var found: [LedgerFile] = []
+    /// hold what was compressed or what came later, and ids tell which.
+    func list() throws(StorageFault) -> [LedgerFile] { try contents().files }
+
+    /// The same, and what is named like a file and is none: a pipe, a device, a link that leads nowhere. Folders that are
+    /// named like files are nobody's.
+    func contents() throws(StorageFault) -> (files: [LedgerFile], foreign: [LedgerDamage]) {
+        var (found, foreign): ([LedgerFile], [LedgerDamage]) = ([], [])
         for (folder, inRollups) in [(path, false), (rollups, true)] where try files.status(path: folder) != nil {
             for name in try files.list(folder) {
                 guard let file = LedgerFile(name: name, inRollups: inRollups) else { continue }
-                if try files.status(path: self.path(of: file))?.isFolder != true { found.append(file) }
+                var fault: String?
+                do throws(StorageFault) {
+                    let path = path(of: file)
+                    if let status = try files.status(path: path) {
+                        if status.fault == .folder { continue }
+                        fault = status.fault?.description
+                    } else if RegularFile.isLink(path) {
+                        fault = "it is a link that leads nowhere"
+                    }
+                    // Else it was taken away just now, and who reads it begins anew.
+                } catch { fault = "\(error)" }
+                guard let fault else {
+                    found.append(file)
+                    continue
+                }
+                foreign.append(LedgerDamage(file: file.path, span: file.span, lines: 1, what: "can't be read: \(fault)"))
             }
         }
-        return found
+        return (found, foreign)
     }
 }

@@ -10,6 +10,8 @@ final class LedgerReader {
     let folder: LedgerFolder
     let memory: LedgerMemory?
     private let files: [LedgerFile]
+    /// What is in the place of files.
+    private let foreign: [LedgerDamage]
     /// By the beginning of the day; lines first.
     private var days: [UInt64: [LedgerFile]] = [:]
     private var months: [UInt64: LedgerFile] = [:]
@@ -41,7 +43,7 @@ final class LedgerReader {
 
     init(_ folder: LedgerFolder, memory: LedgerMemory? = nil) throws(StorageFault) {
         (self.folder, self.memory) = (folder, memory)
-        files = try folder.list()
+        (files, foreign) = try folder.contents()
         for file in files {
             if file.level == .month {
                 months[file.span.lowerBound] = file
@@ -56,6 +58,7 @@ final class LedgerReader {
     /// Calls `body` with each record of the time: lines, and sums with what they are sums of. Records of other times come
     /// too where a file has them. What totals have made good comes last.
     func read(_ query: UsageQuery, _ body: Body) throws(StorageFault) {
+        damage += foreign.filter { query.overlaps($0.span) }
         for month in spans(of: query) {
             guard try !readMonth(month, query, body) else { continue }
             for day in days.keys.sorted() where month.contains(day) && query.overlaps(Period.day.bounds(of: day)) {

@@ -81,9 +81,9 @@ public struct Rollup: Sendable {
             !day.isCompressed && report.notCompressed == nil && compression.map { age >= $0 } ?? false
         guard wantsRemoval || wantsCompression else { return }
         let sum = LedgerFile(day: day.span.lowerBound, level: finest)
-        guard try folder.files.status(path: folder.path(of: sum)) != nil, let seal = try Seal.read(sum, in: folder),
-            !seal.isFormer, seal.damaged == 0, try holds(seal, day)
-        else { return }
+        guard let seal = try? Seal.read(sum, in: folder), !seal.isFormer, seal.damaged == 0, try holds(seal, day) else {
+            return
+        }
         if wantsRemoval {
             try folder.files.remove(folder.path(of: day))
             report.removed.append(day.path)
@@ -118,7 +118,7 @@ public struct Rollup: Sendable {
         _ sum: LedgerFile, _ there: inout [LedgerFile], _ memory: LedgerMemory?, _ report: inout Report
     ) throws(StorageFault) {
         guard let level = sum.level else { return }
-        let known = try isThere(sum) ? try Seal.read(sum, in: folder) : nil
+        let known = there.contains(sum) ? try Seal.read(sum, in: folder) : nil
         if let known, try isComplete(known, sum, there) { return }
         var query = UsageQuery(from: sum.span.lowerBound, to: sum.span.upperBound, by: level)
         // Of the lines, or of finer sums where they are gone; of the sum itself where these are gone as well.
@@ -161,10 +161,6 @@ public struct Rollup: Sendable {
         }
         report.written.append(sum.path)
         if !there.contains(sum) { there.append(sum) }
-    }
-
-    private func isThere(_ file: LedgerFile) throws(StorageFault) -> Bool {
-        try folder.files.status(path: folder.path(of: file)) != nil
     }
 
     /// Whether a sum holds all that is known of its time: whatever files there are now, it was made of them.

@@ -12,13 +12,15 @@ public struct UsageStream {
 
     public init(_ folder: LedgerFolder, query: UsageQuery, memory: LedgerMemory? = nil) throws(StorageFault) {
         (self.folder, self.query, self.memory) = (folder, query, memory)
-        let files = try folder.list()
+        let (files, foreign) = try folder.contents()
         var spans = Set(files.map { Period.month.bounds(of: $0.span.lowerBound) })
         if query.by != .month, !query.acceptsCoarse {
             // Of a month without days there is nothing finer.
             let days = Set(files.lazy.filter { $0.level != .month }.map(\.span))
             spans = spans.filter { month in !days.contains { month.overlaps($0) } }.union(days)
         }
+        // What is in the place of a file is named with its time, whether there is another file of it or not.
+        spans = spans.union(foreign.map(\.span).filter { span in !spans.contains { span.overlaps($0) } })
         // Whatever is missing from the end of the ledger is missing from its last day.
         if spans.isEmpty, let closed = memory?.closed { spans.insert(Period.day.bounds(of: closed)) }
         self.spans = spans.filter { query.overlaps($0) }.sorted { $0.lowerBound < $1.lowerBound }

@@ -1,9 +1,11 @@
+import Base
 import Glibc
 
 /// What the kernel is asked to do with files. The real one is `DiskFiles`; a test stands in between and fails what it
 /// wants to fail.
 public protocol FileOperations: Sendable {
-    /// For reading, or for reading and writing, then made with mode 0600 where it is missing. A descriptor.
+    /// For reading, or for reading and writing, then made with mode 0600 where it is missing. A descriptor of a regular file:
+    /// what is none is refused at once.
     func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32
     func close(_ descriptor: Int32)
     /// Fewer bytes than `room` only at the end of the file.
@@ -14,7 +16,7 @@ public protocol FileOperations: Sendable {
     func sync(_ descriptor: Int32) throws(StorageFault)
     func truncate(_ descriptor: Int32, to size: Int) throws(StorageFault)
     func status(_ descriptor: Int32) throws(StorageFault) -> FileStatus
-    /// Nil where there is no such file.
+    /// Nil where there is no such file, nor a link that leads to one.
     func status(path: String) throws(StorageFault) -> FileStatus?
     /// Names in a folder, ascending.
     func list(_ folder: String) throws(StorageFault) -> [String]
@@ -65,9 +67,10 @@ public struct FileStatus: Sendable, Equatable {
     public var size: Int
     public var device: UInt64
     public var inode: UInt64
-    public var isFolder: Bool
-    public init(size: Int, device: UInt64, inode: UInt64, isFolder: Bool = false) {
-        (self.size, self.device, self.inode, self.isFolder) = (size, device, inode, isFolder)
+    /// What it is instead of a regular file; nil for one.
+    public var fault: RegularFile.Fault?
+    public init(size: Int, device: UInt64, inode: UInt64, fault: RegularFile.Fault? = nil) {
+        (self.size, self.device, self.inode, self.fault) = (size, device, inode, fault)
     }
 
     public func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
@@ -78,10 +81,17 @@ public struct DiskFiles: FileOperations {
     public init() {}
 
     public func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
-        let flags = (writing ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC
+        // A pipe that nobody writes to opens at once, and so does a terminal without taking this process over.
+        let flags = (writing ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
         let descriptor = unsafe Glibc.open(path, flags, 0o600)
         guard descriptor >= 0 else { throw .system("can't open", path: path, code: errno) }
-        return descriptor
+        do throws(StorageFault) {
+            if let fault = try status(descriptor).fault { throw .damaged("\(fault)", path: path) }
+            return descriptor
+        } catch {
+            close(descriptor)
+            throw error
+        }
     }
 
     public func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
@@ -133,7 +143,7 @@ public struct DiskFiles: FileOperations {
     public func status(path: String) throws(StorageFault) -> FileStatus? {
         var status = stat()
         if unsafe stat(path, &status) == 0 { return FileStatus(status) }
-        if errno == ENOENT { return nil }
+        if errno == ENOENT || errno == ELOOP { return nil }
         throw .system("can't look at", path: path, code: errno)
     }
 
@@ -197,6 +207,6 @@ extension FileStatus {
     fileprivate init(_ status: stat) {
         self.init(
             size: Int(status.st_size), device: UInt64(status.st_dev), inode: UInt64(status.st_ino),
-            isFolder: status.st_mode & S_IFMT == S_IFDIR)
+            fault: RegularFile.fault(status))
     }
 }

@@ -169,7 +169,10 @@ public final class Journal {
 
     // MARK: Reading
 
-    public func contains(_ name: String) throws(StorageFault) -> Bool { try files.status(path: path(name)) != nil }
+    public func contains(_ name: String) throws(StorageFault) -> Bool {
+        guard let status = try files.status(path: path(name)) else { return false }
+        return status.fault == nil
+    }
 
     /// The good lines of a file from the last to the first; `body` returns false to stop. Those that are not good are
     /// left out.
