@@ -56,7 +56,7 @@ let package = Package(
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
         tests("Base", ["TestSupport"]), tests("Net", ["Base"]), tests("HTTP", ["Base", "TestSupport"], exclude: ["Corpus"]), tests("Configuration", ["Base", "TestSupport"], exclude: ["Cases"]),
-        tests("Crypto"), tests("Tenancy", ["Base", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
+        tests("Crypto"), tests("Tenancy", ["Base", "Net", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
         tests("Client", ["Base", "Net", "Crypto", "TestSupport"]),
         tests("Storage", ["Base", "TestSupport"]), tests("Proxy", ["Base", "Configuration", "Net", "TestSupport"]),
         tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),

@@ -12,6 +12,10 @@ public struct SocketAddress: Sendable, Hashable {
 
     public var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
+    /// What tells one client from another: an IPv4 address, or a network of IPv6, in which a client has all 2^64 addresses
+    /// (RFC 4291 section 2.5.4).
+    public var client: UInt64 { isIPv4 ? low : high }
+
     /// A numeric address without brackets; nil for anything else.
     public init?(_ host: String, port: UInt16) {
         // What inet_pton(3) writes: 4 bytes, and 16.

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import Net
 import Testing
 
 @testable import Tenancy
@@ -64,7 +65,7 @@ import Testing
     func damping() {
         var damper = GuessDamper()
         func failed(high: UInt64, low: UInt64, tenant: String = "acme", now: UInt64) -> Bool {
-            damper.failed(high: high, low: low, tenant: tenant, now: now)
+            damper.failed(client: SocketAddress(high: high, low: low, port: 0).client, tenant: tenant, now: now)
         }
         var now: UInt64 = 1_000_000_000_000
         let guesser: UInt64 = 0xFFFF << 32 | 0xC000_0201
@@ -85,7 +86,7 @@ import Testing
     @Test("where nobody knows the tenant, ten times as many are allowed: they are those of all tenants")
     func dampingOfUnknown() {
         var damper = GuessDamper()
-        let firstDamped = (1...200).first { _ in damper.failed(high: 0, low: 0xFFFF << 32 | 1, tenant: nil, now: 1_000_000_000_000) }
+        let firstDamped = (1...200).first { _ in damper.failed(client: 0xFFFF << 32 | 1, tenant: nil, now: 1_000_000_000_000) }
         #expect(firstDamped == 101)
     }
 
@@ -94,16 +95,16 @@ import Testing
         var looks = UnaskedLooks()
         var now: UInt64 = 1_000_000_000_000
         var count = 0
-        while looks.areLeft(high: 0, low: 0xFFFF << 32 | 1, now: now), count < 1000 {
-            looks.spend(high: 0, low: 0xFFFF << 32 | 1, now: now)
+        while looks.areLeft(client: 0xFFFF << 32 | 1, now: now), count < 1000 {
+            looks.spend(client: 0xFFFF << 32 | 1, now: now)
             count += 1
         }
         #expect(count == 100)
-        #expect(looks.areLeft(high: 0, low: 0xFFFF << 32 | 2, now: now))
+        #expect(looks.areLeft(client: 0xFFFF << 32 | 2, now: now))
         now += 100_000_000
-        #expect(looks.areLeft(high: 0, low: 0xFFFF << 32 | 1, now: now))
-        looks.spend(high: 0, low: 0xFFFF << 32 | 1, now: now)
-        #expect(!looks.areLeft(high: 0, low: 0xFFFF << 32 | 1, now: now))
+        #expect(looks.areLeft(client: 0xFFFF << 32 | 1, now: now))
+        looks.spend(client: 0xFFFF << 32 | 1, now: now)
+        #expect(!looks.areLeft(client: 0xFFFF << 32 | 1, now: now))
     }
 
     @Test("guessing at many tenants is damped after a hundred times as many, and no other address is")
@@ -113,12 +114,12 @@ import Testing
         let guesser: UInt64 = 0xFFFF << 32 | 0xC000_0201
         var firstDamped: Int?
         for tenant in 1...1100
-        where damper.failed(high: 0, low: guesser, tenant: "\(tenant)", now: now) && firstDamped == nil {
+        where damper.failed(client: guesser, tenant: "\(tenant)", now: now) && firstDamped == nil {
             firstDamped = tenant
         }
         #expect(firstDamped == 1001)
-        let isDamped = damper.failed(high: 0, low: guesser, tenant: "new", now: now)
-        let isOtherDamped = damper.failed(high: 0, low: guesser + 1, tenant: "new", now: now)
+        let isDamped = damper.failed(client: guesser, tenant: "new", now: now)
+        let isOtherDamped = damper.failed(client: guesser + 1, tenant: "new", now: now)
         #expect(isDamped && !isOtherDamped)
     }
 }

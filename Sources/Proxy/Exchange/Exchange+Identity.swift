@@ -94,14 +94,14 @@ extension Exchange {
     ) throws(Halt) -> Tenant {
         var presented = presented
         presented.certificate = client.origin.certificate(in: view, now: seconds)
-        let address = clientAddress
+        let address = clientAddress.client
         let verdict = worker.identities.resolve(
             host: host, server: server, &presented, in: view.directory, now: Int64(seconds),
-            looksAtUnasked: { worker.unasked.areLeft(high: address.high, low: address.low, now: worker.loop.now) },
+            looksAtUnasked: { worker.unasked.areLeft(client: address, now: worker.loop.now) },
             probable: { view.prefetch($0) })
         switch verdict {
         case .identified(let identity):
-            if identity.wasUnasked { worker.unasked.spend(high: address.high, low: address.low, now: worker.loop.now) }
+            if identity.wasUnasked { worker.unasked.spend(client: address, now: worker.loop.now) }
             resolution.identity = identity
             return identity.tenant
         case .refused(let fault):
@@ -175,10 +175,9 @@ extension Exchange {
 
     /// Counts a failure by the client's own address and the tenant that it was meant for.
     private var isDamped: Bool {
-        let (address, now) = (clientAddress, worker.loop.now)
-        let named = resolution.view.flatMap { client.origin.namedTenant(in: $0) }
-        let tenant = resolution.tenant.map { $0.follow { $0.id } } ?? named
-        return GuessDamper.shared.withLock { $0.failed(high: address.high, low: address.low, tenant: tenant, now: now) }
+        let (address, now) = (clientAddress.client, worker.loop.now)
+        let tenant = resolution.tenant.map { $0.follow { $0.id } } ?? resolution.view.flatMap { client.origin.namedTenant(in: $0) }
+        return GuessDamper.shared.withLock { $0.failed(client: address, tenant: tenant, now: now) }
     }
 
     /// RFC 6750 section 3: no error where nothing was presented.

@@ -42,7 +42,7 @@ struct ClientFaults {
         _ peer: SocketAddress, _ label: String, _ reason: ClientFault.Reason, within rate: borrowing SharedRate, now: UInt64
     ) {
         for i in kept.indices
-        where kept[i].peer.isOfSameClient(as: peer) && kept[i].reason.isSame(as: reason) {
+        where kept[i].peer.client == peer.client && kept[i].reason.isSame(as: reason) {
             kept[i].more += 1
             return
         }
@@ -76,13 +76,6 @@ public struct ClientFaultReport: Sendable {
         // Where all lines of this second were other loops', theirs are meant.
         if omitted > 0 { lines.append("clients: \(faults.isEmpty ? "those" : "that"), and \(omitted) more like it") }
         return lines
-    }
-}
-
-extension SocketAddress {
-    /// Whoever has an address of IPv6 has all 2^64 of its network (RFC 4291 section 2.5.4).
-    fileprivate func isOfSameClient(as other: SocketAddress) -> Bool {
-        high == other.high && (isIPv4 || other.isIPv4 ? low == other.low : true)
     }
 }
 

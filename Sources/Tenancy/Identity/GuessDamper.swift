@@ -38,18 +38,16 @@ public struct GuessDamper: ~Copyable, @unchecked Sendable {
 
     deinit { slots.deallocate() }
 
-    /// Notes a failure at `now`, monotonic nanoseconds. True when there were too many. IPv6 counts by network: a client
-    /// has 2^64 addresses there.
-    /// - Parameter tenant: its id; nil where it is not known.
-    public mutating func failed(high: UInt64, low: UInt64, tenant: String?, now: UInt64) -> Bool {
-        let address = Self.network(high, low)
+    /// Notes a failure at `now`, monotonic nanoseconds. True when there were too many.
+    /// - Parameters:
+    ///   - client: what tells it from others, by its address.
+    ///   - tenant: its id; nil where it is not known.
+    public mutating func failed(client: UInt64, tenant: String?, now: UInt64) -> Bool {
         // Both count, whatever the other says.
-        let isTooManyHere = count(.place(address, tenant), tenant == nil ? .unknownTenant : .perTenant, now)
-        let isTooMany = count(.anywhere(address), .overall, now)
+        let isTooManyHere = count(.place(client, tenant), tenant == nil ? .unknownTenant : .perTenant, now)
+        let isTooMany = count(.anywhere(client), .overall, now)
         return isTooManyHere || isTooMany
     }
-
-    private static func network(_ high: UInt64, _ low: UInt64) -> UInt64 { high == 0 && low >> 32 == 0xFFFF ? low : high }
 
     /// What failures are counted by.
     private enum Subject: Hashable {

@@ -4,7 +4,7 @@
 /// for a while. One a loop.
 public struct UnaskedLooks {
     private struct Slot {
-        var address: UInt64 = 0
+        var client: UInt64 = 0
         /// When all in vain so far will be forgotten: monotonic nanoseconds.
         var forgotten: UInt64 = 0
     }
@@ -16,31 +16,29 @@ public struct UnaskedLooks {
 
     public init() {}
 
-    private func place(_ address: UInt64) -> Int {
+    private func place(_ client: UInt64) -> Int {
         // The seed is the process's own: nobody can choose addresses that share a slot with somebody else's.
         var hasher = Hasher()
-        hasher.combine(address)
+        hasher.combine(client)
         return Int(truncatingIfNeeded: hasher.finalize()) & (Self.size - 1)
     }
 
-    private static func network(_ high: UInt64, _ low: UInt64) -> UInt64 { high == 0 && low >> 32 == 0xFFFF ? low : high }
-
-    /// Whether what this address shows unasked is looked at.
-    /// - Parameter now: monotonic nanoseconds.
-    public func areLeft(high: UInt64, low: UInt64, now: UInt64) -> Bool {
-        let address = Self.network(high, low)
-        let slot = slots[place(address)]
-        return slot.address != address || max(slot.forgotten, now) + Self.interval <= now + Self.burst * Self.interval
+    /// Whether what this client shows unasked is looked at.
+    /// - Parameters:
+    ///   - client: what tells it from others, by its address.
+    ///   - now: monotonic nanoseconds.
+    public func areLeft(client: UInt64, now: UInt64) -> Bool {
+        let slot = slots[place(client)]
+        return slot.client != client || max(slot.forgotten, now) + Self.interval <= now + Self.burst * Self.interval
     }
 
     /// One more in vain.
-    public mutating func spend(high: UInt64, low: UInt64, now: UInt64) {
-        let address = Self.network(high, low)
-        let place = place(address)
+    public mutating func spend(client: UInt64, now: UInt64) {
+        let place = place(client)
         // The one whose slot it is gives way once it is forgotten.
-        if slots[place].address != address {
+        if slots[place].client != client {
             if slots[place].forgotten > now { return }
-            slots[place] = Slot(address: address, forgotten: 0)
+            slots[place] = Slot(client: client, forgotten: 0)
         }
         slots[place].forgotten = min(max(slots[place].forgotten, now) + Self.interval, now + Self.burst * Self.interval)
     }
