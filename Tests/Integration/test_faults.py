@@ -31,7 +31,7 @@ DAY = 86400
 # Made at a start alone, or so seldom that no traffic is to wait for it.
 AT_A_START = set(
     """epoll_create1 eventfd fchmod flock fopen gethostname getifaddrs getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawnp
-    fsync pthread_sigmask readlink rename sendto setrlimit sigaction signalfd sysconf unlink waitpid ioctl ftruncate""".split()
+    fsync lstat pthread_sigmask readlink rename sendto setrlimit sigaction signalfd sysconf unlink waitpid ioctl ftruncate""".split()
 )
 
 # With these failing all the time nothing can be asked of the gateway, or it can't be heard.

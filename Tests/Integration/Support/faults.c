@@ -36,7 +36,7 @@
 #define CALLS(X)                                                                                                     \
     X(accept4) X(access) X(bind) X(close) X(connect) X(epoll_create1) X(epoll_ctl) X(epoll_wait)    \
     X(eventfd) X(fchmod) X(fcntl) X(fdatasync) X(flock) X(fopen) X(fopen64) X(fstat) X(fsync) X(ftruncate)           \
-    X(getaddrinfo) X(gethostname) X(getifaddrs) X(getrlimit) X(getsockname) X(getsockopt) X(glob) X(ioctl) X(link) X(listen) X(mkdir) X(mmap)     \
+    X(getaddrinfo) X(gethostname) X(getifaddrs) X(getrlimit) X(getsockname) X(getsockopt) X(glob) X(ioctl) X(link) X(listen) X(lstat) X(mkdir) X(mmap)     \
     X(msync) X(munmap) X(open) X(opendir) X(poll) X(posix_fallocate) X(posix_spawnp) X(pread) X(prctl)               \
     X(pthread_create) X(pthread_sigmask) X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(rename) X(say) X(send)   \
     X(sendto) X(setpriority) X(setrlimit) X(setsockopt) X(shutdown) X(sigaction) X(signalfd) X(socket) X(stat)       \
@@ -153,6 +153,7 @@ WRAP(int, getsockname, -1, (int fd, struct sockaddr *address, socklen_t *length)
 WRAP(int, getsockopt, -1, (int fd, int level, int name, void *value, socklen_t *length), (fd, level, name, value, length))
 WRAP(int, link, -1, (const char *from, const char *to), (from, to))
 WRAP(int, listen, -1, (int fd, int backlog), (fd, backlog))
+WRAP(int, lstat, -1, (const char *restrict path, struct stat *restrict status), (path, status))
 WRAP(int, mkdir, -1, (const char *path, mode_t mode), (path, mode))
 WRAP(void *, mmap, MAP_FAILED, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
      (at, size, protection, flags, fd, offset))

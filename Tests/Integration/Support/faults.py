@@ -42,6 +42,7 @@ ERRORS = {
     "ioctl": "ENOTTY EIO",
     "link": "ENOSPC EDQUOT EIO EROFS EPERM",
     "listen": "EADDRINUSE EOPNOTSUPP",
+    "lstat": "EACCES EIO ENOMEM",
     "mkdir": "ENOSPC EDQUOT EACCES EROFS",
     "mmap": "ENOMEM EAGAIN ENODEV",
     "msync": "EIO ENOMEM",
