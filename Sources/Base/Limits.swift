@@ -27,6 +27,18 @@ public enum Limits {
     public static let chunkLineMax = 256
     /// All trailer fields of one message.
     public static let trailerSizeMax = 8 << 10
+    /// What a client of HTTP/2 still sends of a request that is answered is dropped for so long before it is told to stop.
+    public static let unwantedNanoseconds: UInt64 = 100_000_000
+    /// Requests at once on one HTTP/2 connection to a server, whatever it allows: more share a connection's one line.
+    public static let upstreamStreamsMax = 1000
+    /// The same before it has said what it allows. RFC 9113 section 6.5.2 asks for a hundred at least.
+    public static let upstreamStreamsUnsettled = 100
+    /// A peer of HTTP/2 with requests under way that says nothing for so long is asked by a PING, and has as long to answer that.
+    public static let pingNanoseconds: UInt64 = 15_000_000_000
+    /// No time at all: thirty years.
+    public static let silenceNanoseconds: UInt64 = 1_000_000_000_000_000_000
+    /// How often a request that a server has surely not processed goes elsewhere.
+    public static let refusalsMax = 3
     /// Bytes of all 1xx answers before the final one: an upstream that says it is still at work every second may do so for
     /// half a day, and one that says nothing else ends.
     public static let interimBytesMax = 1 << 20

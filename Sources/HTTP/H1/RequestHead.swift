@@ -68,6 +68,41 @@ import Base
         return HeadSearch.unfinished(.request, scanner, flaw, limits)
     }
 
+    /// `TE: trailers` (RFC 9110 section 10.1.4).
+    public var takesTrailers: Bool {
+        guard fields.present.contains(.te), let field = fields.first(.te) else { return false }
+        return unsafe self[field.value].split(separator: 0x2C).contains {
+            unsafe ASCII.equalsIgnoringCase(UnsafeRawBufferPointer(rebasing: $0).trimmed, "trailers")
+        }
+    }
+
+    /// The first field of this name, in lower case, that none of the others means: those are known by their `id`.
+    public func value(of name: StaticString) -> UnsafeRawBufferPointer? {
+        for i in 0..<fields.count where fields[i].id == .other && Int(fields[i].name.count) == name.utf8CodeUnitCount {
+            // Text of the program.
+            let asked = unsafe UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+            if unsafe self[fields[i].name].elementsEqual(asked, by: { ASCII.lowercase($0) == $1 }) { return unsafe self[fields[i].value] }
+        }
+        return nil
+    }
+
+    /// Reads the head that `RequestText` has made of a stream's fields: whole, or refused.
+    /// - Parameter hasBody: the stream goes on behind it.
+    public mutating func parse(ofStream text: UnsafeRawBufferPointer, hasBody: Bool, limits: ParseLimits) -> ParseOutcome {
+        var scanned = 0
+        let outcome = unsafe parse(text, from: &scanned, limits: limits)
+        guard outcome == .complete else { return outcome == .incomplete ? .refused(.request(.startLine)) : outcome }
+        keepAlive = true
+        switch (framing, hasBody) {
+        case (.none, true): framing = wantsUpgrade ? .none : .chunked
+        // What was announced does not come (RFC 9113 section 8.1.1).
+        case (.length(let length), false) where length > 0: return .refused(.request(.lengthSyntax))
+        default: break
+        }
+        if !hasBody { (framing, expectsContinue) = (.none, false) }
+        return outcome
+    }
+
     /// False when the end of the head has not arrived.
     @inline(__always)
     private mutating func read(_ scanner: inout HeadScanner, _ maxFields: Int) throws(Flaw) -> Bool {
