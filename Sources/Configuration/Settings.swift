@@ -114,6 +114,8 @@ public struct ListenerSettings: Sendable {
     public var endpoint: Endpoint
     /// nil: plain HTTP.
     public var tls: TLSSettings?
+    /// ALPN names in order of preference: `h2`, `http/1.1`. Without TLS those that are spoken.
+    public var protocols: [String] = ["h2", "http/1.1"]
     public var location: Location
     public init(endpoint: Endpoint, tls: TLSSettings?, location: Location) {
         (self.endpoint, self.tls, self.location) = (endpoint, tls, location)
@@ -123,8 +125,6 @@ public struct ListenerSettings: Sendable {
 public struct TLSSettings: Sendable {
     /// The first is the default. Paths as resolved against the file they stand in.
     public var certificates: [CertificateSettings] = []
-    /// ALPN names in order of preference, `http/1.1` alone so far.
-    public var protocols: [String] = ["http/1.1"]
     public var minVersion = TLSVersion.v1_2
     /// PEM file of the authorities that vouch for client certificates; nil asks for none.
     public var clientAuthorities: FileSettings?
@@ -170,6 +170,11 @@ public struct LimitSettings: Sendable {
     public var maxHeaderSize = 32 << 10
     public var maxHeaders = 100
     public var maxConnections = 20000
+    /// Of one HTTP/2 connection.
+    public var maxStreams = 100
+    /// So many streams of it may be reset in a time, nanoseconds.
+    public var maxResets = 100
+    public var maxResetsTime: UInt64 = 10_000_000_000
     /// What was written, where this machine allows fewer; nil where it allows them.
     public var writtenMaxConnections: Int?
     /// Where it stands; nil for the default.
@@ -194,6 +199,8 @@ public struct UpstreamSettings: Sendable {
     /// To each server.
     public var maxConnections = 256
     public var healthCheck: HealthCheckSettings?
+    /// Without TLS the first one is spoken: `http/1.1`, `h2` by prior knowledge.
+    public var protocols = ["http/1.1"]
     public var location: Location
     /// Whether a server's name has `{namespace}` or `{tenant}` in it, so that each tenant has servers of its own.
     public var isTemplate: Bool { servers.contains { $0.host.utf8.contains(UInt8(ascii: "{")) } }

@@ -29,6 +29,8 @@ public struct AccessLogLine {
     public var upstreamDuration: UInt64?
     /// How often the request was sent to an upstream.
     public var attempts = 0
+    /// Of a call of gRPC.
+    public var grpcStatus: UInt16?
     /// `TLSv1.3`.
     public var tls: UnsafeRawBufferPointer?
     /// Lower-case hexadecimal.
@@ -81,6 +83,10 @@ extension ByteWriter {
         cursor.write(line.protocol)
         cursor.write(",\"status\":")
         if line.status > 0 { cursor.write(UInt64(line.status)) } else { cursor.write("null") }
+        if let status = line.grpcStatus {
+            cursor.write(",\"grpc_status\":")
+            cursor.write(UInt64(status))
+        }
         cursor.write(",\"refused\":")
         if let refused = line.refused {
             cursor.write("\"")

@@ -34,6 +34,14 @@ extension MetricsRegistry {
                 text.value(count)
             }
         }
+        text.family("gateway_grpc_requests", .counter, "Calls of gRPC finished, by `grpc-status`.")
+        for tenant in tenants {
+            for (code, count) in tenant.calls.counts {
+                text.sample(tenant.labels)
+                text.label("grpc_code", code)
+                text.value(count)
+            }
+        }
         text.family(
             "gateway_request_duration_seconds", .histogram, unit: "seconds",
             "Time from the first byte of a request to the last byte of its answer.")
@@ -169,6 +177,12 @@ extension MetricsRegistry {
         text.family("gateway_lingered_bytes", .counter, unit: "bytes", "Bytes that came after an answer and were dropped.")
         text.sample()
         text.value(sum { $0.lingeredBytes.value })
+        text.family("gateway_h2_abuse", .counter, "HTTP/2 connections ended for what only costs others.")
+        for kind in H2AbuseKind.allCases {
+            text.sample()
+            text.label("kind", kind.label)
+            text.value(sum { $0.abuses(kind) })
+        }
         text.family("gateway_accept_errors", .counter, "New connections that could not be accepted.")
         text.sample()
         text.value(sum { $0.acceptErrors.value })

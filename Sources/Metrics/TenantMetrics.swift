@@ -10,6 +10,8 @@ public final class TenantMetrics: Sendable {
     let codes = KeyedCounter<3>()
     let duration = Histogram<RequestScale>()
     let refusals = KeyedCounter<2>()
+    /// By `grpc-status`.
+    let calls = KeyedCounter<1>()
     /// The `tenant` label; empty where a request was refused before its tenant was known.
     public let tenant: String
 
@@ -22,6 +24,9 @@ public final class TenantMetrics: Sendable {
         codes.add(code >= 100 && code < 600 ? UInt16(truncatingIfNeeded: code) : 0)
         duration.record(nanoseconds)
     }
+
+    /// A call of gRPC has ended with that status. Beside `finished`, not instead of it.
+    public func called(status: UInt16) { calls.add(min(status, 999)) }
 
     /// The gateway answered by itself. Beside `finished`, not instead of it.
     public func refused(_ reason: Refusal) { refusals.add(UInt16(reason.rawValue)) }

@@ -21,6 +21,7 @@ struct TenantTotals {
     let labels: Labels
     var codes = KeyedTotals()
     var refusals = KeyedTotals()
+    var calls = KeyedTotals()
     var duration = HistogramTotals()
     var requestBytes: UInt64 = 0
     var responseBytes: UInt64 = 0
@@ -30,11 +31,13 @@ struct TenantTotals {
         for member in members {
             codes.add(member.codes)
             refusals.add(member.refusals)
+            calls.add(member.calls)
             duration.add(member.duration)
             requestBytes &+= member.requestBytes.value
             responseBytes &+= member.responseBytes.value
         }
         codes.sort()
         refusals.sort()
+        calls.sort()
     }
 }

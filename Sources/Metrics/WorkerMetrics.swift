@@ -45,6 +45,22 @@ public enum LingerEnd: Int, CaseIterable, Sendable {
     }
 }
 
+/// What HTTP/2 connections were ended for that only cost others.
+public enum H2AbuseKind: Int, CaseIterable, Sendable {
+    case resets, headers, control, priority, emptyData, windowUpdates
+
+    var label: StaticString {
+        switch self {
+        case .resets: "resets"
+        case .headers: "headers"
+        case .control: "control"
+        case .priority: "priority"
+        case .emptyData: "empty_data"
+        case .windowUpdates: "window_updates"
+        }
+    }
+}
+
 /// What one worker counts that belongs to no tenant. Only that worker's thread may write.
 public final class WorkerMetrics: Sendable {
     /// Keeps what two workers write on every request out of one cache line.
@@ -62,6 +78,7 @@ public final class WorkerMetrics: Sendable {
     public let lingeredBytes = Counter()
     /// Requests refused before their tenant was known: the label `_none`.
     public let unattributed = TenantMetrics(tenant: "")
+    private let abuses = InlineArray<6, Counter> { _ in Counter() }
     private let trailingPadding = InlineArray<8, UInt64>(repeating: 0)
 
     /// The time that one request spent in the gateway itself, waiting for neither client nor upstream.
@@ -75,6 +92,11 @@ public final class WorkerMetrics: Sendable {
     func handshakes(_ version: HandshakeVersion, resumed: Bool, _ result: HandshakeResult) -> UInt64 {
         handshakes[Self.index(version, resumed, result)].value
     }
+
+    /// An HTTP/2 connection was ended for abuse.
+    public func abused(_ kind: H2AbuseKind) { abuses[kind.rawValue].add() }
+
+    func abuses(_ kind: H2AbuseKind) -> UInt64 { abuses[kind.rawValue].value }
 
     /// A request was read on after its answer.
     public func lingered(_ end: LingerEnd) { lingerEnds[end.rawValue].add() }

@@ -45,9 +45,10 @@ func describe(_ settings: Settings) -> String {
     if !hot.sharedHosts.isEmpty { add("shared_hosts", hot.sharedHosts.joined(separator: " ")) }
     for listener in hot.listeners {
         add("listen", "\(listener.endpoint.host ?? "*") \(listener.endpoint.port)")
+        if listener.protocols != ["h2", "http/1.1"] { add("  protocols", listener.protocols.joined(separator: " ")) }
         guard let tls = listener.tls else { continue }
         for certificate in tls.certificates { add("  certificate", "\(certificate.chain) \(certificate.key)") }
-        add("  tls", "\(tls.minVersion) \(tls.protocols.joined(separator: " "))")
+        add("  tls", "\(tls.minVersion)")
     }
     if let admin = hot.admin { add("admin", ([admin.host ?? "*", "\(admin.port)"] + hot.adminHosts).joined(separator: " ")) }
     add("access_log", "\(hot.accessLog.target) query=\(hot.accessLog.query)")
@@ -62,6 +63,9 @@ func describe(_ settings: Settings) -> String {
         "limits",
         "\(milliseconds(limits.headerTimeout)) \(milliseconds(limits.bodyTimeout)) \(milliseconds(limits.idleTimeout))"
             + " \(limits.maxHeaderSize) \(limits.maxHeaders) \(limits.maxConnections)")
+    if (limits.maxStreams, limits.maxResets, limits.maxResetsTime) != (100, 100, 10_000_000_000) {
+        add("  streams", "\(limits.maxStreams) \(limits.maxResets)/\(milliseconds(limits.maxResetsTime))")
+    }
     if limits.bodyMinRate != 100 { add("  body_min_rate", limits.bodyMinRate) }
     for upstream in hot.upstreams {
         add(

@@ -7,6 +7,7 @@ import unittest
 from Support import corpus
 from Support.case import Case
 from Support.client import Malformed, RawClient, Truncated
+from Support.gateway import PREAMBLE
 from Support.upstream import drained, text
 
 MARK = "passed-on"
@@ -31,12 +32,15 @@ class Corpus(Case):
         cases = corpus.read("requests.txt")
         self.assertGreaterEqual(len([case for case in cases if case.status]), 200)
         upstream = self.upstream()
+        # One of them is how HTTP/2 begins.
         gateway = self.gateway(
-            "limits { header_timeout 700ms; body_timeout 700ms; }\nupstream app { server 127.0.0.1:$app; }\n"
+            PREAMBLE.replace("listen 127.0.0.1:$plain;", "listen 127.0.0.1:$plain { protocols http/1.1; }")
+            + "limits { header_timeout 700ms; body_timeout 700ms; }\nupstream app { server 127.0.0.1:$app; }\n"
             "tenant acme { host acme.test example.test "
             + " ".join(host for host in self.hosts(cases) if host not in ("acme.test", "example.test"))
             + "; authenticate none; upstream app; }",
             app=upstream,
+            preamble=False,
         )
         for case in cases:
             if case.status is None:

@@ -277,7 +277,7 @@ class Refusals(Case):
     def test_505_another_version(self):
         gateway = self.simple(self.upstream())
         self.refused(gateway, "GET / HTTP/2.0\r\nHost: acme.test\r\n\r\n", 505)
-        self.refused(gateway, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505)
+        self.refused(gateway, "GET / HTTP/3.0\r\nHost: acme.test\r\n\r\n", 505)
 
     def test_417_an_expectation_that_nobody_meets(self):
         gateway = self.simple(self.upstream())

@@ -144,7 +144,7 @@ class TLS(Case):
                 self.assertEqual((done.returncode, done.stdout), (0, b"ok"), done.stderr)
 
     def test_alpn(self):
-        gateway = self.edge()
+        gateway = self.edge(more="protocols http/1.1;")
         for offered, wanted in ((("http/1.1",), "http/1.1"), (("h2", "http/1.1"), "http/1.1"), ((), None)):
             with self.subTest(offered=offered):
                 client = self.open(gateway, context=self.authority.context(alpn=offered))
@@ -153,7 +153,7 @@ class TLS(Case):
 
     def test_alpn_without_a_common_protocol_is_not_answered_in_another(self):
         try:
-            client = self.open(self.edge(), context=self.authority.context(alpn=("h2",)))
+            client = self.open(self.edge(more="protocols http/1.1;"), context=self.authority.context(alpn=("h2",)))
         except (ssl.SSLError, ConnectionError):
             return  # no_application_protocol, RFC 7301
         self.assertIsNone(client.socket.selected_alpn_protocol())

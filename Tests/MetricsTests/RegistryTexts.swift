@@ -7,6 +7,8 @@ extension RegistryTests {
         gateway_requests_total{tenant="_none",code="421"} 1
         gateway_requests_total{tenant="acme",code="200"} 2
         gateway_requests_total{tenant="acme",code="404"} 1
+        # HELP gateway_grpc_requests_total Calls of gRPC finished, by `grpc-status`.
+        # TYPE gateway_grpc_requests_total counter
         # HELP gateway_request_duration_seconds Time from the first byte of a request to the last byte of its answer.
         # TYPE gateway_request_duration_seconds histogram
         gateway_request_duration_seconds_bucket{tenant="_none",le="0.0005"} 1
@@ -129,6 +131,14 @@ extension RegistryTests {
         # HELP gateway_lingered_bytes_total Bytes that came after an answer and were dropped.
         # TYPE gateway_lingered_bytes_total counter
         gateway_lingered_bytes_total 70000
+        # HELP gateway_h2_abuse_total HTTP/2 connections ended for what only costs others.
+        # TYPE gateway_h2_abuse_total counter
+        gateway_h2_abuse_total{kind="resets"} 0
+        gateway_h2_abuse_total{kind="headers"} 0
+        gateway_h2_abuse_total{kind="control"} 0
+        gateway_h2_abuse_total{kind="priority"} 0
+        gateway_h2_abuse_total{kind="empty_data"} 0
+        gateway_h2_abuse_total{kind="window_updates"} 0
         # HELP gateway_accept_errors_total New connections that could not be accepted.
         # TYPE gateway_accept_errors_total counter
         gateway_accept_errors_total 0
@@ -210,6 +220,8 @@ extension RegistryTests {
         gateway_requests_total{tenant="_none",code="421"} 1
         gateway_requests_total{tenant="acme",code="200"} 2
         gateway_requests_total{tenant="acme",code="404"} 1
+        # HELP gateway_grpc_requests Calls of gRPC finished, by `grpc-status`.
+        # TYPE gateway_grpc_requests counter
         # HELP gateway_request_duration_seconds Time from the first byte of a request to the last byte of its answer.
         # TYPE gateway_request_duration_seconds histogram
         # UNIT gateway_request_duration_seconds seconds
@@ -338,6 +350,14 @@ extension RegistryTests {
         # TYPE gateway_lingered_bytes counter
         # UNIT gateway_lingered_bytes bytes
         gateway_lingered_bytes_total 70000
+        # HELP gateway_h2_abuse HTTP/2 connections ended for what only costs others.
+        # TYPE gateway_h2_abuse counter
+        gateway_h2_abuse_total{kind="resets"} 0
+        gateway_h2_abuse_total{kind="headers"} 0
+        gateway_h2_abuse_total{kind="control"} 0
+        gateway_h2_abuse_total{kind="priority"} 0
+        gateway_h2_abuse_total{kind="empty_data"} 0
+        gateway_h2_abuse_total{kind="window_updates"} 0
         # HELP gateway_accept_errors New connections that could not be accepted.
         # TYPE gateway_accept_errors counter
         gateway_accept_errors_total 0

@@ -5,10 +5,11 @@ extension Builder {
         let name = checker.tree.statements[item.statement].name
         let hasTLS = item.words.count > 1
         var tls = TLSSettings()
+        var protocols: [String]?
         let block = checker.block(of: item)
         for said in block.items {
             let word = checker.tree.statements[said.statement].name
-            if !hasTLS {
+            if !hasTLS, said.id != .protocols {
                 diagnostics.error(
                     at: word, "\(quoted(word.text)) needs a listener with `tls`",
                     suggestion: "write `listen \(item.words[0].text) tls { ... }`")
@@ -21,7 +22,7 @@ extension Builder {
                     chain: chain, key: key, location: said.words[0].location, keyLocation: said.words[1].location)
                 if case .text(let passphrase) = said.option("passphrase") { certificate.passphrase = passphrase }
                 tls.certificates.append(certificate)
-            case .protocols: tls.protocols = said.words.map(\.text)
+            case .protocols: protocols = said.words.map(\.text)
             case .clientCA:
                 guard case .text(let path) = said.values[0] else { continue }
                 tls.clientAuthorities = FileSettings(path: path, location: said.words[0].location)
@@ -34,8 +35,9 @@ extension Builder {
                 at: name, "a listener with `tls` needs a certificate", suggestion: "add `certificate CHAIN KEY;`")
         }
         guard isFree(endpoint, item.words[0]) else { return }
-        settings.hot.listeners.append(
-            ListenerSettings(endpoint: endpoint, tls: hasTLS ? tls : nil, location: item.words[0].location))
+        var listener = ListenerSettings(endpoint: endpoint, tls: hasTLS ? tls : nil, location: item.words[0].location)
+        if let protocols { listener.protocols = protocols }
+        settings.hot.listeners.append(listener)
     }
 
     mutating func takeAdmin(_ item: Checked, _ endpoint: Endpoint) {

@@ -11,9 +11,13 @@ extension Builder {
             case (.connectTimeout, .number(let time)): upstream.connectTimeout = time
             case (.responseTimeout, .number(let time)): upstream.responseTimeout = time
             case (.serverConnections, .number(let count)): upstream.maxConnections = Int(count)
+            case (.serverProtocols, _): upstream.protocols = said.words.map(\.text)
             case (.healthCheck, .text(let path)): upstream.healthCheck = healthCheck(said, path)
             default: break
             }
+        }
+        if upstream.protocols.first == "h2", upstream.healthCheck != nil {
+            diagnostics.error(at: item.words[0], "`health_check` of an upstream with `protocols h2` is not supported yet")
         }
         upstreams[name] = settings.hot.upstreams.count
         settings.hot.upstreams.append(upstream)

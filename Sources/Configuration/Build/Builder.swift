@@ -130,6 +130,9 @@ struct Builder {
         for limit in checker.block(of: item).items {
             // `off`
             if limit.id == .bodyMinRate, case .text = limit.values[0] { settings.hot.limits.bodyMinRate = 0 }
+            if case .countIn(let count, let time) = limit.values[0] {
+                (settings.hot.limits.maxResets, settings.hot.limits.maxResetsTime) = (Int(count), time)
+            }
             guard case .number(let value) = limit.values[0] else { continue }
             switch limit.id {
             case .headerTimeout: settings.hot.limits.headerTimeout = value
@@ -138,6 +141,7 @@ struct Builder {
             case .idleTimeout: settings.hot.limits.idleTimeout = value
             case .maxHeaderSize: settings.hot.limits.maxHeaderSize = Int(value)
             case .maxHeaders: settings.hot.limits.maxHeaders = Int(value)
+            case .maxStreams: settings.hot.limits.maxStreams = Int(value)
             case .maxConnections:
                 settings.hot.limits.maxConnections = Int(value)
                 settings.hot.limits.maxConnectionsLocation = limit.words[0].location

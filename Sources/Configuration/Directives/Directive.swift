@@ -110,8 +110,8 @@ enum DirectiveID: UInt8, Sendable {
     case workers, state, shutdownTimeout, trustedProxies, trustedFields, passFields, via, sharedHost, listen, admin, accessLog, problemBase
     case metricsTenants, ledgerInterval, ledgerRollup, ledgerRetention, ledgerCompress
     case limits, upstreamBlock, planBlock, jwtBlock, defaults, tenant, include
-    case certificate, protocols, minVersion
-    case headerTimeout, bodyTimeout, bodyMinRate, idleTimeout, maxHeaderSize, maxHeaders, maxConnections
+    case certificate, protocols, serverProtocols, minVersion
+    case headerTimeout, bodyTimeout, bodyMinRate, idleTimeout, maxHeaderSize, maxHeaders, maxConnections, maxStreams, maxResets
     case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
     case rate, concurrency, prorate, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders
     case maxBody, weight, feature, set, requestHeader, responseHeader

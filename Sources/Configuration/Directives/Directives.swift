@@ -95,8 +95,8 @@ extension Directive {
             "A certificate chain and its private key (PEM); the first is the default, the others are chosen by SNI."),
         Directive(
             .protocols, "protocols", in: [.listen],
-            [.many("PROTOCOL", .choice(["http/1.1"], notYet: ["h2"]))], default: "http/1.1",
-            "What ALPN offers, in order of preference."),
+            [.many("PROTOCOL", .choice(["h2", "http/1.1"]))], default: "h2 http/1.1",
+            "What ALPN offers, in order of preference; without TLS `h2` is spoken by prior knowledge."),
         Directive(
             .minVersion, "min_version", in: [.listen], [.one(.choice(["1.2", "1.3"]))], default: "1.2",
             "The lowest TLS version that is spoken."),
@@ -127,6 +127,12 @@ extension Directive {
         Directive(
             .maxConnections, "max_connections", in: [.limits], [.one(.count(1...10_000_000))], default: "20000",
             "Client connections at once, of all workers together."),
+        Directive(
+            .maxStreams, "max_streams", in: [.limits], [.one(.count(1...1000))], default: "100",
+            "Requests at once on one HTTP/2 connection."),
+        Directive(
+            .maxResets, "max_resets", in: [.limits], [.one(.countIn)], default: "100/10s",
+            "HTTP/2 streams reset by a client, or because of it; beyond that its connection ends."),
 
         // upstream
         Directive(
@@ -145,6 +151,9 @@ extension Directive {
         Directive(
             .serverConnections, "max_connections", in: [.upstream], [.one(.count(1...1_000_000))], default: "256",
             "Connections to each server, of all workers together."),
+        Directive(
+            .serverProtocols, "protocols", in: [.upstream], [.many("PROTOCOL", .choice(["h2", "http/1.1"]))], default: "http/1.1",
+            "What is spoken to the servers: the first one, `h2` by prior knowledge."),
         Directive(
             .healthCheck, "health_check", in: [.upstream], [.one("PATH", .urlPath)],
             options: [

@@ -10,6 +10,8 @@ enum ValueType: Sendable {
     case size(ClosedRange<UInt64>)
     /// `N/s`, `N/m`, `N/h`
     case rate
+    /// `N/TIME`: so many in any such time.
+    case countIn
     /// `N/hour`, `N/day`, `N/month`
     case quota
     /// `SIZE/s`
@@ -57,6 +59,7 @@ enum ValueType: Sendable {
         case .time: "TIME"
         case .size: "SIZE"
         case .rate: "COUNT/s|m|h"
+        case .countIn: "COUNT/TIME"
         case .quota: "COUNT/hour|day|month"
         case .bandwidth: "SIZE/s"
         case .choice(let words, let later): (words + later).joined(separator: "|")
@@ -88,6 +91,8 @@ enum Value: Sendable, Equatable {
     case text(String)
     /// So many in a period: `s`, `m`, `h`, `hour`, `day`, `month`.
     case amount(UInt64, per: String)
+    /// So many in any so many nanoseconds.
+    case countIn(UInt64, time: UInt64)
     case endpoint(Endpoint)
     case server(host: String, port: UInt16)
     case block(AddressBlock)
@@ -97,6 +102,7 @@ enum Value: Sendable, Equatable {
         switch self {
         case .number(let number): return String(number)
         case .amount(_, let period): return period
+        case .countIn(_, let time): return String(time)
         case .server(let host, let port): return "\(host):\(port)"
         case .endpoint(let endpoint): return "\(endpoint.host ?? "*"):\(endpoint.port)"
         case .block(let block): return "\(block.high) \(block.low) \(block.prefix)"

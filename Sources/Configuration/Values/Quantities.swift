@@ -74,6 +74,18 @@ enum Quantities {
         try amount(text, periods: ["s", "m", "h"], hint: "write 100/s, 6000/m or 90000/h")
     }
 
+    /// `100/10s`
+    static func countIn(_ text: String) throws(ValueFault) -> Value {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else {
+            throw .refused("\(quoted(text)) is not a count in a time", suggestion: "write 100/10s")
+        }
+        guard case .number(let count) = try count(String(parts[0]), in: 1...1_000_000, or: nil),
+            case .number(let time) = try time(String(parts[1]), in: 1_000_000_000...3_600_000_000_000)
+        else { throw .refused("\(quoted(text)) is not a count in a time", suggestion: "write 100/10s") }
+        return .countIn(count, time: time)
+    }
+
     static func quota(_ text: String) throws(ValueFault) -> Value {
         try amount(text, periods: ["hour", "day", "month"], hint: "write 50000/hour, 500000/day or 10000000/month")
     }

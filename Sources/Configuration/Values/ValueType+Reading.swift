@@ -14,6 +14,7 @@ extension ValueType {
             return text == word ? .text(text) : try Quantities.time(text, in: range)
         case .size(let range): return try Quantities.size(text, in: range)
         case .rate: return try Quantities.rate(text)
+        case .countIn: return try Quantities.countIn(text)
         case .quota: return try Quantities.quota(text)
         case .bandwidth: return try Quantities.bandwidth(text)
         case .choice(let words, let later): return try choice(text, among: words + later)

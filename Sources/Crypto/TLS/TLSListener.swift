@@ -105,6 +105,12 @@ public final class TLSListener: @unchecked Sendable {
     /// Whether one of its certificates is for this host: a name in lower case, or a wildcard.
     public func covers(_ host: String) -> Bool { certificates(for: host) != nil }
 
+    /// Whether who has asked for one of these names would have got the same certificates for the other.
+    public func presentsSame(_ one: String, _ other: String) -> Bool {
+        let (a, b) = (certificates(for: one) ?? fallback, certificates(for: other) ?? fallback)
+        return a.certificates.elementsEqual(b.certificates) { $0 === $1 }
+    }
+
     /// Whether there is a client that gets this certificate. It has none where others before it have its names and the type of
     /// its key.
     public func presents(_ certificate: Certificate) -> Bool { !sets(with: certificate).isEmpty }

@@ -263,6 +263,14 @@ import COpenSSL
         return unsafe ClientCertificate(certificate, chain)
     }
 
+    /// What ALPN has chosen, in the handshake that is done.
+    public var speaksH2: Bool {
+        var (name, count): (UnsafePointer<UInt8>?, UInt32) = (nil, 0)
+        // The connection's own memory, for as long as it is there.
+        unsafe SSL_get0_alpn_selected(ssl, &name, &count)
+        return unsafe UnsafeRawBufferPointer(start: name, count: Int(count)).elementsEqual("h2".utf8)
+    }
+
     public var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
     public var isVersion13: Bool { unsafe SSL_version(ssl) == TLS1_3_VERSION }
 

@@ -62,7 +62,7 @@ struct Candidate: Sendable {
             }
             do {
                 let made = try TLSListener(
-                    certificates: found, protocols: wanted.protocols,
+                    certificates: found, protocols: listener.protocols,
                     minVersion: wanted.minVersion == .v1_3 ? 0x0304 : 0x0303, clientAuthorities: clients)
                 diagnostics += CertificateDoubts.of(found, wanted.certificates, of: made)
                 tls.append(made)

@@ -70,7 +70,7 @@ struct SettingsChange {
             note(
                 "listener", new.listeners[place].endpoint.label,
                 [
-                    ("tls", (a == nil) == (b == nil)), ("protocols", a?.protocols == b?.protocols),
+                    ("tls", (a == nil) == (b == nil)), ("protocols", old.listeners[was].protocols == new.listeners[place].protocols),
                     ("min_version", a?.minVersion == b?.minVersion),
                     (
                         "client_ca",

@@ -39,6 +39,7 @@ final class Balancer {
         picker.policy = upstream.balance
         breaker.adopt(maxConnections: upstream.maxConnections)
         if !hasServers(of: upstream) { adoptServers(of: upstream) }
+        for pool in pools { pool.speaksH2 = upstream.speaksH2 }
         // There may be room now.
         if let placesTurn { worker.loop.wake(placesTurn, []) }
     }
@@ -54,6 +55,7 @@ final class Balancer {
         candidates = upstream.weights.map { Candidate(weight: $0) }
         if let placesTurn { unwatch(placesTurn) }
         pools = upstream.servers.map { worker.pool(of: $0) }
+        for pool in pools { pool.speaksH2 = upstream.speaksH2 }
         if let placesTurn { watch(placesTurn) }
     }
 
@@ -86,7 +88,13 @@ final class Balancer {
 
     /// A connection to that server, or the way to one.
     func open(_ pool: ServerPool, for exchange: Exchange) -> Acquired {
-        if let connection = pool.takeIdle(for: exchange) {
+        if pool.speaksH2 {
+            if let stream = pool.takeShared(for: exchange) {
+                stream.use(exchange)
+                return .connection
+            }
+            if pool.isDialing { return wait(exchange) }
+        } else if let connection = pool.takeIdle(for: exchange) {
             connection.use(exchange)
             return .connection
         }
@@ -136,7 +144,7 @@ final class Balancer {
         return picker.pick(candidates).map { pools[$0] }
     }
 
-    private func hasRoom(_ pool: ServerPool) -> Bool { pool.hasIdle || mayConnect(to: pool) }
+    private func hasRoom(_ pool: ServerPool) -> Bool { pool.hasIdle || (mayConnect(to: pool) && !pool.isDialing) }
 
     /// There is more than one server.
     var hasOthers: Bool { pools.count > 1 }

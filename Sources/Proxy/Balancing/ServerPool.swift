@@ -8,6 +8,12 @@ final class ServerPool {
     let worker: Worker
     let metrics: ServerMetrics
     private var connections = ConnectionPool<H1Upstream>()
+    /// Those of HTTP/2, which many requests share: open, and taking more.
+    private var shared: [H2Upstream] = []
+    /// Its connections are of HTTP/2.
+    var speaksH2 = false
+    /// Of those, how many are being made.
+    private var dialing = 0
     private var addresses = ServerAddresses()
     /// Of the server's addresses, as of the last look at them.
     private var version = 0
@@ -66,6 +72,7 @@ final class ServerPool {
         let (all, down) = server.reachable
         addresses.adopt(all, down: down)
         for connection in connections.idle where !addresses.areGood(connection.address) { connection.shut() }
+        for connection in shared where !addresses.areGood(connection.address) { connection.leave() }
     }
 
     /// Has its name looked up, while requests go elsewhere.
@@ -78,7 +85,10 @@ final class ServerPool {
 
     // MARK: Connections
 
-    var hasIdle: Bool { connections.hasIdle }
+    var hasIdle: Bool { speaksH2 ? shared.contains { $0.canOpen } : connections.hasIdle }
+
+    /// One that many can share is being made: whoever comes meanwhile waits for it.
+    var isDialing: Bool { speaksH2 && dialing > 0 }
 
     /// Whether there is a kept connection that this request may go on.
     func hasIdle(for exchange: Exchange) -> Bool { hasIdle && mayTakeIdle(for: exchange) }
@@ -104,9 +114,36 @@ final class ServerPool {
         return nil
     }
 
+    /// A place on a connection that takes more requests: on the fullest one, so that others age out.
+    func takeShared(for exchange: Exchange) -> H2UpstreamStream? {
+        look()
+        guard mayTakeIdle(for: exchange) else { return nil }
+        var found: H2Upstream?
+        for connection in shared where connection.canOpen && connection.streamCount >= found?.streamCount ?? 0 { found = connection }
+        return found.map { H2UpstreamStream(on: $0) }
+    }
+
+    /// A connection of HTTP/2 stands.
+    func opened(_ connection: H2Upstream) {
+        dialing -= 1
+        shared.append(connection)
+    }
+
+    /// It takes no more requests, or has never stood.
+    func left(_ connection: H2Upstream) {
+        if let at = shared.firstIndex(where: { $0 === connection }) { shared.remove(at: at) }
+    }
+
+    /// One of HTTP/2 that never stood is closed.
+    func neverStood() { dialing -= 1 }
+
     /// Closes an unused connection, if there is one, for the sake of its place.
     func closeUnused() -> Bool {
-        guard let connection = connections.idle.first else { return false }
+        if let connection = connections.idle.first {
+            connection.shut()
+            return true
+        }
+        guard let connection = shared.first(where: { $0.isUnused }) else { return false }
         connection.shut()
         return true
     }
@@ -124,7 +161,7 @@ final class ServerPool {
         if unused < Limits.keptAtLeastNanoseconds { distrustedUntil = worker.loop.now + Limits.distrustNanoseconds }
     }
 
-    private func tellWaiting() {
+    func tellWaiting() {
         for turn in whenFree { worker.loop.wake(turn, []) }
     }
 
@@ -144,6 +181,7 @@ final class ServerPool {
         do throws(SystemError) {
             if let connection = try worker.dial(self, address) {
                 connections.opened()
+                if connection.isH2 { dialing += 1 }
                 return connection
             }
         } catch {
@@ -242,5 +280,6 @@ final class ServerPool {
     func retire() {
         isRetired = true
         for connection in connections.idle { connection.shut() }
+        for connection in shared { connection.leave() }
     }
 }

@@ -61,6 +61,13 @@ final class ClientOrigin {
         return named
     }
 
+    /// Whether the certificates that it was shown are those for this host. A client of HTTP/2 may come for others
+    /// on the same connection, where these are for them too (RFC 9113 section 9.1.1).
+    func covers(_ host: UnsafeRawBufferPointer) -> Bool {
+        guard isSecure, let tls = listener.tls, unsafe !serverName.utf8.elementsEqual(host) else { return true }
+        return tls.presentsSame(serverName, HostName.normal(unsafe String(decoding: host, as: UTF8.self)))
+    }
+
     /// Whether what it says of others is believed: it is one of the `trusted_proxies`.
     func isTrusted(in view: WorkerView) -> Bool {
         look(view)

@@ -78,9 +78,26 @@ extension H1Client {
         return false
     }
 
+    /// What came behind the handshake goes along.
+    private func becomeH2(_ tls: TLSSession) {
+        let room = unsafe worker.rooms.frames
+        var early: Buffer?
+        switch unsafe tls.read(into: room) {
+        case .bytes(let count):
+            early = Buffer(capacity: count, from: loop.buffers)
+            unsafe early!.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count]))
+        case .wantsMore: break
+        case .closed, .failed: return shut()
+        }
+        // The handshake's last words leave with the first frames; in TLS 1.2 they must not wait for them (RFC 7918).
+        if tls.isVersion13 { holdEncrypted() } else { flushEncrypted() }
+        worker.becomeH2(self, early: early)
+    }
+
     private func handshakeDone(_ tls: TLSSession) {
         worker.metrics.handshake(tls.isVersion13 ? .v1_3 : .v1_2, resumed: tls.isResumed, .success)
         origin.secured(by: tls)
+        if tls.speaksH2 { return becomeH2(tls) }
         phase = .head
         loop.schedule(self, at: loop.now + worker.limits.headerTimeout)
         // The first request often comes in the same segment as the end of the handshake; the ticket then leaves with its

@@ -58,17 +58,33 @@ extension H1Client {
             }
             return false
         case .refused(let fault):
+            if requests == 0, tls == nil, speaksH2, let isWhole = unsafe H2Connection.beginsWithPreface(UnsafeRawBufferPointer(region)) {
+                unsafe keepPreface(region, kept: kept)
+                if isWhole { worker.becomeH2(self, early: inbound.take()) }
+                return isWhole
+            }
             // The first bytes of a TLS record of a handshake (RFC 8446 section 5.1).
             let isTLS = unsafe requests == 0 && region.count > 1 && region[0] == 0x16 && region[1] == 0x03
             refuse(
                 Refusal(parserStatus: fault.status), isTLS ? "TLS on a plain HTTP port" : fault.reason, status: fault.status)
             return true
         case .complete:
+            guard speaksH1 else {
+                refuse(Refusal(parserStatus: 505), "this listener speaks HTTP/2 alone", status: 505)
+                return true
+            }
             scanned = 0
             requests += 1
             unsafe beginRequest(region, kept: kept)
             return true
         }
+    }
+
+    /// What may become the preface of HTTP/2 (RFC 9113 section 3.4), or has.
+    private func keepPreface(_ region: UnsafeMutableRawBufferPointer, kept: Bool) {
+        if kept { return }
+        inbound = Buffer(capacity: region.count, from: loop.buffers)
+        unsafe inbound!.append(UnsafeRawBufferPointer(region))
     }
 
     /// A whole head stands at the front of `region`; `worker.requestHead` has taken it apart.

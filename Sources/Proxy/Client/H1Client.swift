@@ -65,6 +65,7 @@ final class H1Client: Transport {
         metrics = listener.metrics
         origin = ClientOrigin(peer: peer, listener: listener.state)
         phase = .head
+        (speaksH1, speaksH2) = (listener.state.speaksH1, listener.state.speaksH2)
         super.init(worker: worker, fd: fd, flow: worker.flow(forStranger: peer))
         if let context = listener.state.tls {
             tls = TLSSession(listener: context, io: worker.tls)
@@ -74,6 +75,9 @@ final class H1Client: Transport {
 
     /// Without a TLS session where there must be one, nothing can be said on it.
     var canBegin: Bool { phase == .head || tls != nil }
+
+    /// What its listener speaks. Without TLS it is known by the first words which of them it is.
+    let (speaksH1, speaksH2): (Bool, Bool)
 
     /// Starts its clock.
     func start() {
@@ -150,7 +154,7 @@ final class H1Client: Transport {
         // An exchange that is kept for the next request may keep this one as well: nothing secret stays with it.
         tls = nil
         origin.forget()
-        worker.forget(self)
+        worker.forgetClient()
     }
 
     // MARK: The end of an exchange

@@ -19,18 +19,21 @@ import Net
 struct ClientEnd {
     private enum Kind {
         case h1(Uncounted<H1Client>)
+        case h2(Uncounted<H2ClientStream>)
         case other(Uncounted<OtherClient>)
     }
     private let kind: Kind
 
     // Kept as is said above.
     static func h1(_ client: H1Client) -> ClientEnd { ClientEnd(kind: .h1(unsafe Uncounted(client))) }
+    static func h2(_ stream: H2ClientStream) -> ClientEnd { ClientEnd(kind: .h2(unsafe Uncounted(stream))) }
     static func other(_ client: OtherClient) -> ClientEnd { ClientEnd(kind: .other(unsafe Uncounted(client))) }
 
     /// The end itself, to be kept.
     var object: AnyObject {
         switch kind {
         case .h1(let client): client.counted
+        case .h2(let stream): stream.counted
         case .other(let client): client.counted
         }
     }
@@ -41,23 +44,27 @@ extension ClientEnd {
     var source: Source {
         switch kind {
         case .h1(let client): client.counted
+        case .h2(let stream): stream.counted
         case .other(let client): client.follow { $0.source }
         }
     }
 
     /// Whose turn its work takes.
     var flow: Flow {
-        get {
-            switch kind {
-            case .h1(let client): client.follow { $0.flow }
-            case .other(let client): client.follow { $0.source.flow }
-            }
+        switch kind {
+        case .h1(let client): client.follow { $0.flow }
+        case .h2(let stream): stream.follow { $0.flow }
+        case .other(let client): client.follow { $0.source.flow }
         }
-        nonmutating set {
-            switch kind {
-            case .h1(let client): client.follow { $0.flow = newValue }
-            case .other(let client): client.follow { $0.source.flow = newValue }
-            }
+    }
+
+    /// It takes that tenant's turns from now on.
+    @inline(__always)
+    func attribute(to tenant: TenantState) {
+        switch kind {
+        case .h1(let client): client.follow { $0.flow = tenant }
+        case .h2(let stream): stream.follow { $0.attribute(to: tenant) }
+        case .other(let client): client.follow { $0.source.flow = tenant }
         }
     }
 
@@ -65,14 +72,22 @@ extension ClientEnd {
     var origin: ClientOrigin {
         switch kind {
         case .h1(let client): client.follow { $0.origin }
+        case .h2(let stream): stream.follow { $0.origin }
         case .other(let client): client.follow { $0.origin }
         }
+    }
+
+    /// It speaks HTTP/2.
+    var isH2: Bool {
+        if case .h2 = kind { return true }
+        return false
     }
 
     /// As the access log calls it.
     var protocolName: StaticString {
         switch kind {
         case .h1(let client): client.follow { $0.protocolName }
+        case .h2: "HTTP/2.0"
         case .other: "other"
         }
     }
@@ -81,6 +96,7 @@ extension ClientEnd {
     var room: Int {
         switch kind {
         case .h1(let client): client.follow { $0.room }
+        case .h2(let stream): stream.follow { $0.room }
         case .other(let client): client.follow { $0.room }
         }
     }
@@ -89,6 +105,7 @@ extension ClientEnd {
     var isBroken: Bool {
         switch kind {
         case .h1(let client): client.follow { $0.isBroken }
+        case .h2(let stream): stream.follow { $0.isBroken }
         case .other(let client): client.follow { $0.isBroken }
         }
     }
@@ -97,6 +114,7 @@ extension ClientEnd {
     func askForBody() {
         switch kind {
         case .h1(let client): client.follow { $0.askForBody() }
+        case .h2(let stream): stream.follow { $0.askForBody() }
         case .other(let client): client.follow { $0.askForBody() }
         }
     }
@@ -105,6 +123,7 @@ extension ClientEnd {
     func inform(_ head: WrittenHead) {
         switch kind {
         case .h1(let client): client.follow { $0.inform(head) }
+        case .h2(let stream): stream.follow { $0.inform(head) }
         case .other(let client): client.follow { $0.inform(head) }
         }
     }
@@ -113,6 +132,7 @@ extension ClientEnd {
     func answer(_ head: WrittenHead, _ first: BodyPart) {
         switch kind {
         case .h1(let client): client.follow { $0.answer(head, first) }
+        case .h2(let stream): stream.follow { $0.answer(head, first) }
         case .other(let client): client.follow { $0.answer(head, first) }
         }
     }
@@ -121,6 +141,7 @@ extension ClientEnd {
     func pass(_ part: BodyPart) {
         switch kind {
         case .h1(let client): client.follow { $0.pass(part) }
+        case .h2(let stream): stream.follow { $0.pass(part) }
         case .other(let client): client.follow { $0.pass(part) }
         }
     }
@@ -129,6 +150,7 @@ extension ClientEnd {
     func openTunnel(_ head: WrittenHead, _ first: BodyPart) {
         switch kind {
         case .h1(let client): client.follow { $0.openTunnel(head, first) }
+        case .h2(let stream): stream.follow { $0.openTunnel(head, first) }
         case .other(let client): client.follow { $0.openTunnel(head, first) }
         }
     }
@@ -138,6 +160,7 @@ extension ClientEnd {
     func retire(expectsMore: Bool = false) {
         switch kind {
         case .h1(let client): client.follow { $0.retireAfterAnswer(expectsMore: expectsMore) }
+        case .h2(let stream): stream.follow { $0.retire(expectsMore: expectsMore) }
         case .other(let client): client.follow { $0.retire() }
         }
     }
@@ -146,6 +169,7 @@ extension ClientEnd {
     func finished() {
         switch kind {
         case .h1(let client): client.follow { $0.exchangeDone() }
+        case .h2(let stream): stream.follow { $0.finished() }
         case .other(let client): client.follow { $0.finished() }
         }
     }
@@ -155,6 +179,7 @@ extension ClientEnd {
     func breakOff(isUndeliverable: Bool = false) {
         switch kind {
         case .h1(let client): client.follow { $0.shut(abort: !isUndeliverable) }
+        case .h2(let stream): stream.follow { $0.breakOff() }
         case .other(let client): client.follow { $0.breakOff() }
         }
     }

@@ -37,6 +37,10 @@ extension Exchange {
         guard let written = writeAnswerHead(head) else { return fail(.malformed) }
         answered(head.status)
         phase = .answering
+        if request.grpc != nil {
+            noteStatus(head)
+            setClientDeadline()
+        }
         count(&first)
         client.answer(written, first)
         if !first.isLast { upstream?.expectAnswer(within: responseTimeout) }
@@ -66,7 +70,12 @@ extension Exchange {
         out.append(byte: 0x30 + UInt8(code / 10 % 10))
         out.append(byte: 0x30 + UInt8(code % 10))
         out.append(byte: ASCII.space)
-        unsafe out.append(head[head.reason])
+        // HTTP/2 has no words for it.
+        if head.reason.isEmpty, upstream?.isH2 == true {
+            out.append(ReasonPhrase.of(Int(code)))
+        } else {
+            unsafe out.append(head[head.reason])
+        }
         out.append("\r\n")
         copyAnswerFields(head, to: &out)
         if code >= 200, !head.fields.present.contains(.date) {
@@ -118,6 +127,7 @@ extension Exchange {
 
     private func count(_ part: inout BodyPart) {
         answer.bytes += UInt64(part.count)
+        if !part.trailers.isEmpty, request.grpc != nil { noteStatus(part.trailers) }
         if !part.trailers.isEmpty { part.trailers = resolution.route?.responseEdits.kept(of: part.trailers) ?? [] }
     }
 
@@ -131,7 +141,7 @@ extension Exchange {
 
     /// 101: both sides speak another protocol from here on.
     func switched(_ head: borrowing ResponseHead, _ first: consuming BodyPart) {
-        guard request.wantsUpgrade, request.isDone, isAsked(head), let written = writeAnswerHead(head) else {
+        guard request.wantsUpgrade, request.isDone, isAsked(head), shakesHands(head), let written = writeAnswerHead(head) else {
             return fail(.malformed)
         }
         answered(101)
@@ -141,6 +151,15 @@ extension Exchange {
         count(&first)
         upstream?.pause()
         client.openTunnel(written, first)
+    }
+
+    /// Whether a server that was asked by the gateway's own handshake understands it (RFC 6455 section 4.1).
+    private func shakesHands(_ head: borrowing ResponseHead) -> Bool {
+        guard client.isH2, let key = webSocketKey else { return true }
+        for i in 0..<head.fields.count where unsafe ASCII.equalsIgnoringCase(head[head.fields[i].name], "sec-websocket-accept") {
+            return unsafe head[head.fields[i].value].elementsEqual(key.accept)
+        }
+        return false
     }
 
     /// Whether it switches to what the client has asked for, and says so in one field (RFC 9110 section 7.8).

@@ -47,12 +47,10 @@ extension Exchange {
     /// which `Via` tells (RFC 9110 section 7.6.3), where something in between takes the mark away.
     func goesInCircles(_ head: borrowing RequestHead) -> Bool {
         guard head.fields.present.contains(.via) else { return false }
-        let name: StaticString = "1.1 gateway"
         var count = 0
         for i in 0..<head.fields.count where head.fields[i].id == .via {
             let value = unsafe head[head.fields[i].value]
-            // Text of the program.
-            count += unsafe value.occurrences(of: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+            count += unsafe value.occurrences(of: "1.1 gateway") + value.occurrences(of: "2 gateway")
             if unsafe Snapshot.instance.withUnsafeBytes({ unsafe value.occurrences(of: $0) }) > 0 { return true }
         }
         return count > Limits.hopsMax
@@ -60,6 +58,11 @@ extension Exchange {
 }
 
 extension UnsafeRawBufferPointer {
+    fileprivate func occurrences(of text: StaticString) -> Int {
+        // Text of the program.
+        unsafe occurrences(of: UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
     fileprivate func occurrences(of text: UnsafeRawBufferPointer) -> Int {
         var (count, rest) = unsafe (0, self)
         while let found = unsafe memmem(rest.baseAddress, rest.count, text.baseAddress, text.count) {

@@ -52,6 +52,9 @@ extension Exchange {
         _ claim: Claim, _ head: borrowing RequestHead, after pause: Pause?, in view: WorkerView
     ) throws(Halt) -> Tenant {
         let origin = client.origin
+        if client.isH2, unsafe !origin.covers(head[head.host]) {
+            throw refuse(.misdirected, "this host is not served on this connection")
+        }
         switch claim.owner {
         case .nobody: throw refuse(.misdirected, "this host is not served on this connection")
         case .tenant(let tenant):

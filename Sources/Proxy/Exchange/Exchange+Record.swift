@@ -55,6 +55,7 @@ extension Worker {
             if exchange.request.bytes > 0 { tenant.received(bytes: exchange.request.bytes) }
             if exchange.answer.bytes > 0 { tenant.sent(bytes: exchange.answer.bytes) }
             if let refusal = exchange.answer.refusal { tenant.refused(refusal) }
+            if exchange.request.grpc != nil { tenant.called(status: exchange.answer.callStatus) }
         }
         var upstreamTime: UInt64?
         if exchange.attempts.sentAt > 0 {
@@ -76,6 +77,7 @@ extension Worker {
         var line = AccessLogLine(time: wall(exchange.request.started))
         line.status = Int(exchange.answer.status)
         line.refused = exchange.answer.refusal
+        if exchange.request.grpc != nil { line.grpcStatus = exchange.answer.callStatus }
         line.requestBytes = exchange.request.bytes
         line.responseBytes = exchange.answer.bytes
         line.duration = duration

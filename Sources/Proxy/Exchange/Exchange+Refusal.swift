@@ -63,6 +63,10 @@ extension Exchange {
         _ problem: Refusal, _ body: UnsafeMutableRawBufferPointer, _ realm: UnsafeRawBufferPointer?
     ) -> (WrittenHead, BodyPart) {
         var out = unsafe ByteWriter(worker.rooms.head)
+        if request.grpc != nil {
+            writeCallRefusal(to: &out)
+            return (WrittenHead(count: out.count, body: .none), .end)
+        }
         out.append("HTTP/1.1 ")
         out.append(decimal: UInt64(answer.status))
         out.append(byte: ASCII.space)

@@ -1,4 +1,5 @@
 import Base
+import Crypto
 import HTTP
 import Metrics
 import Net
@@ -68,10 +69,18 @@ extension Exchange {
             out.append("-01")
         }
         out.append("\r\n")
+        writeCallTimeout(to: &out)
         writeForwarding(head, to: &out)
-        resolution.view?.snapshot.writeVia(to: &out)
+        resolution.view?.snapshot.writeVia(isH2: client.isH2, to: &out)
         unsafe out.append(route.requestEdits.added)
         if head.wantsUpgrade, let field = head.fields.first(.upgrade) {
+            let isWebSocket = unsafe ASCII.equalsIgnoringCase(head[field.value], "websocket")
+            webSocketKey = client.isH2 && isWebSocket ? WebSocketKey() : nil
+            if let webSocketKey {
+                out.append("Sec-WebSocket-Key: ")
+                out.append(webSocketKey.text)
+                out.append("\r\n")
+            }
             unsafe out.append(upgrade: head[field.value])
             askedProtocols.removeAll(keepingCapacity: true)
             unsafe askedProtocols.append(contentsOf: head[field.value])
@@ -96,8 +105,17 @@ extension Exchange {
             return unsafe resolution.view?.snapshot.passes(head[field.name]) != true
         case .override: return unsafe !trusted && resolution.view?.snapshot.passes(head[field.name]) != true
         case .traceparent, .tracestate: return !request.trace.isContinued
+        case .other where client.isH2: return unsafe isReplacedOfH2(head[field.name])
         default: return field.id.isHopByHop
         }
+    }
+
+    /// What a client of HTTP/2 says that others can't, or that does not go on as it is.
+    private func isReplacedOfH2(_ name: UnsafeRawBufferPointer) -> Bool {
+        // Of HTTP/1.1's handshake, which HTTP/2 has none of (RFC 8441 section 5).
+        if request.wantsUpgrade { return unsafe ASCII.equalsIgnoringCase(name, "sec-websocket-key") }
+        guard let call = request.grpc, call.deadline != .max else { return false }
+        return unsafe ASCII.equalsIgnoringCase(name, "grpc-timeout")
     }
 
     private func copyRequestFields(_ head: borrowing RequestHead, to out: inout ByteWriter, _ route: Route, trusted: Bool) {
@@ -147,7 +165,9 @@ extension Exchange {
     func take(_ part: inout BodyPart) -> Bool {
         if request.isDone { return true }
         request.bytes += UInt64(part.count)
-        if let most = resolution.route?.maxBody, request.bytes > most {
+        // Of a call it is a message that has a bound: a stream of them goes on.
+        let isTooLarge = request.grpc == nil ? request.bytes > resolution.route?.maxBody ?? .max : !takeMessages(part)
+        if isTooLarge {
             dropUpstream(abort: true)
             client.retire(expectsMore: true)
             refuseBody()

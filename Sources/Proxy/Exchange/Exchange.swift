@@ -1,4 +1,5 @@
 import Base
+import Crypto
 import HTTP
 import Metrics
 import Net
@@ -61,6 +62,8 @@ final class Exchange {
     var bodyRate = BodyRate()
     /// Of a request that wants an upgrade: the protocols that its client names.
     var askedProtocols: [UInt8] = []
+    /// Of a WebSocket that HTTP/2 has asked for: what the server must show it understands.
+    var webSocketKey: WebSocketKey?
 
     init(worker: Worker, client: ClientEnd) {
         (self.worker, self.client, clientObject) = (worker, client, client.object)
@@ -133,6 +136,7 @@ final class Exchange {
         let view = worker.view
         resolution.view = view
         request.take(head)
+        if client.isH2 { takeCall(head) }
         // Ranges of the head, which stands until this returns: nobody reads meanwhile.
         let claim = claim(head, in: view)
         let trusted = client.origin.isTrusted(in: view)
@@ -148,7 +152,8 @@ final class Exchange {
         guard let route = unsafe findRoute(head[head.path], of: tenant) else { throw refuse(.badRequest, "ambiguous path") }
         resolution.route = route
         try admit(to: route, head, after: pause)
-        if let most = route.maxBody, case .length(let length) = head.framing, length > most { throw refuseBody() }
+        if request.grpc?.isMalformed == true { throw refuse(.badRequest, "grpc-timeout is malformed") }
+        if request.grpc == nil, let most = route.maxBody, case .length(let length) = head.framing, length > most { throw refuseBody() }
         if goesInCircles(head) { throw refuse(.badUpstream, "the request goes in circles") }
         guard let upstream = route.upstream else { throw refuse(.noHealthyUpstream, "no upstream") }
         try reserve(route)
@@ -163,7 +168,7 @@ final class Exchange {
         resolution.rules = view.quotas[tenant.index]
         let state = worker.state(of: tenant, in: view)
         resolution.tenant = state
-        state.follow { client.flow = $0 }
+        state.follow { client.attribute(to: $0) }
     }
 
     // MARK: 2. Where does it go?
@@ -176,7 +181,8 @@ final class Exchange {
         let result = resolution.balancer!.follow { $0.acquire(for: self) }
         switch result {
         case .connection:
-            if request.isRepeatable { keep(first) }
+            // What a server has surely not processed goes elsewhere, whatever it is.
+            if request.isRepeatable || (request.isDone && upstream!.isH2) { keep(first) }
             askForBody(after: first)
             upstream!.send(request.written, first)
             sent()
@@ -208,6 +214,7 @@ final class Exchange {
         switch phase {
         case .waiting: deadline = waitsUntil
         case .tunnel: deadline = now + (answer.isDone ? Limits.halfTunnelIdleNanoseconds : Limits.tunnelIdleNanoseconds)
+        case .answering where request.grpc != nil: deadline = .max
         default: deadline = request.isDone ? .max : bodyDeadline(now)
         }
         worker.loop.schedule(client.source, at: deadline)
@@ -251,7 +258,7 @@ final class Exchange {
         let first = unsafe BodyPart(worker.rooms.inbox(limit: kept.body.count), isLast: request.isDone, trailers: kept.trailers)
         unsafe first.data.copyMemory(from: kept.body)
         // A fresh connection does not end unasked: of what it carries only the head may be needed again.
-        if !request.isRepeatable || (request.hasBody && !upstream.isReused) { kept.clear() }
+        if upstream.isH2 ? !request.isDone : !request.isRepeatable || (request.hasBody && !upstream.isReused) { kept.clear() }
         if !request.isDone { setClientDeadline() }
         upstream.send(request.written, first)
         sent()
@@ -278,6 +285,11 @@ final class Exchange {
 
     /// Nanoseconds that an upstream may take for its next bytes.
     var responseTimeout: UInt64 {
+        if let call = request.grpc { return callTimeout(call) }
+        return upstreamTimeout
+    }
+
+    var upstreamTimeout: UInt64 {
         resolution.route?.responseTimeout ?? resolution.balancer?.follow { $0.responseTimeout }
             ?? 30_000_000_000
     }

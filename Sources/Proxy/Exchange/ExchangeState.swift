@@ -16,6 +16,10 @@ extension Exchange {
         var wantsUpgrade = false
         /// A second arrival does no harm, and all of it is there to be sent again.
         var isRepeatable = false
+        /// It takes fields behind a body (`TE: trailers`), which is said to a server of HTTP/2.
+        var takesTrailers = false
+        /// It is gRPC's.
+        var grpc: GRPCCall?
         /// Of its body; in a tunnel all that the client has sent.
         var bytes: UInt64 = 0
         var id = RequestID()
@@ -36,7 +40,17 @@ extension Exchange {
             hasBody = head.framing != .none && head.framing != .length(0)
             isDone = !hasBody
             isRepeatable = method.isIdempotent && !wantsUpgrade
+            takesTrailers = head.takesTrailers
         }
+    }
+
+    /// What gRPC says of a request.
+    struct GRPCCall {
+        /// Monotonic nanoseconds: when its client gives up.
+        var deadline = UInt64.max
+        /// Its `grpc-timeout` can't be read.
+        var isMalformed = false
+        var messages = GRPCMessages()
     }
 
     /// Whose it is and where it goes.
@@ -70,6 +84,8 @@ extension Exchange {
         var count = 0
         /// How often it was sent: what a retry counts.
         var sendings = 0
+        /// How often a server has surely not processed it.
+        var refusals = 0
         /// Of the last one.
         var pool: ServerPool?
         /// The next connection is that of an attempt which is counted already.
@@ -89,10 +105,15 @@ extension Exchange {
     struct Answer {
         var status: UInt16 = 0
         var refusal: Refusal?
+        /// What gRPC calls the outcome; nil before it is known.
+        var grpcStatus: UInt16?
         /// Of its body; in a tunnel all that the upstream has sent.
         var bytes: UInt64 = 0
         /// Of a tunnel: the upstream sends no more.
         var isDone = false
+
+        /// What gRPC calls the outcome. One that says none: of HTTP's own, or UNKNOWN.
+        var callStatus: UInt16 { grpcStatus ?? (status == 200 ? 2 : GRPC.status(http: status)) }
     }
 
     /// What of a request has not found its connection yet, or may have to be sent again.

@@ -9,18 +9,21 @@ import Net
 struct UpstreamEnd {
     private enum Kind {
         case h1(Uncounted<H1Upstream>)
+        case h2(Uncounted<H2UpstreamStream>)
         case other(Uncounted<OtherUpstream>)
     }
     private let kind: Kind
 
     // Kept as is said above.
     static func h1(_ upstream: H1Upstream) -> UpstreamEnd { UpstreamEnd(kind: .h1(unsafe Uncounted(upstream))) }
+    static func h2(_ stream: H2UpstreamStream) -> UpstreamEnd { UpstreamEnd(kind: .h2(unsafe Uncounted(stream))) }
     static func other(_ upstream: OtherUpstream) -> UpstreamEnd { UpstreamEnd(kind: .other(unsafe Uncounted(upstream))) }
 
     /// The end itself, to be kept.
     var object: AnyObject {
         switch kind {
         case .h1(let upstream): upstream.counted
+        case .h2(let stream): stream.counted
         case .other(let upstream): upstream.counted
         }
     }
@@ -31,6 +34,7 @@ extension UpstreamEnd {
     var pool: ServerPool {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.pool }
+        case .h2(let stream): stream.follow { $0.pool }
         case .other(let upstream): upstream.follow { $0.pool }
         }
     }
@@ -39,6 +43,7 @@ extension UpstreamEnd {
     var isReused: Bool {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.isReused }
+        case .h2(let stream): stream.follow { $0.isReused }
         case .other(let upstream): upstream.follow { $0.isReused }
         }
     }
@@ -47,6 +52,7 @@ extension UpstreamEnd {
     func race(_ dial: Dial) {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.dial = dial }
+        case .h2(let stream): stream.follow { $0.dial = dial }
         case .other(let upstream): upstream.follow { $0.dial = dial }
         }
     }
@@ -55,14 +61,22 @@ extension UpstreamEnd {
     func use(_ exchange: Exchange) {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.use(exchange) }
+        case .h2(let stream): stream.follow { $0.use(exchange) }
         case .other(let upstream): upstream.follow { $0.use(exchange) }
         }
+    }
+
+    /// It speaks HTTP/2.
+    var isH2: Bool {
+        if case .h2 = kind { return true }
+        return false
     }
 
     /// Whether this is that connection.
     func `is`(_ connection: H1Upstream) -> Bool {
         switch kind {
         case .h1(let upstream): upstream.follow { $0 === connection }
+        case .h2: false
         case .other: false
         }
     }
@@ -71,6 +85,7 @@ extension UpstreamEnd {
     var scripted: OtherUpstream? {
         switch kind {
         case .h1: nil
+        case .h2: nil
         case .other(let upstream): upstream.counted
         }
     }
@@ -79,6 +94,7 @@ extension UpstreamEnd {
     var room: Int {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.room }
+        case .h2(let stream): stream.follow { $0.room }
         case .other(let upstream): upstream.follow { $0.room }
         }
     }
@@ -87,6 +103,7 @@ extension UpstreamEnd {
     var isCongested: Bool {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.isCongested }
+        case .h2(let stream): stream.follow { $0.isCongested }
         case .other(let upstream): upstream.follow { $0.room == 0 }
         }
     }
@@ -95,6 +112,7 @@ extension UpstreamEnd {
     func send(_ head: WrittenHead, _ first: BodyPart) {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.send(head, first) }
+        case .h2(let stream): stream.follow { $0.send(head, first) }
         case .other(let upstream): upstream.follow { $0.send(head, first) }
         }
     }
@@ -103,6 +121,7 @@ extension UpstreamEnd {
     func pass(_ part: BodyPart) {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.pass(part) }
+        case .h2(let stream): stream.follow { $0.pass(part) }
         case .other(let upstream): upstream.follow { $0.pass(part) }
         }
     }
@@ -111,6 +130,7 @@ extension UpstreamEnd {
     func expectAnswer(within timeout: UInt64) {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.expectAnswer(within: timeout) }
+        case .h2(let stream): stream.follow { $0.expectAnswer(within: timeout) }
         case .other(let upstream): upstream.follow { $0.expectAnswer(within: timeout) }
         }
     }
@@ -119,6 +139,7 @@ extension UpstreamEnd {
     func pause() {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.pause() }
+        case .h2(let stream): stream.follow { $0.pause() }
         case .other(let upstream): upstream.follow { $0.pause() }
         }
     }
@@ -128,6 +149,7 @@ extension UpstreamEnd {
     func wantsMore(isOwed: Bool) {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.resume(isOwed: isOwed) }
+        case .h2(let stream): stream.follow { $0.resume(isOwed: isOwed) }
         case .other(let upstream): upstream.follow { $0.wantsMore(isOwed: isOwed) }
         }
     }
@@ -136,6 +158,7 @@ extension UpstreamEnd {
     func release() {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.release() }
+        case .h2(let stream): stream.follow { $0.release() }
         case .other(let upstream): upstream.follow { $0.release() }
         }
     }
@@ -145,6 +168,7 @@ extension UpstreamEnd {
     func cancel(abort: Bool) {
         switch kind {
         case .h1(let upstream): upstream.follow { $0.shut(abort: abort) }
+        case .h2(let stream): stream.follow { $0.cancel() }
         case .other(let upstream): upstream.follow { $0.cancel() }
         }
     }

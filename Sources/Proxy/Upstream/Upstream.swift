@@ -16,6 +16,7 @@ public final class Upstream: Sendable {
     /// To each server, from all loops together.
     public let maxConnections: Int
     public let healthCheck: HealthCheckSettings?
+    let speaksH2: Bool
     /// What is used of it, under every configuration that has it.
     let use: UpstreamUse
 
@@ -30,6 +31,7 @@ public final class Upstream: Sendable {
         responseTimeout = settings.responseTimeout
         maxConnections = settings.maxConnections
         healthCheck = settings.healthCheck
+        speaksH2 = settings.protocols.first == "h2"
     }
 }
 

@@ -11,6 +11,8 @@ struct ClientFault {
         case guesses
         /// It speaks neither TLS nor HTTP.
         case notTLS
+        /// Its HTTP/2 connection was ended for what it did.
+        case h2(StaticString)
         /// Its TLS handshake failed: OpenSSL's code.
         case handshake(UInt)
         case handshakeTimeout
@@ -82,7 +84,7 @@ public struct ClientFaultReport: Sendable {
 extension ClientFault.Reason {
     func isSame(as other: Self) -> Bool {
         switch (self, other) {
-        case (.refused(_, let one, _), .refused(_, let two, _)):
+        case (.refused(_, let one, _), .refused(_, let two, _)), (.h2(let one), .h2(let two)):
             // Texts of the program: the same one is in the same place.
             unsafe one.utf8Start == two.utf8Start
         case (.handshake(let one), .handshake(let two)): one == two
@@ -104,6 +106,7 @@ extension ClientFault: CustomStringConvertible {
             }
             text = "\(status), \(detail) (request \(name))"
         case .guesses: text = "too many credentials that are not valid: held up, and answered 429"
+        case .h2(let reason): text = "HTTP/2: \(reason)"
         case .notTLS: text = "no TLS on a TLS port"
         case .handshake(let code): text = "TLS handshake failed: \(TLSSession.text(ofFailure: code))"
         case .handshakeTimeout: text = "TLS handshake failed: not done in time"

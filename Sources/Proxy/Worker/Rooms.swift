@@ -6,6 +6,9 @@ import HTTP
 ///
 ///     inbox    │ headroom: a head, a chunk's size │ one read │ slack: a record, the end of a chunk with its trailers │
 ///     head     │ a head as it is written, then its framing │ a body of the gateway's own │
+///     frames   │ frames of HTTP/2: what was kept, one read, slack │
+///     fields   │ a head as HTTP/2 has brought it, as text │
+///     block    │ a head as HTTP/2 sends it │
 ///
 /// They are its own until the loop ends, and every length is compared with them, or is a constant below. Who uses one gives it
 /// back when its turn, or the call that it was lent for, is over; two at a time don't use the same.
@@ -20,6 +23,7 @@ import HTTP
     private static let headSize = Limits.headroom - 4096
     /// Room for a body of the gateway's own: a refusal, as long as `problem_base` makes it.
     private static let problemSize = 4096
+    private static let framesSize = 4 * Limits.headSizeMax
 
     /// One read past TLS.
     let cipher: UnsafeMutableRawPointer
@@ -27,12 +31,21 @@ import HTTP
     private let headBase: UnsafeMutableRawPointer
     /// A body of the gateway's own, while its head is written.
     let problem: UnsafeMutableRawBufferPointer
+    /// Frames of HTTP/2: two reads of them, and `slack` behind. Nothing that happens in the inbox touches them.
+    let frames: UnsafeMutableRawBufferPointer
+    /// The text of a head that they bring.
+    let fields: UnsafeMutableRawBufferPointer
+    /// A block of fields to be sent.
+    let block: UnsafeMutableRawBufferPointer
 
     init() {
         unsafe cipher = .allocate(byteCount: Self.cipherSize, alignment: 4096)
         unsafe inboxBase = .allocate(byteCount: Limits.headroom + Self.inboxSize + Self.slack, alignment: 4096)
         unsafe headBase = .allocate(byteCount: Self.headSize + Self.problemSize, alignment: 4096)
         unsafe problem = .allocate(byteCount: Self.problemSize, alignment: 64)
+        unsafe frames = .allocate(byteCount: Self.framesSize + Self.slack, alignment: 4096)
+        unsafe fields = .allocate(byteCount: H2Connection.roomSize(listSize: Limits.headSizeMax), alignment: 4096)
+        unsafe block = .allocate(byteCount: 2 * Self.headSize, alignment: 4096)
     }
 
     deinit {
@@ -40,6 +53,9 @@ import HTTP
         unsafe inboxBase.deallocate()
         unsafe headBase.deallocate()
         unsafe problem.deallocate()
+        unsafe frames.deallocate()
+        unsafe fields.deallocate()
+        unsafe block.deallocate()
     }
 
     // MARK: Reads

@@ -19,7 +19,7 @@ public final class Snapshot: Sendable {
     let servers: Set<ObjectIdentifier>
     public let listeners: [ListenerState]
     /// What tells an upstream that a request was here, and this gateway when it comes back.
-    let via: [UInt8]
+    private let (viaH1, viaH2): ([UInt8], [UInt8])
     /// This process among all gateways, in `X-Gateway-Via`: `Via` calls all of them alike.
     static let instance: [UInt8] = Array(String(Random.word() | 1 << 63, radix: 36).utf8)
     /// Bytes of `problem_base`.
@@ -57,10 +57,11 @@ public final class Snapshot: Sendable {
         (upstreams, upstreamNumbers) = (instances, known)
         self.servers = Set(instances.lazy.flatMap { $0.servers.lazy.map { ObjectIdentifier($0) } })
         listeners = zip(settings.listeners, tls).enumerated().map {
-            ListenerState(index: $0.offset, endpoint: $0.element.0.endpoint, tls: $0.element.1)
+            ListenerState(index: $0.offset, $0.element.0, tls: $0.element.1)
         }
         let mark = "X-Gateway-Via: \(String(decoding: Self.instance, as: UTF8.self))\r\n"
-        via = Array(((settings.via ? "Via: 1.1 gateway\r\n" : "") + mark).utf8)
+        func via(_ version: String) -> [UInt8] { Array(((settings.via ? "Via: \(version) gateway\r\n" : "") + mark).utf8) }
+        (viaH1, viaH2) = (via("1.1"), via("2"))
         problemBase = Array(settings.problemBase.utf8)
     }
 
@@ -70,7 +71,10 @@ public final class Snapshot: Sendable {
         return false
     }
 
-    func writeVia(to out: inout ByteWriter) { out.append(via) }
+    /// - Parameter isH2: it came by HTTP/2 (RFC 9110 section 7.6.3).
+    func writeVia(isH2: Bool, to out: inout ByteWriter) {
+        if isH2 { out.append(viaH2) } else { out.append(viaH1) }
+    }
 
     /// What its trusted proxies say of where a request comes from.
     func provenance(of head: borrowing RequestHead) -> Provenance? {
@@ -89,10 +93,13 @@ public final class ListenerState: Sendable {
     public let endpoint: Endpoint
     public let tls: TLSListener?
     public let label: String
+    /// Of what it speaks.
+    let (speaksH1, speaksH2): (Bool, Bool)
 
-    init(index: Int, endpoint: Endpoint, tls: TLSListener?) {
-        (self.index, self.endpoint, self.tls) = (index, endpoint, tls)
+    init(index: Int, _ settings: ListenerSettings, tls: TLSListener?) {
+        (self.index, endpoint, self.tls) = (index, settings.endpoint, tls)
         label = endpoint.label
+        (speaksH1, speaksH2) = (settings.protocols.contains("http/1.1"), settings.protocols.contains("h2"))
     }
 }
 

@@ -169,6 +169,13 @@ class Transport: Source {
         held = nil
     }
 
+    /// Goes on with what another one has begun on the same connection, which keeps nothing of it.
+    final func takeOver(_ other: Transport) {
+        tls = other.tls
+        other.tls = nil
+        held = other.held.take()
+    }
+
     /// Sends what OpenSSL has produced.
     @discardableResult
     final func flushEncrypted() -> Bool {

@@ -65,6 +65,7 @@ public final class Worker {
     private var tenants = TenantStates()
     private let balancers = Balancers()
     private var exchanges: [Exchange] = []
+    private var streams: [H2ClientStream] = []
     private var names: NamesAwaited
     /// Turns of clients whose tenant is not known yet, by address.
     private var strangers: [Flow]
@@ -82,7 +83,9 @@ public final class Worker {
     ) throws(SystemError) {
         try self.init(
             index: index, of: group, snapshot: snapshot, registry: registry, resolver: resolver, logWriter: logWriter,
-            dial: H1Upstream.dial)
+            dial: { pool, address throws(SystemError) in
+                try pool.speaksH2 ? H2Upstream.dial(pool, address) : H1Upstream.dial(pool, address)
+            })
     }
 
     /// - Parameter dial: how connections to servers are made.
@@ -225,8 +228,16 @@ public final class Worker {
         close(fd)
     }
 
+    /// What has begun as HTTP/1.1 turns out to be HTTP/2: the connection is another one's from now on.
+    /// - Parameter early: what it has sent already, behind TLS.
+    func becomeH2(_ first: H1Client, early: consuming Buffer?) {
+        let client = H2Client(first, fd: loop.detach(first))
+        guard loop.add(client) else { return client.shut() }
+        client.start(with: early)
+    }
+
     /// A client's connection was shut.
-    func forget(_ client: H1Client) {
+    func forgetClient() {
         connections -= 1
         group.clients.giveBack()
         checkDrained()
@@ -245,8 +256,10 @@ public final class Worker {
         tellOfClients(report)
     }
 
-    private func forEachClient(_ body: (H1Client) -> Void) {
-        loop.forEach { if let client = $0 as? H1Client { body(client) } }
+    private func forEachClient(_ body: (any ClientConnection) -> Void) {
+        loop.forEach {
+            if let client = $0 as? H1Client { body(client) } else if let client = $0 as? H2Client { body(client) }
+        }
     }
 
     /// Strangers share turns by address, so that one of them can't fill everybody's.
@@ -268,6 +281,17 @@ public final class Worker {
         exchange.letGo()
         // Each loop keeps some for its own next requests, which bounds nothing: a number of the loop is right here.
         if exchanges.count < 1024 { exchanges.append(exchange) }
+    }
+
+    func takeStream(for client: H2Client, _ id: UInt32) -> H2ClientStream {
+        let stream = streams.popLast() ?? H2ClientStream(worker: self, for: client)
+        stream.open(for: client, id)
+        return stream
+    }
+
+    /// It is not closed: another request has it next.
+    func giveBack(_ stream: H2ClientStream) {
+        if streams.count < 1024 { streams.append(stream) } else { loop.close(stream) }
     }
 
     /// Of a tenant of the configuration in force: the turn and the counters that it had before.

@@ -1,0 +1,348 @@
+import Base
+import Glibc
+import HTTP
+import Net
+
+/// One HTTP/2 connection to a server, which carries many requests at a time (`H2UpstreamStream`): in plain text by prior
+/// knowledge (RFC 9113 section 3.3).
+///
+///     connecting ──► open ──► leaving ──► closed
+///          └──────────┴───────────┘
+///
+/// *leaving*: it takes no more requests, because the server says so, or it is not to be used any more; those that are under way
+/// end on it.
+///
+/// As with clients, what its streams have to say collects and leaves in the connection's own turn.
+final class H2Upstream: Transport {
+    enum State { case connecting, open, leaving }
+
+    let pool: ServerPool
+    let address: ServerAddress
+    private(set) var state = State.connecting
+    /// Who waits for it while it is connecting.
+    var dial: Dial?
+    /// With which the one who waits begins.
+    private var first: H2UpstreamStream?
+    var connection: H2Connection
+    private var streams: [UInt32: H2UpstreamStream] = [:]
+    /// Those that can't be sent before the server has said what it takes.
+    private var held: [H2UpstreamStream] = []
+    /// Those that have something to send and no room.
+    var waiting: [H2UpstreamStream] = []
+    private var served: [H2UpstreamStream] = []
+    /// A part of a frame.
+    private var inbound: Buffer?
+    private var part = Part()
+    private var isToSend = false
+    /// Requests that it has carried.
+    private var count = 0
+    /// Something has come since it was last looked at, or a PING has been sent because nothing had.
+    private var wasHeard = false
+    private var wasPinged = false
+
+    /// What of an answer is in hand, and goes on in one piece: its head, as `worker.responseHead` has it, and bytes in the inbox.
+    private struct Part {
+        var stream: H2UpstreamStream?
+        var isHead = false
+        var count = 0
+        var isLast = false
+    }
+
+    init(worker: Worker, fd: Int32, pool: ServerPool, address: ServerAddress) {
+        (self.pool, self.address) = (pool, address)
+        var limits = H2Connection.Limits()
+        limits.streams = Limits.upstreamStreamsMax
+        limits.listSize = Limits.headSizeMax
+        connection = H2Connection(client: limits)
+        super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow)
+    }
+
+    static func dial(_ pool: ServerPool, _ address: ServerAddress) throws(SystemError) -> UpstreamEnd? {
+        let loop = pool.worker.loop
+        let connection = H2Upstream(worker: pool.worker, fd: try Socket.connect(address.address), pool: pool, address: address)
+        guard loop.add(connection) else {
+            loop.close(connection)
+            return nil
+        }
+        let first = H2UpstreamStream(on: connection)
+        connection.first = first
+        return .h2(first)
+    }
+
+    // MARK: Requests
+
+    /// It takes another request now. What the server allows is not known before it has said so; a hundred is what most do.
+    var canOpen: Bool {
+        state == .open && !isBroken && connection.canOpen && (connection.isSettled || streams.count < Limits.upstreamStreamsUnsettled)
+    }
+
+    var streamCount: Int { streams.count }
+    var isUnused: Bool { state == .open && streams.isEmpty }
+    /// It has carried a request before.
+    var isReused: Bool { count > 1 }
+
+    /// The number for a stream whose head is written next.
+    func open(_ stream: H2UpstreamStream) -> UInt32? {
+        guard canOpen, let id = connection.open() else { return nil }
+        count += 1
+        streams[id] = stream
+        if streams.count == 1 { watch() }
+        return id
+    }
+
+    /// It is over.
+    func remove(_ stream: H2UpstreamStream) {
+        guard !isClosed, streams.removeValue(forKey: stream.id) != nil else { return }
+        if stream.isWaiting { waiting.removeAll { $0 === stream } }
+        wantsToSend()
+        if !streams.isEmpty { return pool.tellWaiting() }
+        connection.rest()
+        if state == .leaving || pool.isRetired || worker.isDraining { return leave() }
+        loop.schedule(self, at: loop.now + ServerPool.idleTimeout)
+        pool.tellWaiting()
+    }
+
+    /// It waits for the server's word.
+    func holds(_ stream: H2UpstreamStream) { held.append(stream) }
+
+    /// A stream that was never opened: while the connection is being made, nobody wants that any more.
+    func abandon(_ stream: H2UpstreamStream) {
+        held.removeAll { $0 === stream }
+        if state == .connecting { shut() }
+    }
+
+    // MARK: Events
+
+    override func ready(_ events: Readiness) {
+        note(events)
+        if state == .connecting {
+            if events.isDisjoint(with: [.writable, .failed, .hungUp]) { return }
+            connected()
+            if isClosed { return }
+        }
+        if isBroken { return broken() }
+        if isCongested, !flush() { return isBroken ? broken() : () }
+        if canRead { readFrames() }
+        if !isClosed { sendFrames() }
+    }
+
+    private func connected() {
+        let error = Socket.error(fd)
+        let (dial, first) = (dial, first)
+        (self.dial, self.first) = (nil, nil)
+        guard let first else { return shut() }
+        guard error == 0 else {
+            shut()
+            dial?.failed(.h2(first), error)
+            return
+        }
+        state = .open
+        isBroken = false
+        pool.opened(self)
+        dial?.connected(.h2(first))
+        // Wanted by nobody any more; others may have it.
+        if streams.isEmpty { loop.schedule(self, at: loop.now + ServerPool.idleTimeout) }
+        wantsToSend()
+        pool.tellWaiting()
+    }
+
+    /// PING finds out whether a server that says nothing is there (RFC 9113 section 6.7).
+    override func expired() {
+        if state == .connecting { return }
+        if streams.isEmpty { return leave() }
+        if wasHeard {
+            (wasHeard, wasPinged) = (false, false)
+        } else if wasPinged {
+            return broken()
+        } else {
+            wasPinged = true
+            connection.ping()
+            wantsToSend()
+        }
+        watch()
+    }
+
+    private func watch() { loop.schedule(self, at: loop.now + Limits.pingNanoseconds) }
+
+    // MARK: Frames
+
+    private static let readSize = 64 << 10
+
+    private func readFrames() {
+        let kept = inbound.count
+        let room = unsafe worker.rooms.frames
+        if kept > 0 {
+            unsafe room.copyMemory(from: inbound.readable)
+            inbound = nil
+        }
+        let free = unsafe UnsafeMutableRawBufferPointer(rebasing: room[kept..<(kept + Self.readSize)])
+        switch unsafe receive(into: free) {
+        case .bytes(let count):
+            wasHeard = true
+            unsafe take(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<(kept + count)]))
+        case .nothing:
+            if kept > 0 { unsafe keep(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<kept])) }
+        case .end, .failed: return broken()
+        }
+        if canRead, !isClosed { loop.wake(self, []) }
+    }
+
+    private func keep(_ rest: UnsafeRawBufferPointer) {
+        inbound = Buffer(capacity: rest.count, from: loop.buffers)
+        unsafe inbound!.append(rest)
+    }
+
+    private func take(_ region: UnsafeRawBufferPointer) {
+        var at = 0
+        var text = unsafe ByteWriter(worker.rooms.fields)
+        reading: while !isClosed {
+            let event: H2Connection.Event
+            do {
+                event = try unsafe connection.next(region, at: &at, room: &text, now: loop.now)
+            } catch {
+                passPart()
+                if isClosed { return }
+                connection.goAway(error.code, isLast: true)
+                sendOutput()
+                return end(as: .malformed)
+            }
+            if case .data(let id, let bytes, let isLast) = event {
+                unsafe take(UnsafeRawBufferPointer(rebasing: region[bytes]), of: id, isLast: isLast)
+                continue
+            }
+            passPart()
+            if isClosed { return }
+            switch event {
+            case .more: break reading
+            case .data: break
+            case .head(let id, let range, let isLast):
+                guard let stream = streams[id] else { continue }
+                if unsafe stream.readHead(text.written[range], isLast: isLast) {
+                    part = Part(stream: stream, isHead: true, count: 0, isLast: isLast)
+                    if isLast { passPart() }
+                }
+            case .headTooLarge(let id, _): streams[id]?.failed(.malformed)
+            case .trailers(let id, let range): unsafe streams[id]?.take(trailers: Array(text.written[range]))
+            case .reset(let id, let code): streams[id]?.wasReset(code)
+            case .malformed(let id, _): streams[id]?.failed(.malformed)
+            case .room: if !waiting.isEmpty { wantsToSend() }
+            case .settings:
+                if !waiting.isEmpty { wantsToSend() }
+                let those = held
+                held = []
+                for stream in those { stream.settled() }
+                pool.tellWaiting()
+            case .goAway: leave()
+            case .pong, .priority: break
+            }
+        }
+        passPart()
+        if isClosed { return }
+        if at < region.count { unsafe keep(UnsafeRawBufferPointer(rebasing: region[at...])) }
+        if !connection.output.isEmpty { wantsToSend() }
+    }
+
+    /// Part of an answer's body. It goes to the inbox if it can be taken now, or the stream keeps it.
+    private func take(_ bytes: UnsafeRawBufferPointer, of id: UInt32, isLast: Bool) {
+        let limit = part.stream?.id == id ? part.stream?.partMax ?? 0 : 0
+        if part.stream?.id != id || part.count + bytes.count > limit { passPart() }
+        guard !isClosed, let stream = streams[id] else { return connection.passedOn(bytes.count, of: id) }
+        guard part.stream === stream || stream.takesBody else { return unsafe stream.keep(bytes, isLast: isLast) }
+        if part.stream == nil { part = Part(stream: stream) }
+        let room = unsafe worker.rooms.inbox(limit: part.count + bytes.count)
+        unsafe UnsafeMutableRawBufferPointer(rebasing: room[part.count...]).copyMemory(from: bytes)
+        part.count += bytes.count
+        part.isLast = isLast
+    }
+
+    private func passPart() {
+        guard let stream = part.stream else { return }
+        let one = part
+        part = Part()
+        let body = unsafe BodyPart(worker.rooms.inbox(limit: one.count), isLast: one.isLast)
+        if one.isHead { stream.answer(body) } else { stream.give(body) }
+    }
+
+    // MARK: Sending
+
+    func wantsToSend() {
+        if isToSend || isClosed || state == .connecting { return }
+        isToSend = true
+        loop.wake(self, [])
+    }
+
+    private func sendFrames() {
+        isToSend = false
+        if state == .connecting { return }
+        sendOutput()
+        if isBroken { return broken() }
+        if state == .leaving, streams.isEmpty { return shut() }
+        if isCongested || waiting.isEmpty { return }
+        swap(&waiting, &served)
+        for stream in served where stream.isWaiting {
+            stream.isWaiting = false
+            stream.hasRoom()
+        }
+        served.removeAll(keepingCapacity: true)
+        if !connection.output.isEmpty { wantsToSend() }
+    }
+
+    private func sendOutput() {
+        if connection.output.isEmpty { return }
+        unsafe connection.output.withUnsafeBytes { bytes in
+            var at = 0
+            while at < bytes.count {
+                let count = min(bytes.count - at, Limits.readSize)
+                unsafe send(UnsafeRawBufferPointer(rebasing: bytes[at..<(at + count)]))
+                at += count
+            }
+        }
+        connection.clearOutput()
+    }
+
+    /// Bytes that may collect before they have to leave.
+    private static let outputMax = 256 << 10
+
+    func room(of stream: UInt32) -> Int {
+        if isCongested || isBroken { return 0 }
+        return min(connection.room(of: stream), max(0, Self.outputMax - connection.output.count))
+    }
+
+    // MARK: The end
+
+    /// Nothing new goes on it.
+    func leave() {
+        if isClosed || state == .connecting { return }
+        if state == .open {
+            state = .leaving
+            pool.left(self)
+            connection.goAway(.noError, isLast: true)
+        }
+        wantsToSend()
+    }
+
+    private func broken() {
+        end(as: isReused ? .stale : .cut)
+    }
+
+    /// It ends with all that is on it.
+    private func end(as failure: UpstreamFailure) {
+        let last = Array(streams.values) + held
+        (streams, held) = ([:], [])
+        shut()
+        for stream in last { stream.ended(failure) }
+    }
+
+    override func shut(abort: Bool = false) {
+        if isClosed { return }
+        let last = Array(streams.values) + held
+        (streams, held, waiting) = ([:], [], [])
+        (dial, first) = (nil, nil)
+        inbound = nil
+        part = Part()
+        if state == .connecting { pool.neverStood() } else { pool.left(self) }
+        pool.forget(nil)
+        super.shut(abort: abort)
+        for stream in last { stream.ended(.cut) }
+    }
+}

@@ -1,0 +1,326 @@
+"""Upstreams of HTTP/2 in plain text: many requests on few connections, and each of them as over HTTP/1.1."""
+
+import threading
+import time
+
+from Support import h2
+from Support.h2 import Reset, answers, frame, serving
+from test_h2 import H2Case
+
+
+class Upstreams(H2Case):
+    def edge(self, behaviour=None, **options):
+        return super().edge(behaviour, block=options.pop("block", "") + " protocols h2;", **options)
+
+    def test_requests_of_both_kinds_of_clients(self):
+        upstream = self.upstream(answers(lambda request: request.get(":path").encode()), record=False)
+        gateway = self.edge(upstream)
+        reply = self.get(gateway, "/h1")
+        self.assertEqual((reply.status, reply.body, reply.start), (200, b"/h1", "HTTP/1.1 200 OK"))
+        for tls in (True, False):
+            reply = self.open(gateway, tls).get("/h2")
+            self.assertEqual((reply.status, bytes(reply.body)), (200, b"/h2"))
+
+    def test_what_the_server_sees(self):
+        seen = []
+
+        def behaviour(server):
+            while taken := server.request():
+                seen.append(taken[1].fields)
+                server.respond(taken[0])
+
+        gateway = self.edge(serving(behaviour))
+        fields = [("Connection", "keep-alive, x-hop"), ("X-Hop", "1"), ("Keep-Alive", "1"), ("X-Own", "1"), ("TE", "trailers")]
+        self.assertEqual(self.get(gateway, "/a?b", fields=fields).status, 200)
+        self.assertEqual(self.open(gateway).get("/a?b", more=[("x-own", "1"), ("te", "trailers")]).status, 200)
+        for fields in seen:
+            self.assertEqual(fields[:3], [(":method", "GET"), (":scheme", "http"), (":path", "/a?b")])
+            self.assertEqual(dict(fields)[":authority"], "acme.test")
+            self.assertEqual(dict(fields)["x-own"], "1")
+            self.assertEqual(dict(fields)["te"], "trailers")
+            self.assertEqual(dict(fields)["x-tenant-id"], "acme")
+            for name, _ in fields:
+                self.assertNotIn(name, ("host", "connection", "x-hop", "keep-alive", "transfer-encoding", "upgrade"))
+                self.assertEqual(name, name.lower())
+
+    def test_many_share_a_connection(self):
+        go = threading.Event()
+
+        def behaviour(server):
+            held = []
+            while taken := server.request():
+                held.append(taken[0])
+                if len(held) == 50:
+                    go.set()
+                    for stream in reversed(held):
+                        server.respond(stream, b"%d" % stream)
+
+        upstream = self.upstream(serving(behaviour), record=False)
+        gateway = self.edge(upstream, workers=1)
+        client = self.open(gateway)
+        streams = [client.head(client.fields()) for _ in range(50)]
+        for stream in streams:
+            self.assertEqual(client.answer(stream).status, 200)
+        self.assertEqual(len(upstream.connections), 1)
+
+    def test_what_the_server_allows_at_once_is_kept_to(self):
+        most = []
+
+        def behaviour(server):
+            open_ones = []
+            while True:
+                taken = server.request(within=0.3)
+                if taken:
+                    open_ones.append(taken[0])
+                    most.append(len(open_ones))
+                    if len(open_ones) < 3:
+                        continue
+                if not open_ones:
+                    return
+                for stream in open_ones:
+                    server.respond(stream, b"ok")
+                open_ones = []
+
+        gateway = self.edge(self.upstream(serving(behaviour, settings=[(3, 3)]), record=False), block="max_connections 2;", workers=1)
+        client = self.open(gateway)
+        self.assertEqual(client.get().status, 200)
+        streams = [client.head(client.fields()) for _ in range(20)]
+        for stream in streams:
+            self.assertEqual(client.answer(stream).status, 200)
+        self.assertLessEqual(max(most), 3)
+
+    def test_bodies_and_trailers(self):
+        def behaviour(server):
+            while taken := server.request():
+                stream, request = taken
+                said = dict(request.trailers or []).get("x-check", "none")
+                server.respond(stream, bytes(request.body), trailers=[("x-sum", said)])
+
+        upstream = self.upstream(serving(behaviour, settings=[(4, 1 << 20)]), record=False)
+        gateway = self.edge(upstream)
+        client = self.open(gateway)
+        for size in (0, 1, 16384, 50_000):
+            stream = client.head(client.fields("POST"), ends=False)
+            for start in range(0, size, 16384):
+                client.data(stream, b"x" * min(16384, size - start))
+            client.head([("x-check", "7")], stream=stream)
+            reply = client.answer(stream)
+            self.assertEqual((len(reply.body), reply.trailers), (size, [("x-sum", "7")]))
+        with self.connect(gateway.plain) as plain:
+            plain.send(b"POST / HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Check: 8\r\n\r\n")
+            reply = plain.read_response()
+            self.assertEqual((reply.body, reply.trailers.get("x-sum")), (b"hello", "8"))
+
+    def test_large_bodies_pass_through_small_windows(self):
+        size = 3_000_000
+
+        def behaviour(server):
+            while taken := server.request():
+                server.respond(taken[0], b"%d" % len(taken[1].body))
+
+        gateway = self.edge(self.upstream(serving(behaviour), record=False))
+        self.assertEqual(bytes(self.open(gateway).post(b"x" * size).body), b"%d" % size)
+
+    def test_a_slow_client_stops_the_server_s_stream_alone(self):
+        size = 8 << 20
+
+        def behaviour(server):
+            while taken := server.request():
+                stream, request = taken
+                if request.get(":path") == "/small":
+                    server.respond(stream, b"small")
+                    continue
+                server.send(frame(h2.HEADERS, h2.END_HEADERS, stream, server.encoder.encode([(":status", "200")])))
+                sent[0] = 0
+                threading.Thread(target=pours, args=(server, stream), daemon=True).start()
+
+        sent = [0]
+
+        def pours(server, stream):
+            while sent[0] < size:
+                if server.allowed(stream) >= 16384:
+                    server.data(stream, b"x" * 16384, sent[0] + 16384 >= size)
+                    sent[0] += 16384
+                else:
+                    time.sleep(0.001)
+
+        gateway = self.edge(self.upstream(serving(behaviour), record=False), workers=1)
+        client = self.open(gateway, window=65535, gives=False)
+        client.window(0, 1 << 28)
+        large = client.head(client.fields(path="/large"))
+        client.until(lambda: len(client.answers[large].body) == 65535)
+        for _ in range(5):
+            self.assertEqual(bytes(client.get("/small").body), b"small")
+        self.assertLess(sent[0], 1 << 20)
+
+    def test_a_request_that_was_not_processed_goes_elsewhere(self):
+        def refuses(server):
+            if server.request():
+                server.reset(1, h2.REFUSED_STREAM)
+            while taken := server.request():
+                server.respond(taken[0], b"again")
+
+        def leaves(server):
+            server.request()
+            server.go_away(0)
+            time.sleep(0.2)
+
+        for first in (refuses, leaves):
+            calls = []
+
+            def behaviour(server):
+                calls.append(server)
+                if len(calls) == 1:
+                    return first(server)
+                while taken := server.request():
+                    server.respond(taken[0], b"again " + bytes(taken[1].body))
+
+            with self.subTest(first=first.__name__):
+                gateway = self.edge(self.upstream(serving(behaviour), record=False), workers=1)
+                client = self.open(gateway)
+                stream = client.open()
+                block = client.encoder.encode(client.fields("POST", more=[("content-length", "5")]))
+                client.send(frame(h2.HEADERS, h2.END_HEADERS, stream, block) + frame(h2.DATA, h2.END_STREAM, stream, b"hello"))
+                self.assertIn(bytes(client.answer(stream).body), (b"again", b"again hello"))
+
+    def test_one_that_refuses_again_and_again_is_given_up(self):
+        def behaviour(server):
+            while taken := server.request():
+                server.reset(taken[0], h2.REFUSED_STREAM)
+
+        client = self.open(self.edge(serving(behaviour)))
+        self.assertEqual(client.get().status, 502)
+
+    def test_resets_and_ends(self):
+        def behaviour(server):
+            while taken := server.request():
+                stream, request = taken
+                path = request.get(":path")
+                if path == "/reset":
+                    server.reset(stream, h2.INTERNAL_ERROR)
+                elif path == "/half":
+                    server.send(frame(h2.HEADERS, h2.END_HEADERS, stream, server.encoder.encode([(":status", "200")])))
+                    server.data(stream, b"half")
+                    server.reset(stream, h2.INTERNAL_ERROR)
+                elif path == "/gone":
+                    return
+                elif path == "/good":
+                    server.respond(stream, b"good")
+
+        gateway = self.edge(serving(behaviour))
+        client = self.open(gateway)
+        self.assertEqual(client.get("/reset", method="POST").status, 502)
+        with self.assertRaises(Reset):
+            client.get("/half")
+        self.assertEqual(client.get("/gone", method="POST").status, 502)
+        self.assertEqual(bytes(client.get("/good").body), b"good")
+
+    def test_a_client_s_reset_reaches_the_server(self):
+        seen = []
+
+        def behaviour(server):
+            taken = server.request()
+            seen.append("request")
+            server.until(lambda: taken[1].reset is not None)
+            seen.append(taken[1].reset)
+            while taken := server.request():
+                server.respond(taken[0], b"next")
+
+        upstream = self.upstream(serving(behaviour), record=False)
+        gateway = self.edge(upstream, workers=1)
+        client = self.open(gateway)
+        stream = client.head(client.fields())
+        self.until(lambda: seen, "it is there")
+        client.reset(stream)
+        self.until(lambda: len(seen) == 2, "the server hears of it")
+        self.assertEqual(seen[1], h2.CANCEL)
+        self.assertEqual(bytes(client.get().body), b"next")
+        self.assertEqual(len(upstream.connections), 1)
+
+    def test_time_runs_for_each_request(self):
+        def behaviour(server):
+            while taken := server.request():
+                if taken[1].get(":path") != "/slow":
+                    server.respond(taken[0], b"quick")
+
+        client = self.open(self.edge(serving(behaviour), block="response_timeout 1s;"))
+        slow = client.head(client.fields(path="/slow"))
+        self.assertEqual(bytes(client.get("/quick").body), b"quick")
+        self.assertEqual(client.answer(slow).status, 504)
+        self.assertEqual(bytes(client.get("/quick").body), b"quick")
+
+    def test_what_is_no_answer(self):
+        def behaviour(server):
+            while taken := server.request():
+                stream, request = taken
+                fields = {
+                    "/upper": [(":status", "200"), ("X-Upper", "1")],
+                    "/connection": [(":status", "200"), ("connection", "close")],
+                    "/coding": [(":status", "200"), ("transfer-encoding", "chunked")],
+                    "/nostatus": [("x", "1")],
+                    "/twice": [(":status", "200"), (":status", "200")],
+                    "/switch": [(":status", "101")],
+                    "/split": [(":status", "200"), ("x", "a\r\nset-cookie: b")],
+                }[request.get(":path")]
+                server.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, server.encoder.encode(fields)))
+
+        client = self.open(self.edge(serving(behaviour)))
+        for path in ("/upper", "/connection", "/coding", "/nostatus", "/twice", "/switch", "/split"):
+            with self.subTest(path=path):
+                self.assertEqual(client.get(path).status, 502)
+
+    def test_lengths_that_lie(self):
+        def behaviour(server):
+            while taken := server.request():
+                server.respond(taken[0], b"hello!", fields=[("content-length", taken[1].get(":path")[1:])])
+
+        client = self.open(self.edge(serving(behaviour)))
+        self.assertEqual(bytes(client.get("/6").body), b"hello!")
+        for length in ("5", "7"):
+            with self.assertRaises(Reset):
+                client.get("/" + length)
+
+    def test_a_server_of_http1_is_none(self):
+        client = self.open(self.edge(lambda peer: peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")))
+        self.assertEqual(client.get().status, 502)
+
+    def test_a_websocket_to_a_server_of_http2(self):
+        def behaviour(server):
+            stream, request = server.request(whole=False)
+            seen.append(request.fields)
+            server.send(frame(h2.HEADERS, h2.END_HEADERS, stream, server.encoder.encode([(":status", "200")])))
+            server.data(stream, b"hello")
+            server.until(lambda: bytes(request.body) == b"x")
+            server.data(stream, b"you said x")
+            server.until(lambda: request.ended)
+            server.data(stream, b"bye", ends=True)
+            server.for_a_while(1)
+
+        seen = []
+        gateway = self.edge(serving(behaviour, settings=[(8, 1)]))
+        client = self.open(gateway)
+        fields = client.fields("CONNECT", "/chat", more=[("sec-websocket-version", "13")])
+        stream = client.head([fields[0], (":protocol", "websocket"), *fields[1:]], ends=False)
+        reply = client.answers[stream]
+        client.until(lambda: bytes(reply.body) == b"hello")
+        self.assertEqual(reply.status, 200)
+        client.data(stream, b"x")
+        client.until(lambda: bytes(reply.body) == b"helloyou said x")
+        client.data(stream, b"", ends=True)
+        self.assertTrue(bytes(client.answer(stream).body).endswith(b"bye"))
+        with self.connect(gateway.plain) as plain:
+            plain.send(
+                b"GET /chat HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            start, fields = plain.stream.head()
+            self.assertTrue(start.startswith(b"HTTP/1.1 101"))
+            # RFC 6455 section 1.3.
+            self.assertEqual(fields.get("sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+            self.assertEqual(plain.stream.exactly(5), b"hello")
+            plain.send(b"x")
+            self.assertEqual(plain.stream.exactly(10), b"you said x")
+        for one in seen:
+            self.assertEqual(dict(one)[":protocol"], "websocket")
+            self.assertNotIn("sec-websocket-key", dict(one))
+            self.assertNotIn("upgrade", dict(one))
