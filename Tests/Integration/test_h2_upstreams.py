@@ -286,15 +286,16 @@ class Upstreams(H2Case):
 
     def test_a_websocket_to_a_server_of_http2(self):
         def behaviour(server):
-            stream, request = server.request(whole=False)
-            seen.append(request.fields)
-            server.send(frame(h2.HEADERS, h2.END_HEADERS, stream, server.encoder.encode([(":status", "200")])))
-            server.data(stream, b"hello")
-            server.until(lambda: bytes(request.body) == b"x")
-            server.data(stream, b"you said x")
-            server.until(lambda: request.ended)
-            server.data(stream, b"bye", ends=True)
-            server.for_a_while(1)
+            while taken := server.request(whole=False):
+                stream, request = taken
+                seen.append(request.fields)
+                server.send(frame(h2.HEADERS, h2.END_HEADERS, stream, server.encoder.encode([(":status", "200")])))
+                server.data(stream, b"hello")
+                server.until(lambda: bytes(request.body) == b"x")
+                server.data(stream, b"you said x")
+                server.until(lambda: request.ended or request.reset is not None)
+                if request.ended:
+                    server.data(stream, b"bye", ends=True)
 
         seen = []
         gateway = self.edge(serving(behaviour, settings=[(8, 1)]))
@@ -324,3 +325,161 @@ class Upstreams(H2Case):
             self.assertEqual(dict(one)[":protocol"], "websocket")
             self.assertNotIn("sec-websocket-key", dict(one))
             self.assertNotIn("upgrade", dict(one))
+
+    def test_answers_that_come_in_one_piece_stay_apart(self):
+        """Heads of several streams in one segment, of two tenants, with bodies and trailers behind them."""
+
+        def behaviour(server):
+            held = []
+            while taken := server.request():
+                held.append(taken)
+                if len(held) < 12:
+                    continue
+                out = b""
+                for stream, request in held:
+                    host = request.get(":authority")
+                    fields = [(":status", "200"), ("content-type", "text/plain"), ("x-host", host), ("set-cookie", "of=" + host)]
+                    ends = stream % 4 == 1
+                    out += frame(h2.HEADERS, h2.END_HEADERS, stream, server.encoder.encode(fields))
+                    out += frame(h2.DATA, h2.END_STREAM if ends else 0, stream, host.encode())
+                    if not ends:
+                        out += frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, server.encoder.encode([("x-sum", host)]))
+                server.send(out)
+                held = []
+
+        gateway = self.gateway(
+            self.tls_listener(self.leaf("acme.test")) + "upstream app { server 127.0.0.1:$app; protocols h2; }\n"
+            "tenant acme { host acme.test; upstream app; } tenant beta { host beta.test; upstream app; }",
+            app=self.upstream(serving(behaviour), record=False), workers=1,
+        )  # fmt: skip
+        clients = [(self.open(gateway, tls=False), host) for host in ("acme.test", "beta.test") for _ in range(3)]
+        for _ in range(5):
+            asked = [(client, host, client.head(client.fields(host=host))) for client, host in clients for _ in range(2)]
+            for client, host, stream in asked:
+                reply = client.answer(stream)
+                self.assertEqual((reply.get("x-host"), bytes(reply.body)), (host, host.encode()))
+                self.assertEqual([value for name, value in reply.fields if name == "set-cookie"], ["of=" + host])
+                self.assertEqual(reply.get("content-type"), "text/plain")
+                self.assertIn(reply.trailers, (None, [("x-sum", host)]))
+
+    def test_an_upgrade_that_waits_for_the_server_s_word_holds_nobody_up(self):
+        def behaviour(peer):
+            server = h2.Served(peer, hello=False)
+            time.sleep(0.5)
+            server.send(frame(h2.SETTINGS, 0, 0, b""))
+            while taken := server.request(whole=False):
+                server.respond(taken[0], b"ok")
+
+        gateway = self.edge(self.upstream(behaviour, record=False), workers=1)
+        client = self.open(gateway)
+        fields = client.fields("CONNECT", "/chat")
+        upgrade = client.head([fields[0], (":protocol", "websocket"), *fields[1:]], ends=False)
+        others = [client.head(client.fields()) for _ in range(3)]
+        for stream in others:
+            self.assertEqual(bytes(client.answer(stream).body), b"ok")
+        client.until(lambda: client.answers[upgrade].fields)
+        self.assertEqual(client.answers[upgrade].status, 502)
+
+    def test_what_has_come_before_a_reset_is_good(self):
+        def behaviour(peer):
+            server = h2.Served(peer)
+            stream, _ = server.request()
+            server.respond(stream, b"done")
+            server.go_away(stream)
+            time.sleep(0.05)
+            peer.reset()
+
+        client = self.open(self.edge(behaviour))
+        for _ in range(10):
+            self.assertEqual(bytes(client.get(method="POST").body), b"done")
+
+    def test_who_kills_connections_is_not_sent_for_ever(self):
+        seen = []
+
+        def behaviour(server):
+            while taken := server.request():
+                seen.append(taken[1].get(":path"))
+                if taken[1].get(":path") == "/kill":
+                    return
+                server.respond(taken[0], b"ok")
+
+        gateway = self.edge(serving(behaviour))
+        client, other = self.open(gateway), self.open(gateway)
+        for _ in range(5):
+            kill = client.head(client.fields(path="/kill"))
+            for _ in range(5):
+                other.head(other.fields())
+            self.assertEqual(client.answer(kill).status, 502)
+        self.assertLessEqual(seen.count("/kill"), 25)
+
+    def test_a_client_that_takes_nothing_stops_no_other_tenant(self):
+        size = 3 << 20
+
+        def behaviour(server):
+            while taken := server.request():
+                stream, request = taken
+                if request.get(":path") == "/small":
+                    server.respond(stream, b"small")
+                    continue
+                server.send(frame(h2.HEADERS, h2.END_HEADERS, stream, server.encoder.encode([(":status", "200")])))
+                threading.Thread(target=pours, args=(server, stream), daemon=True).start()
+
+        def pours(server, stream):
+            sent = 0
+            try:
+                while sent < size:
+                    if server.allowed(stream) >= 16384:
+                        server.data(stream, b"x" * 16384, sent + 16384 >= size)
+                        sent += 16384
+                    else:
+                        time.sleep(0.002)
+            except OSError:
+                pass
+
+        gateway = self.edge(self.upstream(serving(behaviour), record=False), workers=1)
+        slow, quick = self.open(gateway, window=65535, gives=False), self.open(gateway)
+        slow.window(0, 1 << 28)
+        streams = [slow.head(slow.fields(path="/large")) for _ in range(40)]
+        slow.until(lambda: all(len(slow.answers[stream].body) == 65535 for stream in streams), 20)
+        for _ in range(10):
+            self.assertEqual(bytes(quick.get("/small").body), b"small")
+
+    def test_an_end_needs_no_window(self):
+        def behaviour(server):
+            while taken := server.request():
+                server.respond(taken[0], b"x" * 5000, trailers=[("x-sum", "1")])
+
+        client = self.open(self.edge(serving(behaviour)), window=5000, gives=False)
+        reply = client.answer(client.head(client.fields()), 5)
+        self.assertEqual((len(reply.body), reply.trailers), (5000, [("x-sum", "1")]))
+        # Towards the server as well: its window is 65,535 bytes.
+        sizes = []
+
+        def counts(server):
+            server.gives = False
+            while taken := server.request():
+                sizes.append(len(taken[1].body))
+                server.respond(taken[0], b"ok")
+
+        client = self.open(self.edge(serving(counts)))
+        stream = client.head(client.fields("POST"), ends=False)
+        for start in range(0, 65535, 16384):
+            client.data(stream, b"x" * min(16384, 65535 - start))
+        time.sleep(0.2)
+        client.data(stream, b"", ends=True)
+        self.assertEqual(bytes(client.answer(stream, 5).body), b"ok")
+        self.assertEqual(sizes, [65535])
+
+    def test_a_server_that_takes_nothing_is_late_and_not_its_client(self):
+        def behaviour(server):
+            server.gives = False
+            server.for_a_while(8)
+
+        client = self.open(self.edge(serving(behaviour), block="response_timeout 1s;", top="limits { body_timeout 3s; }\n"))
+        stream = client.head(client.fields("POST"), ends=False)
+        client.data(stream, b"x" * 16384)
+        for _ in range(4):
+            client.data(stream, b"x" * 12500)
+        reply = client.answers[stream]
+        client.until(lambda: reply.fields)
+        self.assertEqual(reply.status, 504)

@@ -48,7 +48,8 @@ extension H2Connection {
     /// Frames of the stream are of no use and no fault: the peer has sent them before it knew of a reset, or of our GOAWAY.
     func isLate(_ stream: UInt32) -> Bool {
         if role == .server, let lastTaken, stream > lastTaken { return true }
-        return recent.contains(stream)
+        // A client that has cancelled more than are remembered can't tell.
+        return recent.contains(stream) || (role == .client && recent.hasForgotten)
     }
 
     /// The next stream that the peer's GOAWAY left unprocessed.

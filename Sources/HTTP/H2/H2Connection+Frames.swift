@@ -54,6 +54,14 @@ extension H2Connection {
         }
     }
 
+    /// Whether the next frame at `at` is one with data of that stream, as far as it is there.
+    public func isNextData(of stream: UInt32, _ region: UnsafeRawBufferPointer, at: Int) -> Bool {
+        if case .data(let own, let left, _, _) = phase, left > 0 { return own == stream && region.count > at }
+        guard case .frame = phase, region.count - at >= H2Frame.headerSize else { return false }
+        let frame = unsafe H2Frame(UnsafeRawBufferPointer(rebasing: region[at..<(at + H2Frame.headerSize)]))
+        return frame.kind == .data && frame.stream == stream
+    }
+
     func readPreface(_ region: UnsafeRawBufferPointer, _ at: inout Int) throws(H2Fault) -> Bool {
         let preface = Self.preface
         let count = min(preface.utf8CodeUnitCount, region.count - at)

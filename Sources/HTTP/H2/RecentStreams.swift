@@ -5,11 +5,14 @@ struct RecentStreams {
     /// The oldest one, once there are as many as there may be.
     private var oldest = 0
     private let most: Int
+    /// There were more than that.
+    private(set) var hasForgotten = false
 
     init(most: Int) { self.most = min(max(most, 64), 1024) }
 
     mutating func add(_ stream: UInt32) {
         if streams.count < most { return streams.append(stream) }
+        hasForgotten = true
         streams[oldest] = stream
         oldest = (oldest + 1) % most
     }

@@ -89,7 +89,7 @@ final class Balancer {
     /// A connection to that server, or the way to one.
     func open(_ pool: ServerPool, for exchange: Exchange) -> Acquired {
         if pool.speaksH2 {
-            if let stream = pool.takeShared(for: exchange) {
+            if let stream = pool.takeShared() {
                 stream.use(exchange)
                 return .connection
             }
@@ -105,10 +105,16 @@ final class Balancer {
     }
 
     /// Whether that server may get another connection, as things stand.
-    func mayConnect(to pool: ServerPool) -> Bool { pool.hasPlace(most: breaker.maxConnections) }
+    func mayConnect(to pool: ServerPool) -> Bool { pool.hasPlace(most: places(at: pool)) }
+
+    /// A connection that many requests share is hardly ever unused, so that no loop would give it to another one: each may have
+    /// one.
+    private func places(at pool: ServerPool) -> Int {
+        pool.speaksH2 ? max(breaker.maxConnections, worker.group.count) : breaker.maxConnections
+    }
 
     /// Takes the place of another connection to that server, where there is one.
-    func takePlace(at pool: ServerPool) -> Bool { pool.takePlace(most: breaker.maxConnections) }
+    func takePlace(at pool: ServerPool) -> Bool { pool.takePlace(most: places(at: pool)) }
 
     /// What an attempt at a server of this upstream has come to: the only way in for that, once for each attempt.
     func record(_ outcome: AttemptOutcome, of pool: ServerPool) { pool.record(outcome) }
@@ -152,7 +158,8 @@ final class Balancer {
     // MARK: Waiting
 
     private func wait(_ exchange: Exchange) -> Acquired {
-        guard breaker.wait() else { return .refused(.overloaded) }
+        let each = pools.contains { $0.speaksH2 } ? Limits.upstreamStreamsMax : Limits.waitersPerConnection
+        guard breaker.wait(forEach: each) else { return .refused(.overloaded) }
         if waiting.isEmpty { watchPlaces() }
         exchange.waits(.place(self, waiting.join(exchange)), atMost: connectTimeout)
         return .later

@@ -14,7 +14,8 @@ struct Breaker {
     mutating func adopt(maxConnections: Int) { self.maxConnections = maxConnections }
 
     /// Another request waits from now on, where one may. `stopWaiting` is owed for it.
-    func wait() -> Bool { use.waiting.take(upTo: maxConnections * Limits.waitersPerConnection) }
+    /// - Parameter each: how many for each connection that there may be.
+    func wait(forEach each: Int = Limits.waitersPerConnection) -> Bool { use.waiting.take(upTo: maxConnections * each) }
 
     /// One who waited does so no longer.
     func stopWaiting() { use.waiting.giveBack() }

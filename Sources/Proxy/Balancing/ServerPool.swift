@@ -91,7 +91,7 @@ final class ServerPool {
     var isDialing: Bool { speaksH2 && dialing > 0 }
 
     /// Whether there is a kept connection that this request may go on.
-    func hasIdle(for exchange: Exchange) -> Bool { hasIdle && mayTakeIdle(for: exchange) }
+    func hasIdle(for exchange: Exchange) -> Bool { hasIdle && (speaksH2 || mayTakeIdle(for: exchange)) }
 
     /// What can't be sent twice goes on no kept connection of a server that closes them at once.
     private func mayTakeIdle(for exchange: Exchange) -> Bool {
@@ -115,9 +115,8 @@ final class ServerPool {
     }
 
     /// A place on a connection that takes more requests: on the fullest one, so that others age out.
-    func takeShared(for exchange: Exchange) -> H2UpstreamStream? {
+    func takeShared() -> H2UpstreamStream? {
         look()
-        guard mayTakeIdle(for: exchange) else { return nil }
         var found: H2Upstream?
         for connection in shared where connection.canOpen && connection.streamCount >= found?.streamCount ?? 0 { found = connection }
         return found.map { H2UpstreamStream(on: $0) }

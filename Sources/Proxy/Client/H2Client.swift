@@ -62,6 +62,8 @@ final class H2Client: Transport {
         /// The client takes nothing.
         case congested
         case held
+        /// It was told to leave, and has not said that it heard it.
+        case leaving
         /// Requests are under way, and it is to be known that the client is there.
         case watch
     }
@@ -100,6 +102,7 @@ final class H2Client: Transport {
             if phase == .closing { return shut() }
             leave(.noError)
         case .middle: end(H2Fault.late)
+        case .leaving: saidLast(.noError)
         case .watch: watch()
         }
     }
@@ -141,6 +144,8 @@ final class H2Client: Transport {
                 .congested
             } else if isHeld {
                 .held
+            } else if phase == .leaving, !hasSaidLast {
+                .leaving
             } else if connection.isInBlock || (inbound != nil && !hasNewInbound) {
                 .middle
             } else if !streams.isEmpty {
@@ -157,6 +162,7 @@ final class H2Client: Transport {
         case .idle: loop.schedule(self, at: loop.now + limits.idleTimeout)
         case .congested: loop.schedule(self, at: loop.now + limits.bodyTimeout)
         case .held: loop.schedule(self, at: hold.until)
+        case .leaving: loop.schedule(self, at: loop.now + Limits.lingerTailNanoseconds)
         case .watch: loop.schedule(self, at: loop.now + Limits.pingNanoseconds)
         }
     }
@@ -353,6 +359,8 @@ extension H2Connection.Limits {
     init(_ limits: LimitSettings) {
         self.init()
         streams = limits.maxStreams
+        // What is kept for one client, and what one of its streams may have of that.
+        (connectionWindow, windowMax) = (2 << 20, 512 << 10)
         listSize = limits.maxHeaderSize
         resets = AbuseBudget.Bound(limits.maxResets, in: limits.maxResetsTime)
     }

@@ -267,16 +267,13 @@ final class H2ClientStream: Source {
 extension H2ClientStream {
     var isBroken: Bool { client?.isBroken ?? true }
 
-    /// However little the window takes, an upstream is not read byte by byte.
-    private static let roomMin = 4 << 10
+    /// Something is taken beyond the window: an end needs none, and however little is taken an upstream is not read byte by byte.
+    static let roomMin = 4 << 10
 
     /// Bytes of the answer that it takes now.
     var room: Int {
         guard let client else { return 0 }
-        if kept == nil {
-            let room = client.room(of: id)
-            if room > 0 { return min(max(room, Self.roomMin), Limits.readSize) }
-        }
+        if kept == nil, !client.isCongested, !client.isBroken { return min(max(client.room(of: id), Self.roomMin), Limits.readSize) }
         waits()
         return 0
     }
@@ -368,7 +365,6 @@ extension H2ClientStream {
                 if exchange == nil { return answered() }
             }
         }
-        if client.room(of: id) == 0 { return waits() }
         exchange?.clientHasRoom()
     }
 

@@ -216,7 +216,8 @@ extension Exchange {
     /// Nothing more goes either way.
     func endTunnel() {
         dropUpstream()
-        client.retire(expectsMore: !request.isDone)
+        // Of a connection of many streams one is over.
+        if !client.isH2 { client.retire(expectsMore: !request.isDone) }
         finish()
     }
 }

@@ -320,6 +320,8 @@ final class Exchange {
     func clientGone() {
         sever()
         if answer.status == 0 { answer.status = 499 }
+        // CANCELLED, as gRPC calls it.
+        if request.grpc != nil, answer.grpcStatus == nil { answer.grpcStatus = 1 }
         settle()
         letGo()
     }

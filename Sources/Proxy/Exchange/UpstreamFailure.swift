@@ -58,7 +58,7 @@ extension UpstreamFailure {
         guard now.isKept, now.isRepeatable else { return .refuse }
         switch self {
         case .refused: return .refuse
-        case .stale: return .sendAfresh
+        case .stale: return now.refusals < Limits.refusalsMax ? .sendAfresh : .refuse
         case .cut: return !now.hasBody && now.sendings < Self.sendingsMax ? .retry : .refuse
         case .malformed, .timedOut: return .refuse
         }
@@ -107,6 +107,7 @@ extension Exchange {
         switch (consequence, resolution.balancer?.counted) {
         case (.sendAfresh, let balancer?):
             attempts.sendings -= 1
+            attempts.refusals += 1
             goOn(balancer.acquireFresh(for: self))
         case (.sendElsewhere, let balancer?):
             attempts.sendings -= 1

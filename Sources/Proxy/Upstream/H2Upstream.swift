@@ -53,6 +53,10 @@ final class H2Upstream: Transport {
         var limits = H2Connection.Limits()
         limits.streams = Limits.upstreamStreamsMax
         limits.listSize = Limits.headSizeMax
+        // Each stream is bounded by its own window. A connection is many tenants': what the clients of one don't take must not
+        // hold up the others.
+        limits.windowMax = 256 << 10
+        limits.connectionWindow = 1 << 30
         connection = H2Connection(client: limits)
         super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow)
     }
@@ -78,8 +82,8 @@ final class H2Upstream: Transport {
 
     var streamCount: Int { streams.count }
     var isUnused: Bool { state == .open && streams.isEmpty }
-    /// It has carried a request before.
-    var isReused: Bool { count > 1 }
+    /// It was kept for a next request: the server may be closing it, unseen.
+    var wasIdle: Bool { count > 0 && streams.isEmpty }
 
     /// The number for a stream whose head is written next.
     func open(_ stream: H2UpstreamStream) -> UInt32? {
@@ -120,10 +124,12 @@ final class H2Upstream: Transport {
             connected()
             if isClosed { return }
         }
-        if isBroken { return broken() }
-        if isCongested, !flush() { return isBroken ? broken() : () }
+        if !isBroken, isCongested, !flush(), !isBroken { return }
+        // What it has said before it broke is good all the same.
         if canRead { readFrames() }
-        if !isClosed { sendFrames() }
+        if isClosed { return }
+        if isBroken { return canRead ? loop.wake(self, []) : broken() }
+        sendFrames()
     }
 
     private func connected() {
@@ -196,6 +202,11 @@ final class H2Upstream: Transport {
         var at = 0
         var text = unsafe ByteWriter(worker.rooms.fields)
         reading: while !isClosed {
+            // The head in hand stands in the room that the next block of fields is written to.
+            if part.isHead, unsafe !connection.isNextData(of: part.stream?.id ?? 0, region, at: at) {
+                passPart()
+                if isClosed { return }
+            }
             let event: H2Connection.Event
             do {
                 event = try unsafe connection.next(region, at: &at, room: &text, now: loop.now)
@@ -253,6 +264,7 @@ final class H2Upstream: Transport {
         unsafe UnsafeMutableRawBufferPointer(rebasing: room[part.count...]).copyMemory(from: bytes)
         part.count += bytes.count
         part.isLast = isLast
+        if isLast { passPart() }
     }
 
     private func passPart() {
@@ -275,7 +287,10 @@ final class H2Upstream: Transport {
         isToSend = false
         if state == .connecting { return }
         sendOutput()
-        if isBroken { return broken() }
+        if isBroken {
+            canRead = true
+            return loop.wake(self, [])
+        }
         if state == .leaving, streams.isEmpty { return shut() }
         if isCongested || waiting.isEmpty { return }
         swap(&waiting, &served)
@@ -321,9 +336,7 @@ final class H2Upstream: Transport {
         wantsToSend()
     }
 
-    private func broken() {
-        end(as: isReused ? .stale : .cut)
-    }
+    private func broken() { end(as: .cut) }
 
     /// It ends with all that is on it.
     private func end(as failure: UpstreamFailure) {

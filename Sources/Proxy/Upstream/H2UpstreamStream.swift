@@ -44,7 +44,7 @@ final class H2UpstreamStream: Source {
 
     init(on connection: H2Upstream) {
         (worker, self.connection, pool, address) = (connection.worker, connection, connection.pool, connection.address)
-        isReused = connection.isReused
+        isReused = connection.wasIdle
         super.init(loop: connection.loop, fd: -1, flow: connection.loop.commonFlow)
     }
 
@@ -66,9 +66,9 @@ final class H2UpstreamStream: Source {
     /// Bytes of the request that it takes now.
     var room: Int {
         guard let connection, id > 0 else { return 0 }
-        if kept == nil {
-            let room = connection.room(of: id)
-            if room > 0 { return min(max(room, 4 << 10), Limits.readSize) }
+        // Something is taken beyond the window: an end needs none, and a client is not read byte by byte.
+        if kept == nil, !connection.isCongested, !connection.isBroken {
+            return min(max(connection.room(of: id), H2ClientStream.roomMin), Limits.readSize)
         }
         waits()
         return 0
@@ -175,7 +175,6 @@ final class H2UpstreamStream: Source {
             kept = nil
             if hasRequest, !hasSentAll { writeEnd(connection) }
         }
-        if connection.room(of: id) == 0, !hasRequest { return waits() }
         exchange?.upstreamHasRoom()
     }
 
@@ -338,7 +337,7 @@ final class H2UpstreamStream: Source {
         connection = nil
         // The answer has come whole, and is being taken.
         if hasHead, hasAll { return }
-        exchange?.fail(failure == .stale && hasHead ? .cut : failure)
+        exchange?.fail(failure == .cut && isReused && !hasHead && interimBytes == 0 ? .stale : failure)
     }
 
     /// Request and answer are over.
