@@ -338,6 +338,27 @@ class Ends(H2Case):
         self.assertEqual(bytes(client.answer(stream).body), b"done")
         self.assertEqual(client.end(), h2.NO_ERROR)
 
+    def test_a_drain_does_not_wait_for_a_client_that_is_deaf(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def behaviour(peer):
+            while request := peer.read_request():
+                if request.target == "/slow":
+                    go.wait(10)
+                peer.send(text("done"))
+
+        gateway = self.edge(behaviour)
+        client = self.open(gateway)
+        client.hears_pings = False
+        slow = client.head(client.fields(path="/slow"))
+        self.assertEqual(client.get().status, 200)
+        gateway.process.send_signal(signal.SIGTERM)
+        client.until(lambda: len(client.goaway) == 2, 4)
+        go.set()
+        self.assertEqual(bytes(client.answer(slow).body), b"done")
+        self.assertEqual(client.end(), h2.NO_ERROR)
+
     def test_an_idle_connection_is_closed(self):
         client = self.open(self.edge(top="limits { idle_timeout 1s; }\n"))
         self.assertEqual(client.get().status, 200)

@@ -53,6 +53,8 @@ class Answer:
 class Client:
     """Opens its windows wide, and gives back what it reads, unless `window` says how large they are and `gives` is False."""
 
+    hears_pings = True
+
     def __init__(self, port, tls=None, sni="acme.test", window=1 << 24, settings=(), gives=True, hello=True):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -231,7 +233,7 @@ class Client:
             self.windows.append((stream, int.from_bytes(payload, "big")))
         elif kind == PING and flags & ACK:
             self.pongs.append(payload)
-        elif kind == PING:
+        elif kind == PING and self.hears_pings:
             self.reply(frame(PING, ACK, 0, payload))
         elif kind == GOAWAY:
             self.goaway.append((int.from_bytes(payload[:4], "big"), int.from_bytes(payload[4:8], "big")))
