@@ -23,6 +23,7 @@ extension UsageRecord {
         var (first, last): (RecordID?, RecordID?)
         var level: Period?
         var dayBefore: UInt64?
+        var before: RecordID?
         try json.object { name, json throws(JSONReader.Fault) in
             switch name {
             case "id": id = try json.recordID()
@@ -31,6 +32,7 @@ extension UsageRecord {
             case "from": from = try json.timestamp()
             case "to": to = try json.timestamp()
             case "day_before": dayBefore = try json.timestamp()
+            case "before": before = try json.recordID()
             case "admitted": usage.admitted = try json.unsigned()
             case "in_flight": inFlight = try json.unsigned()
             case "shadow_refused": usage.shadowRefused = try json.unsigned()
@@ -73,7 +75,7 @@ extension UsageRecord {
         if let lines, let first, let last { rolledUp = RolledUp(lines: lines, first: first, last: last, level: level) }
         self.init(
             id: id, account: Account(tenant: tenant, key: key), from: from, to: to, usage: usage, inFlight: inFlight,
-            totals: totals, dayBefore: dayBefore, rolledUp: rolledUp)
+            totals: totals, dayBefore: dayBefore, before: before, rolledUp: rolledUp)
     }
 }
 

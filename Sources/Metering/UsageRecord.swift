@@ -17,6 +17,9 @@ public struct UsageRecord: Sendable, Equatable {
     /// Of a day's first line, and of the first after a clock went back to it: the day of the line before it. Should that be
     /// lost, it is known of which day it was.
     public var dayBefore: UInt64?
+    /// Of the first line of an opening of the ledger: the last line before it. Within an opening ids follow each other, and
+    /// so it is known of every line which one comes before it.
+    public var before: RecordID?
     /// Of a line that others were rolled up into: how many, from the first to the last of them.
     public var rolledUp: RolledUp?
 
@@ -33,10 +36,11 @@ public struct UsageRecord: Sendable, Equatable {
 
     public init(
         id: RecordID, account: Account, from: UInt64, to: UInt64, usage: Usage, inFlight: UInt64, totals: UsageCounters,
-        dayBefore: UInt64? = nil, rolledUp: RolledUp? = nil
+        dayBefore: UInt64? = nil, before: RecordID? = nil, rolledUp: RolledUp? = nil
     ) {
         (self.id, self.account, self.from, self.to, self.usage) = (id, account, from, to, usage)
-        (self.inFlight, self.totals, self.dayBefore, self.rolledUp) = (inFlight, totals, dayBefore, rolledUp)
+        (self.inFlight, self.totals, self.dayBefore) = (inFlight, totals, dayBefore)
+        (self.before, self.rolledUp) = (before, rolledUp)
     }
 }
 
@@ -65,6 +69,11 @@ extension UsageRecord {
         if let dayBefore {
             line.append(",\"day_before\":\"")
             line.append(String(Timestamp.dayText(dayBefore)))
+            line.append("\"")
+        }
+        if let before {
+            line.append(",\"before\":\"")
+            line.append(before)
             line.append("\"")
         }
         line.append(",\"admitted\":")

@@ -60,7 +60,9 @@ extension Ledger {
             table.epoch, LedgerState.epoch.value(in: table) + 1, RecordID(node: node, place: tail.last).epoch + 1)
         LedgerState.epoch.store(epoch, in: table)
         try note(tail, in: table, &recovery)
-        try rewind(behind: tail, journal, in: table, &recovery)
+        let end = try rewind(behind: tail, journal, in: table, &recovery)
+        // What was cut off is written again, and is missed no more; what was taken away whole is.
+        LedgerState.last.store(end ?? max(LedgerState.last.value(in: table), tail.last), in: table)
         let start = RecordID(node: node, epoch: epoch, sequence: 0).place
         LedgerState.noted.store(start, in: table)
         let closed = max(known, tail.closed)
@@ -116,9 +118,10 @@ extension Ledger {
     }
 
     /// Moves shadows back that know of lines which are not there, or whose words do not belong together.
+    /// - Returns: where the ledger ends; nil where the file last written to is not there.
     private static func rewind(
         behind tail: LedgerTail, _ journal: Journal, in table: Table, _ recovery: inout Recovery
-    ) throws(StorageFault) {
+    ) throws(StorageFault) -> UInt64? {
         // What ends the ledger, unless the file last written to was taken away whole, with everything that it said.
         let fileDay = LedgerState.fileDay.value(in: table)
         var end = UInt64.max
@@ -131,7 +134,8 @@ extension Ledger {
             let isIntact = shadow.isIntact(in: table, slot)
             if shadow.last > end || !isIntact { lost[table.account(of: slot)] = (slot, shadow, isIntact) }
         }
-        if lost.isEmpty { return }
+        let known = end == .max ? nil : tail.last
+        if lost.isEmpty { return known }
         let earlier = try LedgerTail.lastLines(of: Set(lost.keys), in: journal, node: tail.node)
         for (account, found) in lost {
             var shadow = found.shadow
@@ -151,5 +155,6 @@ extension Ledger {
             }
             shadow.store(in: table, found.slot)
         }
+        return known
     }
 }

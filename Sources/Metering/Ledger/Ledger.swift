@@ -198,7 +198,8 @@ public final class Ledger<Table: UsageTable> {
             UsageRecord(
                 id: id, account: table.account(of: slot), from: batch.from, to: end, usage: usage,
                 inFlight: table.inFlight(of: slot), totals: counters,
-                dayBefore: batch.moves.isEmpty && dayBefore != batch.day ? dayBefore : nil
+                dayBefore: batch.moves.isEmpty && dayBefore != batch.day ? dayBefore : nil,
+                before: batch.after == 1 ? LedgerState.last.id(of: node, in: table) : nil
             ).write(to: &piece)
             batch.bytes += piece.count - before
             if batch.moves.isEmpty { batch.firstPlace = id.place }
@@ -233,7 +234,9 @@ public final class Ledger<Table: UsageTable> {
         for (slot, shadow) in batch.moves { shadow.store(in: table, slot) }
         LedgerState.closed.store(batch.to, in: table)
         if !batch.moves.isEmpty { LedgerState.lastDay.store(batch.day, in: table) }
-        LedgerState.noted.store(RecordID(node: node, epoch: epoch, sequence: batch.after).place, in: table)
+        let last = RecordID(node: node, epoch: epoch, sequence: batch.after).place
+        if !batch.moves.isEmpty { LedgerState.last.store(last, in: table) }
+        LedgerState.noted.store(last, in: table)
         closing.lines += batch.moves.count
         closing.bytes += batch.bytes
     }

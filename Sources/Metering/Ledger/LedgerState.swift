@@ -19,12 +19,21 @@ enum LedgerState: Int {
     case fileDay
     /// The day of the last line.
     case lastDay
+    /// Place of the last line that is in the ledger, whichever opening wrote it.
+    case last
+    /// How many lines the book of plans and prices has.
+    case terms
 
     func value(in table: some UsageTable) -> UInt64 { table.headerWord(rawValue) }
     /// The same of what is a day; nil is none.
     func day(in table: some UsageTable) -> UInt64? {
         let day = value(in: table)
         return day > 0 ? day : nil
+    }
+    /// The same of what is a line's place.
+    func id(of node: UInt32, in table: some UsageTable) -> RecordID? {
+        let place = value(in: table)
+        return place > 0 ? RecordID(node: node, place: place) : nil
     }
     func store(_ value: UInt64, in table: some UsageTable) { table.setHeaderWord(rawValue, to: value) }
 }

@@ -5,8 +5,13 @@ import Storage
 public struct LedgerMemory: Sendable {
     /// Whose lines it knows.
     let node: UInt32
-    /// The last line that was written, when one was in this opening.
+    /// The last line that was written.
     public let last: RecordID?
+    /// The first line of the file that was written to last, and the day of that file.
+    let fileFirst: UInt64
+    let fileDay: UInt64
+    /// How many lines the book of plans and prices has.
+    public let terms: UInt64
     /// End of the last interval that is in the ledger.
     public let closed: UInt64
     /// Whether all that was counted is in the ledger.
@@ -14,8 +19,12 @@ public struct LedgerMemory: Sendable {
     /// The counters at an account's last line.
     let totals: [Account: UsageCounters]
 
-    init(node: UInt32, last: RecordID?, closed: UInt64, isWritten: Bool, totals: [Account: UsageCounters]) {
+    init(
+        node: UInt32, last: RecordID?, fileFirst: UInt64 = 0, fileDay: UInt64 = 0, closed: UInt64, isWritten: Bool,
+        totals: [Account: UsageCounters]
+    ) {
         (self.node, self.last, self.closed, self.isWritten, self.totals) = (node, last, closed, isWritten, totals)
+        (self.fileFirst, self.fileDay, terms) = (fileFirst, fileDay, 0)
     }
 
     /// To be made before the ledger is listed: then whatever it names is there. nil of a table whose ledger was never
@@ -25,7 +34,10 @@ public struct LedgerMemory: Sendable {
         guard state(.node) != 0 else { return nil }
         let noted = RecordID(node: UInt32(truncatingIfNeeded: state(.node)), place: state(.noted))
         node = noted.node
-        last = noted.sequence > 0 ? noted : nil
+        // Of a table from before it was remembered, as far as this opening knows.
+        let end = state(.last)
+        last = end > 0 ? RecordID(node: noted.node, place: end) : noted.sequence > 0 ? noted : nil
+        (fileFirst, fileDay, terms) = (state(.fileFirst), state(.fileDay), state(.terms))
         closed = state(.closed)
         var totals: [Account: UsageCounters] = [:]
         var isWritten = true

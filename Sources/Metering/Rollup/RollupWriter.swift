@@ -36,7 +36,7 @@ struct RollupWriter: ~Copyable {
         rolledUp.level = level
         guard var sum = sums[record.account] else {
             var first = record
-            (first.rolledUp, first.dayBefore) = (rolledUp, nil)
+            (first.rolledUp, first.dayBefore, first.before) = (rolledUp, nil, nil)
             sums[record.account] = first
             return
         }
