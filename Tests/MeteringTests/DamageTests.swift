@@ -9,7 +9,8 @@ import Testing
 extension LedgerMemory {
     /// What a table in memory knows.
     init(_ table: SimulatedTable) {
-        let noted = RecordID(node: UInt32(truncatingIfNeeded: table.header[0]), place: table.header[2])
+        let node = UInt32(truncatingIfNeeded: table.header[LedgerState.node.rawValue])
+        let last = LedgerState.last.id(of: node, in: table)
         var totals: [Account: UsageCounters] = [:]
         for (index, account) in table.accounts.enumerated() {
             var counters = UsageCounters()
@@ -17,7 +18,8 @@ extension LedgerMemory {
             totals[account] = counters
         }
         self.init(
-            node: noted.node, last: noted.sequence > 0 ? noted : nil, closed: table.header[5], isWritten: true,
+            node: node, last: last, fileFirst: LedgerState.fileFirst.value(in: table),
+            fileDay: LedgerState.fileDay.value(in: table), closed: LedgerState.closed.value(in: table), isWritten: true,
             totals: totals)
     }
 }

@@ -191,7 +191,7 @@ struct LedgerBook {
         }
         for damage in statement.damage { Console.error("gateway: damaged: \(state.ledgerPath)/\(damage)") }
         for damage in statement.mended {
-            Console.error("gateway: mended: \(state.ledgerPath)/\(damage); the totals of other lines tell what it said")
+            Console.error("gateway: mended: \(state.ledgerPath)/\(damage); what it said is known all the same")
         }
     }
 

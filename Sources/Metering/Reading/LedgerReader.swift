@@ -9,7 +9,7 @@ import Storage
 final class LedgerReader {
     let folder: LedgerFolder
     let memory: LedgerMemory?
-    private let files: [LedgerFile]
+    let files: [LedgerFile]
     /// What is in the place of files.
     private let foreign: [LedgerDamage]
     /// By the beginning of the day; lines first.
@@ -32,17 +32,39 @@ final class LedgerReader {
     /// Lines of it were damaged or missing when they were added up.
     private(set) var damagedBefore = 0
 
-    /// What is suspicious: it may have lost lines.
-    private var suspects: [LedgerDamage] = []
-    private var losses: [Loss] = []
-    private var openings = OpeningChain()
+    /// What totals tell of lines that are not there, as far as it is certain.
+    private(set) var mendedRecords: [UsageRecord] = []
+    /// What was made good and may be of this time or of another.
+    private(set) var ambiguous: [LedgerDamage] = []
+
+    /// Looks at the whole ledger, whether anything is missing or not.
+    var isThorough = false
+    private let shared: Shared
+    private var isUnsound = false
+    private var chains = AccountChains()
+    /// What lines say was before them.
+    private var befores: [RecordID] = []
     private var read: [(file: LedgerFile, ids: RecordRanges)] = []
-    private var hasFormer = false
+
+    /// What readers of one ledger need to find out once.
+    final class Shared {
+        private var last: (files: [LedgerFile], diagnosis: LedgerDiagnosis)?
+
+        /// - Parameter files: these are left out of it.
+        fileprivate func diagnosis(
+            without files: [LedgerFile], _ make: () throws(StorageFault) -> LedgerDiagnosis
+        ) throws(StorageFault) -> LedgerDiagnosis {
+            if let last, last.files == files { return last.diagnosis }
+            let diagnosis = try make()
+            last = (files, diagnosis)
+            return diagnosis
+        }
+    }
 
     typealias Body = (_ record: UsageRecord, _ level: Period?) -> Void
 
-    init(_ folder: LedgerFolder, memory: LedgerMemory? = nil) throws(StorageFault) {
-        (self.folder, self.memory) = (folder, memory)
+    init(_ folder: LedgerFolder, memory: LedgerMemory? = nil, shared: Shared = Shared()) throws(StorageFault) {
+        (self.folder, self.memory, self.shared) = (folder, memory, shared)
         (files, foreign) = try folder.contents()
         for file in files {
             if file.level == .month {
@@ -65,9 +87,7 @@ final class LedgerReader {
                 try readDay(day, query, body)
             }
         }
-        try findGaps(query)
-        if losses.isEmpty { for bad in suspects { lose(bad) } }
-        if !suspects.isEmpty { try mend(query, body) }
+        if try isSuspicious(query) { try complete(query, body) }
     }
 
     /// The months that anything is known of, and that the query is about.
@@ -156,7 +176,6 @@ final class LedgerReader {
     private func deliver(_ file: LedgerFile, _ seal: Seal, lines: [LedgerFile], _ body: Body) throws(StorageFault) {
         if let size = try? folder.size(of: file.path) { sources.append(Seal.Source(file: file.path, size: size)) }
         damagedBefore.addClamped(seal.damaged)
-        if seal.isFormer { hasFormer = true }
         var found: Seal?
         // Where a clock went back a sum has lines of two times, and tells nothing of what was before it.
         let isInOrder = !seal.isFormer && seal.ids.gaps.isEmpty
@@ -165,7 +184,7 @@ final class LedgerReader {
                 found = Seal(line)
                 return true
             }
-            openings.take(record, isInOrder: isInOrder)
+            chains.take(record, isInOrder: isInOrder)
             body(record, file.level)
             return true
         }
@@ -195,13 +214,15 @@ final class LedgerReader {
         let scan = try LinesOfFile(file, in: folder) { record in
             if known.contains(record.id) { return }
             guard self.ids.insert(record.id) else { return }
-            self.openings.take(record)
+            if record.rolledUp != nil { self.ids.insert(record.range) }
+            self.chains.take(record)
+            if let before = record.before { self.befores.append(before) }
             body(record, nil)
         }
         if let size { sources.append(Seal.Source(file: file.path, size: size, ids: scan.ids)) }
         repeated += scan.repeated
         read.append((file, scan.ids))
-        suspects += scan.damage
+        if !scan.isSound { isUnsound = true }
     }
 
     // MARK: What holds what
@@ -247,6 +268,17 @@ final class LedgerReader {
         return held.covers(seal.ids)
     }
 
+    /// Months of which the sum holds what no finer file does: with coarse rows allowed they are one.
+    var coarseMonths: Set<Range<UInt64>> {
+        get throws(StorageFault) {
+            var found: Set<Range<UInt64>> = []
+            for (_, file) in months {
+                if let seal = try seal(of: file), try !isHeldByFiner(seal) { found.insert(file.span) }
+            }
+            return found
+        }
+    }
+
     /// Whether a day's sums of that month can't be read and nothing finer can.
     private func daysAreBroken(_ month: Range<UInt64>) throws(StorageFault) -> Bool {
         for file in sums(in: month) where try seal(of: file) == nil {
@@ -257,15 +289,14 @@ final class LedgerReader {
 
     // MARK: What is missing
 
-    /// Where ids are missing among those that were read and their neighbours.
-    private func findGaps(_ query: UsageQuery) throws(StorageFault) {
-        lost = suspects.count { $0.line != nil }
-        if hasFormer || read.isEmpty && memory?.last == nil { return }
+    /// Whether something may be missing of what was asked for: only then is the rest of the ledger looked at.
+    private func isSuspicious(_ query: UsageQuery) throws(StorageFault) -> Bool {
+        if isUnsound || isThorough { return true }
+        if read.isEmpty, memory?.last == nil { return false }
         var known = ids
         let spans = read.map(\.file.span)
         let start = spans.map(\.lowerBound).min() ?? query.from ?? 0
         let end = spans.map(\.upperBound).max() ?? query.to ?? .max
-        var scanned = ids
         let before = files.filter { $0.span.upperBound <= start && $0.level != .month }.max {
             $0.span.upperBound < $1.span.upperBound
         }
@@ -280,146 +311,42 @@ final class LedgerReader {
             if neighbour == before { earlier = edges }
             // How one opening ended and another began only totals tell.
             if ids.sharesOpening(with: edges) { continue }
-            scanned.insert(try allIDs(of: neighbour))
-            var isInOrder = true
-            if neighbour.level != nil { isInOrder = try seal(of: neighbour)?.ids.gaps.isEmpty == true }
-            try scan(neighbour) { openings.take($0, isInOrder: isInOrder) }
+            if neighbour.level != nil {
+                let isInOrder = try seal(of: neighbour)?.ids.gaps.isEmpty == true
+                if try seal(of: neighbour) == nil { continue }
+                _ = try LinesOfFile(neighbour, in: folder) { chains.take($0, isInOrder: isInOrder) }
+            } else {
+                let scan = try LinesOfFile(neighbour, in: folder) { chains.take($0) }
+                known.insert(scan.ids)
+                befores += scan.stretches.compactMap(\.before)
+            }
         }
-        let isToEnd =
-            query.to == nil && (query.from ?? 0) <= max(files.map(\.span.upperBound).max() ?? 0, memory?.closed ?? 0)
-        let breaks = openings.breaks
         // What is missing in front of the file before is of another time.
-        var missing = known.gapsAndStarts.filter { $0.first.sequence > 1 || !earlier.contains($0.next) }
-        if isToEnd, let last = memory?.last, !known.contains(last), let tail = Self.tail(known, last) {
-            missing.append(tail)
+        if known.gapsAndStarts.contains(where: { $0.first.sequence > 1 || !earlier.contains($0.next) }) { return true }
+        if befores.contains(where: { !known.contains($0) && !(earlier.first(behind: $0.place, of: $0.node) != nil) }) {
+            return true
         }
-        let isFromStart = !files.contains { $0.span.upperBound <= start }
-        let beginnings = isFromStart ? openings.beginnings : []
-        if missing.isEmpty, breaks.isEmpty, suspects.isEmpty, beginnings.isEmpty { return }
-        // A clock that went back may have mixed them over other days. Sums of these days that were not read are no help:
-        // what they hold should have been found.
-        var everywhere = ids
-        for file in files where !query.overlaps(file.span) && !read.contains(where: { $0.file == file }) {
-            everywhere.insert(try allIDs(of: file))
-        }
-        for file in tooCoarse { everywhere.insert(try allIDs(of: file)) }
-        let all = everywhere.gapsAndStarts
-        missing = all.filter { gap in missing.contains { Self.overlap($0, gap) } }
-        if isToEnd, let last = memory?.last, !everywhere.contains(last), let tail = Self.tail(everywhere, last) {
-            missing.append(tail)
-        }
-        for (last, next) in breaks where scanned.covers(everywhere.between(last, next)) {
-            let span = suspect(end: last)
-            losses += everywhere.ends(from: last, to: next).map { Loss(node: last.node, first: $0.0, last: $0.1, span: span) }
-        }
-        for first in beginnings where scanned.covers(everywhere.between(RecordID(node: first.node, place: 0), first)) {
-            suspect(beginning: first)
-            let start = RecordID(node: first.node, place: 0)
-            losses += everywhere.ends(from: start, to: first).map { Loss(node: first.node, first: $0.0, last: $0.1) }
-        }
-        gaps = missing
-        for gap in missing {
-            losses.append(Loss(node: gap.first.node, first: gap.first.place, last: gap.last.place, span: suspect(gap)))
-        }
-        // Whether others of these openings are of this time as well totals tell.
-        for gap in all where !missing.contains(gap) && known.sharesOpening(with: gap) && !missing.isEmpty {
-            gaps.append(gap)
-            losses.append(Loss(node: gap.first.node, first: gap.first.place, last: gap.last.place))
-        }
-        lost = max(gaps.reduce(0) { $0 + $1.count }, suspects.count { $0.line != nil })
-    }
-
-    /// Ids that are nowhere, and how many lines may be lost.
-    private(set) var gaps: [RecordRanges.Range] = []
-    private var lost = 0
-
-    private static func overlap(_ one: RecordRanges.Range, _ other: RecordRanges.Range) -> Bool {
-        one.first.node == other.first.node && one.first.place <= other.last.place && other.first.place <= one.last.place
-    }
-
-    /// What is missing from the end of the ledger.
-    private static func tail(_ known: RecordRanges, _ last: RecordID) -> RecordRanges.Range? {
-        let before = known.ranges.last { $0.first.node == last.node && $0.first.epoch == last.epoch }?.last
-        let first = before?.place ?? RecordID(node: last.node, epoch: last.epoch, sequence: 0).place
-        guard first < last.place else { return nil }
-        return RecordRanges.Range(first: RecordID(node: last.node, place: first + 1), last: last)
-    }
-
-    /// Lines without any bad one in their place are said to be missing from the file that has the line before them.
-    /// - Returns: the day whose lines they were, where bad lines stand for all of them.
-    private func suspect(_ gap: RecordRanges.Range) -> Range<UInt64>? {
-        let before = RecordID(node: gap.first.node, place: gap.first.place - 1)
-        let after = RecordID(node: gap.last.node, place: gap.last.place + 1)
-        let (one, other) = (read.first { $0.ids.contains(before) }?.file, read.first { $0.ids.contains(after) }?.file)
-        // Where a clock went back the line behind them may be of an earlier day.
-        let known = [one, other].compactMap { $0?.span }
-        let start = known.map(\.lowerBound).min() ?? read.first?.file.span.lowerBound ?? 0
-        let last = other == nil ? (memory?.closed ?? 0) + 1 : 0
-        let end = max(known.map(\.upperBound).max() ?? read.last?.file.span.upperBound ?? 0, last, start + 1)
-        let here = suspects.filter { $0.span.overlaps(start..<end) }
-        let bad = here.count { $0.line != nil }
-        if bad >= gap.count {
-            let spans = here.filter { $0.line != nil }.map(\.span)
-            return spans.allSatisfy { $0 == spans[0] } ? spans[0] : nil
-        }
-        // A file that holds nothing, or can't be read, is the one that has lost them.
-        let silent = read.first { $0.ids.isEmpty && $0.file.span.overlaps(start..<end) }?.file
-        let file = silent ?? one ?? other ?? files.last ?? LedgerFile(day: memory?.closed ?? 0)
-        suspects.append(
-            LedgerDamage(
-                file: file.path, span: start..<end, lines: gap.count - bad,
-                what: gap.count == 1 ? "line \(gap.text) is missing" : "lines \(gap.text) are missing"))
-        return nil
-    }
-
-    /// What an opening wrote last is not there, and the next one went on from it.
-    /// - Returns: the day whose lines they were, where the only bad lines are that day's.
-    private func suspect(end id: RecordID) -> Range<UInt64>? {
-        let file = read.first { $0.ids.contains(id) }?.file ?? read.last?.file
-        let bad = suspects.filter { $0.line != nil }
-        if let one = bad.first {
-            return bad.allSatisfy { $0.span == one.span } && suspects.count == bad.count ? one.span : nil
-        }
-        guard let file, !suspects.contains(where: { $0.file == file.path }) else { return nil }
-        suspects.append(
-            LedgerDamage(
-                file: file.path, span: file.span.lowerBound..<max(file.span.upperBound, openings.begin(after: id)),
-                lines: 1,
-                what: "lines behind \(id.text) are missing"))
-        return nil
-    }
-
-    /// An account's first line is not there, nor any other line before it.
-    private func suspect(beginning id: RecordID) {
-        let empty = read.first { $0.ids.isEmpty && $0.file.level == nil }?.file
-        guard let file = empty ?? read.first(where: { $0.ids.contains(id) })?.file ?? read.first?.file,
-            !suspects.contains(where: { $0.file == file.path })
-        else { return }
-        suspects.append(
-            LedgerDamage(file: file.path, span: file.span, lines: 1, what: "lines in front of \(id.text) are missing"))
-    }
-
-    /// A line that is not as it was written, and no id is missing: it may be the last of its opening, or nobody's.
-    private func lose(_ bad: LedgerDamage) {
-        guard let known = read.first(where: { $0.file.path == bad.file })?.ids, let last = known.ranges.last?.last else { return }
-        let end = RecordID(node: last.node, epoch: last.epoch + 1, sequence: 0).place
-        losses.append(Loss(node: last.node, first: last.place + 1, last: end))
+        if after == nil, let last = memory?.last, !known.contains(last) { return true }
+        return chains.isBroken(fromStart: !files.contains { $0.span.upperBound <= start })
     }
 
     /// The ids at the beginning and the end of a file, with what is between them.
     private func edges(of file: LedgerFile) throws(StorageFault) -> RecordRanges {
         if file.level != nil { return try seal(of: file)?.ids ?? RecordRanges() }
-        if file.isCompressed { return try allIDs(of: file) }
+        if file.isCompressed { return try LinesOfFile(file, in: folder) { _ in }.ids }
         var edges = RecordRanges()
         var (first, last): (RecordID?, RecordID?)
         let reader = JournalReader(folder.files)
+        func id(_ line: UnsafeRawBufferPointer) -> RecordID? {
+            UsageRecord(line).flatMap { file.span.contains($0.from) ? $0.id : nil }
+        }
         do throws(StorageFault) {
             try reader.forward(folder.path(of: file)) { line in
-                first = UsageRecord(line)?.id
+                first = id(line)
                 return first == nil
             }
             try reader.backward(folder.path(of: file)) { line in
-                last = UsageRecord(line)?.id
+                last = id(line)
                 return last == nil
             }
         } catch { return edges }
@@ -433,68 +360,48 @@ final class LedgerReader {
         return edges
     }
 
-    private func allIDs(of file: LedgerFile) throws(StorageFault) -> RecordRanges {
-        if file.level != nil { return try seal(of: file)?.ids ?? RecordRanges() }
-        return try LinesOfFile(file, in: folder) { _ in }.ids
-    }
+    // MARK: What is made good
 
-    // MARK: Mending
+    /// Files that have lines of other days, and those days.
+    private(set) var strayFiles: [LedgerFile] = []
+    private(set) var strayDays: Set<UInt64> = []
 
-    /// Looks whether the totals of the lines around what is lost tell what it was.
-    private func mend(_ query: UsageQuery, _ body: Body) throws(StorageFault) {
-        var mending = LossMending(merged(losses))
-        try forEachRecord { mending.take($0, isInOrder: $1) }
-        let result = mending.result(query, memory)
-        var records = result.missing
-        // The ids that are free; which of them was whose is not known, nor does it matter. One at a time: a gap may have
-        // more of them than there is memory.
-        var places = gaps.lazy.flatMap { gap in (0..<gap.count).lazy.map { gap.id($0) } }.makeIterator()
-        for index in records.indices {
-            if let id = places.next() ?? gaps.last?.last { records[index].id = id }
-            body(records[index], nil)
+    /// What is known of what is missing, and lines that stand in other days' files.
+    private func complete(_ query: UsageQuery, _ body: Body) throws(StorageFault) {
+        // What only coarser sums hold is no answer.
+        let useless = files.filter { file in
+            file.level != nil && query.overlaps(file.span) && !file.isFineEnough(for: query)
+                && !tooCoarse.contains(file)
+                && !read.contains { $0.file == file }
         }
-        mendedRecords = records
-        if result.isCertain, result.isProven || !records.isEmpty && records.count == lost {
-            mended = suspects
-            // Else they are of another time, and no sum of this one may say that it has them.
-            if records.allSatisfy({ query.covers($0, nil) }) { for gap in gaps { ids.insert(gap) } }
-        } else {
-            damage += suspects
-        }
-    }
-
-    /// In the order of their places, those that overlap as one.
-    private func merged(_ losses: [Loss]) -> [Loss] {
-        var merged: [Loss] = []
-        for loss in losses.sorted(by: { ($0.node, $0.first) < ($1.node, $1.first) }) {
-            if let last = merged.last, last.node == loss.node, last.last >= loss.first {
-                merged[merged.count - 1].last = max(last.last, loss.last)
-                if last.span != loss.span { merged[merged.count - 1].span = nil }
-            } else {
-                merged.append(loss)
+        let diagnosis = try shared.diagnosis(without: useless) { () throws(StorageFault) in
+            let useful = files.filter { !useless.contains($0) }
+            return try LedgerDiagnosis(folder, useful, memory: memory) { file throws(StorageFault) in
+                try self.seal(of: file)
             }
         }
-        return merged
-    }
-
-    /// All that the ledger says: lines, and sums that hold lines which are no longer there.
-    private func forEachRecord(_ body: (_ record: UsageRecord, _ isInOrder: Bool) -> Void) throws(StorageFault) {
-        var seen = RecordRanges()
-        for file in files where file.level == nil {
-            seen.insert(try LinesOfFile(file, in: folder) { body($0, true) }.ids)
+        (strayFiles, strayDays) = (diagnosis.strays, diagnosis.strayDays)
+        for file in diagnosis.strays {
+            let isRead = read.contains { $0.file == file }
+            var found = 0
+            let scan = try LinesOfFile(
+                file, in: folder,
+                strays: { record in
+                    guard query.covers(record.from), self.ids.insert(record.id) else { return }
+                    if record.rolledUp != nil { self.ids.insert(record.range) }
+                    found += 1
+                    body(record, nil)
+                }
+            ) { _ in }
+            if found > 0, !isRead, !query.overlaps(file.span), let misplaced = scan.misplaced {
+                mended.append(misplaced)
+            }
         }
-        // The finest first: of coarser ones only what they alone hold is of use.
-        for file in files.filter({ $0.level != nil }).sorted(by: { $0.level! < $1.level! }) {
-            guard let seal = try seal(of: file), !seen.covers(seal.ids) else { continue }
-            seen.insert(seal.ids)
-            try scan(file) { body($0, !seal.isFormer && seal.ids.gaps.isEmpty) }
-        }
-    }
-    /// What totals tell of lines that are not there.
-    private(set) var mendedRecords: [UsageRecord] = []
-
-    private func scan(_ file: LedgerFile, _ body: (UsageRecord) -> Void) throws(StorageFault) {
-        if file.level != nil, try seal(of: file) == nil { return }
-        _ = try LinesOfFile(file, in: folder, body)
+        let answer = diagnosis.answer(query)
+        damage += answer.damage
+        mended += answer.mended
+        (ambiguous, mendedRecords) = (answer.ambiguous, answer.certain)
+        ids.insert(answer.ids)
+        for record in answer.records { body(record, nil) }
     }
 }

@@ -46,17 +46,18 @@ public struct Rollup: Sendable {
         try removeDrafts()
         if over.isEmpty { return report }
         try folder.files.makeFolder(folder.rollups)
+        let shared = LedgerReader.Shared()
         for day in Set(over.lazy.filter { $0.level == nil }.map(\.span.lowerBound)).sorted() {
             // A rule of months alone adds nothing up until the month is over.
             if finest == .month { continue }
-            if finest == .hour { try write(LedgerFile(day: day, level: .hour), &there, memory, &report) }
-            try write(LedgerFile(day: day, level: .day), &there, memory, &report)
+            if finest == .hour { try write(LedgerFile(day: day, level: .hour), &there, memory, shared, &report) }
+            try write(LedgerFile(day: day, level: .day), &there, memory, shared, &report)
         }
         for month in Set(over.map { Period.month.bounds(of: $0.span.lowerBound) }).sorted(by: {
             $0.lowerBound < $1.lowerBound
         })
         where month.upperBound <= closed {
-            try write(LedgerFile(day: month.lowerBound, level: .month), &there, memory, &report)
+            try write(LedgerFile(day: month.lowerBound, level: .month), &there, memory, shared, &report)
         }
         let days = over.filter { $0.level == nil }.sorted { $0.span.lowerBound < $1.span.lowerBound }
         for day in days where !report.damage.contains(where: { $0.span.overlaps(day.span) }) {
@@ -99,7 +100,7 @@ public struct Rollup: Sendable {
     /// Whether all lines of the day are in the sum. Read once more, for what is removed now can't be read later.
     private func holds(_ seal: Seal, _ day: LedgerFile) throws(StorageFault) -> Bool {
         let lines = try LinesOfFile(day, in: folder) { _ in }
-        return lines.damage.isEmpty && seal.ids.covers(lines.ids)
+        return lines.isSound && seal.ids.covers(lines.ids)
     }
 
     /// Whether a compressed file beside a plain one says no more than that: the process ended before it removed the plain
@@ -109,13 +110,14 @@ public struct Rollup: Sendable {
         let (plain, compressed) = (
             try LinesOfFile(day, in: folder) { _ in }, try LinesOfFile(day.compressed, in: folder) { _ in }
         )
-        return compressed.damage.isEmpty ? plain.ids == compressed.ids : plain.ids.covers(compressed.ids)
+        return compressed.isSound ? plain.ids == compressed.ids : plain.ids.covers(compressed.ids)
     }
 
     /// Writes sums of what there is, unless they are there and hold all of it.
     /// - Parameter there: the files of the ledger.
     private func write(
-        _ sum: LedgerFile, _ there: inout [LedgerFile], _ memory: LedgerMemory?, _ report: inout Report
+        _ sum: LedgerFile, _ there: inout [LedgerFile], _ memory: LedgerMemory?, _ shared: LedgerReader.Shared,
+        _ report: inout Report
     ) throws(StorageFault) {
         guard let level = sum.level else { return }
         let known = there.contains(sum) ? try Seal.read(sum, in: folder) : nil
@@ -124,7 +126,7 @@ public struct Rollup: Sendable {
         // Of the lines, or of finer sums where they are gone; of the sum itself where these are gone as well.
         query.isForSums = level != .month
         var writer = try RollupWriter(folder, sum, level)
-        let reader = try LedgerReader(folder, memory: memory)
+        let reader = try LedgerReader(folder, memory: memory, shared: shared)
         var fault: StorageFault?
         do throws(StorageFault) {
             try reader.read(query) { record, _ in
@@ -138,9 +140,8 @@ public struct Rollup: Sendable {
                 return writer.discard()
             }
             // Which of the lines that are missing were of this time and which were not can't be told by ids.
-            let mended = reader.mendedRecords.count { sum.span.contains($0.from) }
-            guard mended == 0 || mended == reader.mendedRecords.count else {
-                report.damage += reader.mended.filter { !report.damage.contains($0) }
+            guard reader.ambiguous.isEmpty else {
+                report.damage += reader.ambiguous.filter { !report.damage.contains($0) }
                 return writer.discard()
             }
             if let known, !known.isFormer, !reader.ids.covers(known.ids) {

@@ -7,10 +7,8 @@ public struct RecordRanges: Sendable, Equatable {
 
         public var count: Int { Int(last.place - first.place) + 1 }
 
-        func id(_ number: Int) -> RecordID { RecordID(node: first.node, place: first.place + UInt64(number)) }
-
         /// Behind the last.
-        var next: RecordID { RecordID(node: last.node, place: last.place + 1) }
+        var next: RecordID { last.next }
     }
     /// Ascending, with something missing between each and the next, unless that is of another opening.
     public private(set) var ranges: [Range] = []
@@ -64,38 +62,27 @@ public struct RecordRanges: Sendable, Equatable {
         }
     }
 
-    /// What there is of it behind one id and in front of another, of the same node.
-    func between(_ one: RecordID, _ other: RecordID) -> RecordRanges {
-        var part = RecordRanges()
-        guard one.place < other.place else { return part }
-        for range in ranges where range.first.node == one.node {
-            let (first, last) = (max(range.first.place, one.place + 1), min(range.last.place, other.place - 1))
-            guard first <= last else { continue }
-            part.ranges.append(
-                Range(first: RecordID(node: one.node, place: first), last: RecordID(node: one.node, place: last)))
-        }
-        return part
+    /// The nearest id in front of a place; nil where there is none of that node.
+    func last(before place: UInt64, of node: UInt32) -> RecordID? {
+        let id = RecordID(node: node, place: place)
+        let index = self.place(of: id)
+        guard index > 0, ranges[index - 1].first.node == node else { return nil }
+        return ranges[index - 1].last.place < place ? ranges[index - 1].last : RecordID(node: node, place: place - 1)
     }
 
-    /// The places between two ids at which an opening ends and another begins: nobody knows whether lines are missing there.
-    func ends(from one: RecordID, to other: RecordID) -> [(UInt64, UInt64)] {
-        var (ends, last): ([(UInt64, UInt64)], UInt64) = ([], one.place)
-        for next in between(one, other).ranges.map({ ($0.first.place, $0.last.place) }) + [(other.place, other.place)] {
-            let isOther = RecordID(node: one.node, place: last).epoch != RecordID(node: one.node, place: next.0).epoch
-            if isOther, last + 1 < next.0 { ends.append((last + 1, next.0 - 1)) }
-            last = next.1
-        }
-        return ends
+    /// The nearest id behind a place; nil where there is none of that node.
+    func first(behind place: UInt64, of node: UInt32) -> RecordID? {
+        let id = RecordID(node: node, place: place)
+        if contains(id.next) { return id.next }
+        let index = self.place(of: id.next)
+        guard index < ranges.count, ranges[index].first.node == node else { return nil }
+        return ranges[index].first
     }
 
     /// Whether there are ids of one opening in both.
     func sharesOpening(with others: RecordRanges) -> Bool {
         let mine = Set(ranges.map { UInt64($0.first.node) << 32 | $0.first.epoch })
         return others.ranges.contains { mine.contains(UInt64($0.first.node) << 32 | $0.first.epoch) }
-    }
-
-    func sharesOpening(with range: Range) -> Bool {
-        ranges.contains { $0.first.node == range.first.node && $0.first.epoch == range.first.epoch }
     }
 
     /// What is missing between two ids of the same opening.

@@ -52,14 +52,17 @@ extension Statement {
         }
     }
 
+    /// Those that are somebody's.
+    private var told: [UsageRow] { rows.filter { !$0.tenant.isEmpty } }
+
     /// RFC 4180, with the names of the columns in the first line.
     public var csv: String { csv(hasHead: true) }
 
-    public func csv(hasHead: Bool) -> String { CSV.text((hasHead ? [UsageRow.columns] : []) + rows.map(\.texts)) }
+    public func csv(hasHead: Bool) -> String { CSV.text((hasHead ? [UsageRow.columns] : []) + told.map(\.texts)) }
 
     /// A part of a long table: all columns, no narrower than `widths`, which grow with what is in them.
     public func table(hasHead: Bool, widths: inout [Int]) -> String {
-        let lines = (hasHead ? [UsageRow.columns] : []) + rows.map(\.texts)
+        let lines = (hasHead ? [UsageRow.columns] : []) + told.map(\.texts)
         if widths.isEmpty { widths = UsageRow.columns.map(\.count) }
         for line in lines { for (column, cell) in line.enumerated() { widths[column] = max(widths[column], cell.count) } }
         return TextTable.text(lines, textColumns: 3, widths: widths)
@@ -68,9 +71,9 @@ extension Statement {
     /// For a terminal; columns without any figure are left out.
     public var table: String {
         let shown = UsageRow.columns.indices.filter { column in
-            !UsageRow.columns[column].hasPrefix("status_") || rows.contains { $0.texts[column] != "0" }
+            !UsageRow.columns[column].hasPrefix("status_") || told.contains { $0.texts[column] != "0" }
         }
-        let lines = [UsageRow.columns] + rows.map(\.texts)
+        let lines = [UsageRow.columns] + told.map(\.texts)
         return TextTable.text(lines.map { line in shown.map { line[$0] } }, textColumns: 3)
     }
 }

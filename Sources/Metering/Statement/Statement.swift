@@ -4,6 +4,7 @@ import Storage
 
 /// One row of usage, as `gateway usage` and the admin API give it.
 public struct UsageRow: Sendable, Equatable {
+    /// Empty where a time is damaged of which nothing is known of anybody.
     public var tenant: String
     /// Wall times in nanoseconds: the period's bounds, or without periods what was asked for.
     public var from: UInt64
@@ -64,10 +65,16 @@ public struct Statement: Sendable {
     /// folder there is no usage.
     /// - Parameter memory: what the meter table knows of the ledger, looked at before.
     public init(_ folder: LedgerFolder, query: UsageQuery, memory: LedgerMemory? = nil) throws(StorageFault) {
+        self = try Statement(folder, query: query, memory: memory, shared: LedgerReader.Shared())
+    }
+
+    init(
+        _ folder: LedgerFolder, query: UsageQuery, memory: LedgerMemory?, shared: LedgerReader.Shared
+    ) throws(StorageFault) {
         var attempts = 0
         while true {
             do throws(StorageFault) {
-                self = try Statement(reading: folder, query, memory)
+                self = try Statement(reading: folder, query, memory, shared)
                 return
             } catch {
                 // Added up, compressed or removed while it was read.
@@ -77,8 +84,10 @@ public struct Statement: Sendable {
         }
     }
 
-    private init(reading folder: LedgerFolder, _ query: UsageQuery, _ memory: LedgerMemory?) throws(StorageFault) {
-        let reader = try LedgerReader(folder, memory: memory)
+    private init(
+        reading folder: LedgerFolder, _ query: UsageQuery, _ memory: LedgerMemory?, _ shared: LedgerReader.Shared
+    ) throws(StorageFault) {
+        let reader = try LedgerReader(folder, memory: memory, shared: shared)
         var sums: [Key: Sum] = [:]
         try reader.read(query) { record, level in
             guard record.account.key == nil, query.covers(record, level) else { return }
@@ -103,18 +112,27 @@ public struct Statement: Sendable {
 
     /// Rows of a time in which something is damaged say so; where there is none for it, there is one without figures.
     private mutating func markDamage(_ query: UsageQuery) {
-        guard let first = damage.first else { return }
+        if damage.isEmpty { return }
         for index in rows.indices {
             for one in damage where one.span.overlaps(rows[index].from..<max(rows[index].to, rows[index].from + 1)) {
                 rows[index].damaged.addClamped(one.lines)
             }
         }
-        guard let tenant = query.tenant, !rows.contains(where: { $0.damaged > 0 }) else { return }
-        var span = (query.from ?? first.span.lowerBound)..<max(query.to ?? first.span.upperBound, query.from ?? 0)
-        if let by = query.by { span = by.bounds(of: first.span.lowerBound) }
-        var row = UsageRow(tenant: tenant, from: span.lowerBound, to: span.upperBound, usage: Usage())
-        row.damaged = damagedLines
-        rows.append(row)
+        // Of a period in which nothing else is known there is a row that says so, of nobody where all were asked for.
+        var extra: [UInt64: UsageRow] = [:]
+        for one in damage where !rows.contains(where: { one.span.overlaps($0.from..<max($0.to, $0.from + 1)) }) {
+            let start = max(one.span.lowerBound, query.from ?? 0)
+            var span = start..<max(query.to ?? one.span.upperBound, start)
+            if let by = query.by {
+                span = by.bounds(of: start)
+            } else if let from = query.from {
+                span = from..<span.upperBound
+            }
+            let row = UsageRow(tenant: query.tenant ?? "", from: span.lowerBound, to: span.upperBound, usage: Usage())
+            extra[span.lowerBound, default: row].damaged.addClamped(one.lines)
+        }
+        if extra.isEmpty { return }
+        rows += extra.values
         rows.sort { ($0.tenant, $0.from) < ($1.tenant, $1.from) }
     }
 

@@ -14,10 +14,12 @@ public struct UsageStream {
         (self.folder, self.query, self.memory) = (folder, query, memory)
         let (files, foreign) = try folder.contents()
         var spans = Set(files.map { Period.month.bounds(of: $0.span.lowerBound) })
-        if query.by != .month, !query.acceptsCoarse {
-            // Of a month without days there is nothing finer.
+        if query.by != .month {
+            // Of a month without days there is nothing finer, nor of one of which the sum holds more than they do.
             let days = Set(files.lazy.filter { $0.level != .month }.map(\.span))
-            spans = spans.filter { month in !days.contains { month.overlaps($0) } }.union(days)
+            let whole = query.acceptsCoarse ? try LedgerReader(folder, memory: memory).coarseMonths : []
+            spans = spans.filter { month in whole.contains(month) || !days.contains { month.overlaps($0) } }
+            spans.formUnion(days.filter { day in !spans.contains { $0.overlaps(day) } })
         }
         // What is in the place of a file is named with its time, whether there is another file of it or not.
         spans = spans.union(foreign.map(\.span).filter { span in !spans.contains { span.overlaps($0) } })
@@ -26,14 +28,15 @@ public struct UsageStream {
         self.spans = spans.filter { query.overlaps($0) }.sorted { $0.lowerBound < $1.lowerBound }
     }
 
-    /// Calls `body` with one statement after the other; it returns false to stop.
+    /// Calls `body` with one statement after the other; it returns false to stop. Together they are of all that was asked
+    /// for, with days of which there is no file.
     public func forEach(_ body: (Statement) throws -> Bool) throws {
+        let shared = LedgerReader.Shared()
         for (index, span) in spans.enumerated() {
             var part = query
-            part.from = max(span.lowerBound, query.from ?? 0)
-            part.to = min(span.upperBound, query.to ?? .max)
-            if index == spans.count - 1, query.to == nil { part.to = nil }
-            guard try body(Statement(folder, query: part, memory: memory)) else { return }
+            if index > 0 { part.from = max(span.lowerBound, query.from ?? 0) }
+            if index + 1 < spans.count { part.to = min(spans[index + 1].lowerBound, query.to ?? .max) }
+            guard try body(Statement(folder, query: part, memory: memory, shared: shared)) else { return }
         }
     }
 }

@@ -1,0 +1,79 @@
+import Base
+import Storage
+
+extension LedgerDiagnosis {
+    /// What of it concerns a question.
+    struct Answer {
+        var damage: [LedgerDamage] = []
+        var mended: [LedgerDamage] = []
+        /// Made good, and of which of its lines were of that time only totals tell.
+        var ambiguous: [LedgerDamage] = []
+        /// What was used and is in no line, with what is uncertain.
+        var records: [UsageRecord] = []
+        /// What of it is certain.
+        var certain: [UsageRecord] = []
+        /// All that is made good.
+        var ids = RecordRanges()
+    }
+
+    func answer(_ query: UsageQuery) -> Answer {
+        var answer = Answer()
+        var doubtful = Marks(losses.count)
+        for mend in mends where query.overlaps(mend.window) {
+            if !query.holds(mend.window) { doubtful.add(mend.losses) }
+        }
+        let doubts = doubtful.counts
+        let isBad = losses.indices.map { !losses[$0].isProven || doubts[$0] > 0 }
+        for mend in mends where query.covers(mend.record.from) {
+            answer.records.append(mend.record)
+            if query.holds(mend.window), !mend.losses.contains(where: { isBad[$0] }) {
+                answer.certain.append(mend.record)
+            }
+        }
+        for (index, loss) in losses.enumerated() where query.overlaps(loss.window) {
+            if isBad[index] {
+                answer.damage += loss.names
+                continue
+            }
+            answer.mended += loss.names
+            if !query.contains(loss.window) {
+                answer.ambiguous += loss.names
+            } else if loss.isDefinite {
+                answer.ids.insert(
+                    RecordRanges.Range(
+                        first: RecordID(node: loss.node, place: loss.first),
+                        last: RecordID(node: loss.node, place: loss.last)))
+            }
+        }
+        for record in answer.certain { answer.ids.insert(record.range) }
+        answer.damage += hopeless.filter { query.overlaps($0.span) }
+        answer.mended += harmless.filter { query.overlaps($0.span) }
+        answer.damage = Self.once(answer.damage)
+        answer.mended = Self.once(answer.mended).filter { !answer.damage.contains($0) }
+        return answer
+    }
+
+    private static func once(_ list: [LedgerDamage]) -> [LedgerDamage] {
+        var seen: Set<String> = []
+        return list.filter { seen.insert($0.description).inserted }
+    }
+}
+
+extension UsageQuery {
+    func overlaps(_ window: ClosedRange<UInt64>) -> Bool {
+        window.upperBound >= from ?? 0 && window.lowerBound < to ?? .max
+    }
+
+    /// Whether whatever happened in that time is of the query's.
+    func contains(_ window: ClosedRange<UInt64>) -> Bool {
+        window.lowerBound >= from ?? 0 && to.map { window.upperBound < $0 } ?? true
+    }
+
+    /// The same, and of one row.
+    func holds(_ window: ClosedRange<UInt64>) -> Bool {
+        guard let by else { return contains(window) }
+        return contains(window) && by.bounds(of: window.lowerBound).contains(window.upperBound)
+    }
+
+    func covers(_ time: UInt64) -> Bool { time >= from ?? 0 && time < to ?? .max }
+}
