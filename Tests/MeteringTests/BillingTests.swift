@@ -122,6 +122,43 @@ import Testing
         }
     }
 
+    @Test("lines of plans and prices that are lost are missed, wherever they stood")
+    func lostTerms() throws {
+        try withFolder { path in
+            let journal = try Journal(folder: path)
+            let table = SimulatedTable()
+            var book = try TermsBook(path)
+            for (number, price) in ["1", "2", "3", "4"].enumerated() {
+                let terms = try Self.terms("p", "price \(price)/month;")
+                try book.note(["a": terms], at: noon + UInt64(number) * second, in: journal)
+            }
+            book.remember(in: table)
+            let written = LedgerState.terms.value(in: table)
+            #expect(written == 4)
+            let file = path + "/terms.jsonl"
+            let bytes = [UInt8](try #require(FileManager.default.contents(atPath: file)))
+            let lines = bytes.split(separator: 0x0A).map { Array($0) + [0x0A] }
+            #expect(try TermsBook(path, written: written).damaged == [])
+            for index in lines.indices {
+                var rest = lines
+                rest.remove(at: index)
+                try Data(rest.joined()).write(to: URL(fileURLWithPath: file))
+                #expect(try TermsBook(path, written: written).damaged == [index + 1], "without line \(index + 1)")
+                rest = lines
+                rest[index][20] ^= 1
+                try Data(rest.joined()).write(to: URL(fileURLWithPath: file))
+                #expect(try TermsBook(path, written: written).damaged == [index + 1], "line \(index + 1) changed")
+            }
+            try FileManager.default.removeItem(atPath: file)
+            var again = try TermsBook(path, written: written)
+            #expect(again.damaged == [1])
+            // What comes later does not hide it.
+            try again.note(["a": try Self.terms("p", "price 5/month;")], at: noon + 9 * second, in: journal)
+            again.remember(in: table)
+            #expect(try TermsBook(path, written: LedgerState.terms.value(in: table)).damaged == [1])
+        }
+    }
+
     @Test("what was issued stays, and what is different later is a correction")
     func issued() throws {
         try withFolder { path in

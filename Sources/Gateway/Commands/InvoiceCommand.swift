@@ -30,7 +30,7 @@ enum InvoiceCommand {
     private static func invoice(of id: String, _ month: Range<UInt64>, _ book: LedgerBook) throws -> Invoice {
         let folder = LedgerFolder(book.state.ledgerPath)
         let tenant = book.settings.hot.tenants.first { $0.id == id }
-        let terms = try TermsBook(book.state.path)
+        let terms = try book.state.termsBook
         for line in terms.damaged {
             Console.error("gateway: damaged: \(book.state.path)/terms.jsonl:\(line): is not as it was written")
         }

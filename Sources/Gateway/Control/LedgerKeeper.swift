@@ -157,8 +157,9 @@ final class LedgerKeeper: Sendable {
         guard let terms = state.withLock({ $0.terms }) else { return }
         let tenants = Dictionary(terms.tenants.map { ($0.id, TenantTerms($0)) }) { $1 }
         do throws(StorageFault) {
-            var book = try TermsBook(folder.path)
+            var book = try folder.termsBook
             try book.note(tenants, at: terms.since, in: Journal(folder: folder.path))
+            book.remember(in: meters.table)
             // Unless another reload came meanwhile.
             state.withLock { if $0.terms?.since == terms.since { $0.terms = nil } }
         } catch { Console.log("ledger: can't note plans and prices, tries again: \(error)") }

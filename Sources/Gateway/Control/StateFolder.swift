@@ -15,6 +15,11 @@ struct StateFolder: Sendable {
     /// What the meters know of the ledger; nil where there are none.
     var ledgerMemory: LedgerMemory? { MeterSnapshot(path: metersPath).flatMap { LedgerMemory($0) } }
 
+    /// Plans and prices since when; what is missing of them the meters know.
+    var termsBook: TermsBook {
+        get throws(StorageFault) { try TermsBook(path, written: ledgerMemory?.terms ?? 0) }
+    }
+
     /// The time of day, no later than a gateway of this boot believes it to be: what is not over by both clocks is not
     /// over. For commands.
     var time: UInt64 {

@@ -28,30 +28,52 @@ public struct TermsBook: Sendable {
         public var time: UInt64
         /// nil: the tenant has ended.
         public var terms: TenantTerms?
+        /// Of its line, from 1; nil of a line from before they were numbered.
+        var number: UInt64?
+
+        public init(tenant: String, time: UInt64, terms: TenantTerms?) {
+            (self.tenant, self.time, self.terms) = (tenant, time, terms)
+        }
     }
     static let file = "terms.jsonl"
+    /// How many lines were ever written, as far as lines and the meters tell: each has its number.
+    private var count: UInt64 = 0
 
     /// By tenant, in the order of time.
     public private(set) var entries: [String: [Entry]] = [:]
-    /// Lines that are not as they were written.
+    /// Lines that are not as they were written, and those in front of which some are missing.
     public private(set) var damaged: [Int] = []
 
     /// What stands in a state folder; nothing where there is none.
-    public init(_ state: String, files: any FileOperations = DiskFiles()) throws(StorageFault) {
+    /// - Parameter written: how many lines the meters say that there are.
+    public init(_ state: String, written: UInt64 = 0, files: any FileOperations = DiskFiles()) throws(StorageFault) {
         let path = state + "/" + Self.file
-        guard try files.status(path: path) != nil else { return }
         var number = 0
+        defer {
+            // What is gone from its end, or all of it.
+            if count < written { damaged.append(number + 1) }
+            count = max(count, written)
+        }
+        guard try files.status(path: path) != nil else { return }
         try JournalReader(files).lines(path) { line, isGood in
             number += 1
-            if isGood, let entry = Entry(line) {
-                entries[entry.tenant, default: []].append(entry)
-            } else {
+            guard isGood, let entry = Entry(line) else {
+                // It has the next number, whatever it says.
+                count += 1
                 damaged.append(number)
+                return true
             }
+            entries[entry.tenant, default: []].append(entry)
+            let wanted = count + 1
+            if let place = entry.number, place > wanted { damaged.append(number) }
+            count = max(entry.number ?? wanted, count)
             return true
         }
         for tenant in entries.keys { entries[tenant]!.sort { $0.time < $1.time } }
     }
+
+    /// Has the meters remember how many lines there are: which of them are lost can be told by that.
+    public func remember(in table: some UsageTable) { LedgerState.terms.store(count, in: table) }
 
     /// Notes what is different from what was noted last. For who writes the ledger.
     public mutating func note(
@@ -67,8 +89,12 @@ public struct TermsBook: Sendable {
             fresh.append(Entry(tenant: tenant, time: now, terms: nil))
         }
         if fresh.isEmpty { return }
-        for entry in fresh { entry.write(to: &lines) }
+        for index in fresh.indices {
+            fresh[index].number = count + UInt64(index) + 1
+            fresh[index].write(to: &lines)
+        }
         try journal.append(lines, to: Self.file)
+        count += UInt64(fresh.count)
         for entry in fresh { entries[entry.tenant, default: []].append(entry) }
     }
 }
@@ -92,6 +118,7 @@ extension TermsBook.Entry {
             json.member("tenant", tenant)
             json.member("time", Timestamp.text(time))
             json.member("ended", terms == nil)
+            if let number { json.member("number", number) }
             guard let terms else { return }
             if let plan = terms.plan { json.member("plan", plan) }
             json.member("charge", terms.charge)
@@ -121,6 +148,7 @@ extension TermsBook.Entry {
     init?(_ line: UnsafeRawBufferPointer) {
         var (tenant, time): (String?, UInt64?)
         var isEnded = false
+        var number: UInt64?
         var terms = TenantTerms(plan: nil, prices: PriceSettings(), charge: "forwarded")
         terms.prices.isProrated = false
         do throws(JSONReader.Fault) {
@@ -133,6 +161,7 @@ extension TermsBook.Entry {
                     case "charge": terms.charge = try json.string().text
                     case "currency": terms.prices.currency = try json.string().text
                     case "prorate": terms.prices.isProrated = try json.unsigned() == 1
+                    case "number": number = try json.unsigned()
                     case "ended": isEnded = try json.bool()
                     case "prices":
                         try json.array { json throws(JSONReader.Fault) in terms.prices.lines.append(try PriceLine(&json)) }
@@ -145,6 +174,7 @@ extension TermsBook.Entry {
         }
         guard let tenant, let time else { return nil }
         self.init(tenant: tenant, time: time, terms: isEnded ? nil : terms)
+        self.number = number
     }
 }
 
