@@ -354,7 +354,10 @@ private struct Year {
             if !statement.damage.isEmpty { return fault = "damage where there is none: \(statement.damage)" }
             if by == .day, !statement.tooCoarse.isEmpty { continue }
             if !statement.tooCoarse.isEmpty { return fault = "too coarse: \(statement.tooCoarse)" }
-            for tenant in names.indices { if let fault = difference(statement, by: by, tenant: tenant) { return self.fault = fault } }
+            for tenant in names.indices {
+                guard let fault = difference(statement, by: by, tenant: tenant) else { continue }
+                return self.fault = "\(fault); \(statement.mended)"
+            }
         }
         try checkInvoice()
     }

@@ -319,6 +319,24 @@ extension Story {
         }
     }
 
+    @Test("a repair never makes what is damaged for good look whole")
+    func repairedHopeless() throws {
+        try withFolder { path in
+            let story = try Story(path)
+            let file = try #require(story.files.last)
+            var lines = story.lines(file)
+            lines[lines.count - 1][60] ^= 1
+            lines.insert(lines[0], at: 1)
+            try story.put(lines, file)
+            let check = try LedgerCheck(story.folder)
+            #expect(!check.damage.isEmpty && !check.repeated.isEmpty)
+            try check.repair()
+            #expect(try LedgerCheck(story.folder).damage == check.damage)
+            let found = try story.silent(nil)
+            #expect(found.wrong == [] && found.named > 0)
+        }
+    }
+
     @Test("a repair of a day with a compressed file beside the plain one loses no line of either")
     func repairedBoth() throws {
         try withFolder { path in

@@ -15,8 +15,9 @@ struct AccountChains {
         var begin: Usage?
         /// What was used up to the end of the last.
         var end: Usage
-        /// When the first began, and the last ended.
+        /// When the first began, and the last began and ended.
         var from: UInt64
+        var lastFrom: UInt64
         var to: UInt64
         /// Sums of it hold lines of other times: whether something is missing inside it nobody knows.
         var isMixed: Bool
@@ -37,14 +38,14 @@ struct AccountChains {
             && first.place <= record.id.place
         let run = Run(
             first: first.node == record.id.node ? min(first.place, record.id.place) : 0, last: record.id.place,
-            begin: tells ? record.begin : nil, end: Usage(record.totals), from: record.from, to: record.to,
-            isMixed: !tells)
+            begin: tells ? record.begin : nil, end: Usage(record.totals), from: record.from,
+            lastFrom: record.from, to: record.to, isMixed: !tells)
         add(run, Key(account: record.account, node: record.id.node))
         if first.node != record.id.node {
             // Of the other table's lines it holds the last ones.
             let rest = Run(
-                first: first.place, last: .max, begin: nil, end: Usage(), from: record.from, to: record.to,
-                isMixed: true)
+                first: first.place, last: .max, begin: nil, end: Usage(), from: record.from,
+                lastFrom: record.from, to: record.to, isMixed: true)
             add(rest, Key(account: record.account, node: first.node))
         }
     }
@@ -82,7 +83,8 @@ struct AccountChains {
 
     private static func joined(_ one: Run, _ next: Run) -> Run {
         var run = one
-        (run.last, run.end, run.to, run.isMixed) = (next.last, next.end, next.to, one.isMixed || next.isMixed)
+        (run.last, run.end, run.lastFrom, run.to) = (next.last, next.end, next.lastFrom, next.to)
+        run.isMixed = one.isMixed || next.isMixed
         return run
     }
 
@@ -93,7 +95,7 @@ struct AccountChains {
         let (first, last) = (one.first <= other.first ? one : other, one.last >= other.last ? one : other)
         var run = first
         if one.first == other.first { run.begin = one.begin ?? other.begin }
-        (run.last, run.end, run.to, run.isMixed) = (last.last, last.end, last.to, true)
+        (run.last, run.end, run.lastFrom, run.to, run.isMixed) = (last.last, last.end, last.lastFrom, last.to, true)
         return run
     }
 

@@ -363,7 +363,7 @@ struct LedgerDiagnosis {
             for index in found where !isReal[index] && definite.isEmpty { isReal[index] = true }
             told.add(found)
             if found.count > 1 { others.add(found) }
-            let window = window(found, one, next)
+            let window = window(found, one)
             // Where it is not known it is at the nearest time that is.
             let end = window.upperBound < .max ? window.upperBound : one?.to ?? next?.from ?? window.lowerBound
             let start = window.lowerBound > 0 ? window.lowerBound : end
@@ -433,16 +433,17 @@ struct LedgerDiagnosis {
     private func isKnownWhole(_ loss: Loss) -> Bool { !loss.isDefinite && memory?.node == loss.node }
 
     private func window(
-        _ found: Range<Int>, _ one: AccountChains.Run?, _ next: AccountChains.Run?
+        _ found: Range<Int>, _ one: AccountChains.Run?
     ) -> ClosedRange<UInt64> {
         guard found.count <= Self.reach else { return Self.always }
         var (start, end): (UInt64, UInt64) = (.max, 0)
         for loss in losses[found] {
             (start, end) = (min(start, loss.window.lowerBound), max(end, loss.window.upperBound))
         }
-        // Intervals of one account follow each other.
-        if let one, one.to > start, one.to <= end { start = one.to }
-        if let next, next.from >= start, next.from < end { end = next.from }
+        // Intervals of one account follow each other, where the clock didn't go back.
+        if start...end != Self.always, let one, !one.isMixed, one.lastFrom <= start, one.to > start, one.to <= end {
+            start = one.to
+        }
         return start...end
     }
 

@@ -401,7 +401,8 @@ final class LedgerReader {
         damage += answer.damage
         mended += answer.mended
         (ambiguous, mendedRecords) = (answer.ambiguous, answer.certain)
+        // Sums that were written since the ledger was looked at have them already.
+        for record in answer.records where !ids.contains(record.id) { body(record, nil) }
         ids.insert(answer.ids)
-        for record in answer.records { body(record, nil) }
     }
 }

@@ -17,13 +17,17 @@ extension LedgerCheck {
 
     private static func keptName(of path: String) -> String { path + ".damaged" }
 
-    /// Days whose lines are written anew.
+    /// Days whose lines are written anew. Of one that is damaged for good everything stays as it is: what can't be made
+    /// good must not be taken for whole.
     private var days: [UInt64] {
+        let hopeless = Set(reader.files.filter { file in damage.contains { $0.file == file.path } }.map(\.span.lowerBound))
         let named = Set((mendable + repeated).map(\.file))
         var days = Set(reader.files.filter { $0.level == nil && named.contains($0.path) }.map(\.span.lowerBound))
         for record in reader.mendedRecords { days.insert(Period.day.bounds(of: record.from).lowerBound) }
-        for day in reader.strayDays { days.insert(day) }
-        return days.sorted()
+        // Lines are not taken away from where they are before they are where they belong.
+        let areStraysLeft = !hopeless.isDisjoint(with: reader.strayDays)
+        if areStraysLeft { days.subtract(reader.strayFiles.map(\.span.lowerBound)) } else { days.formUnion(reader.strayDays) }
+        return days.subtracting(hopeless).sorted()
     }
 
     private func files(of day: UInt64) -> [LedgerFile] {
