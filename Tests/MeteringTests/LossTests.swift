@@ -250,6 +250,25 @@ extension Story {
         }
     }
 
+    @Test("a file that went missing after it was added up is named, and one whose time was over is not")
+    func missingFiles() throws {
+        try withFolder { path in
+            let story = try Story(path)
+            _ = try story.rollUp(.hour)
+            #expect(try LedgerCheck(story.folder, memory: story.memory).missing == [])
+            for file in ["2026-10-30.jsonl", "rollup/2026-10-30.day.jsonl"] {
+                let bytes = story.content(file)
+                try story.remove(file)
+                let check = try LedgerCheck(story.folder, memory: story.memory)
+                #expect(check.missing.map(\.file) == [file] && check.damage.isEmpty)
+                #expect(try story.silent(story.memory).named == 0)
+                try story.write(bytes, file)
+            }
+            #expect(try story.rollUp(.hour, retention: Story.day).removed.count > 1)
+            #expect(try LedgerCheck(story.folder, memory: story.memory).missing == [])
+        }
+    }
+
     @Test("coarse rows of all tenants come a day at a time, but of what only a month's sum tells")
     func coarseStream() throws {
         try withFolder { path in

@@ -75,12 +75,15 @@ enum LedgerCommand {
         guard let word, ["verify", "repair"].contains(word) else {
             throw arguments.failure("what of the ledger? verify or repair")
         }
-        let state = try LedgerBook(configuration: path).state
+        let book = try LedgerBook(configuration: path)
+        let state = book.state
         do throws(StorageFault) {
             if word == "verify" {
-                let check = try LedgerCheck(LedgerFolder(state.ledgerPath), memory: state.ledgerMemory)
+                let check = try LedgerCheck(
+                    LedgerFolder(state.ledgerPath), memory: state.ledgerMemory, retention: book.settings.hot.ledger.retention)
                 tell(check, format)
-                return check.damage.isEmpty && check.mendable.isEmpty && check.repeated.isEmpty ? 0 : 1
+                let isWhole = check.mendable.isEmpty && check.repeated.isEmpty && check.missing.isEmpty
+                return check.damage.isEmpty && isWhole ? 0 : 1
             }
             return try repair(state, format, isDry: isDry, isAgreed: isAgreed)
         } catch { throw Command.Failure(text: "gateway: \(error)") }
@@ -93,6 +96,7 @@ enum LedgerCommand {
                 json.member("files", check.files)
                 for (name, list) in [
                     ("damaged", check.damage), ("mendable", check.mendable), ("repeated", check.repeated),
+                    ("missing", check.missing),
                 ] {
                     json.member(name) { json in
                         json.array { json in
@@ -113,8 +117,12 @@ enum LedgerCommand {
         for damage in check.damage { Console.out("damaged: \(damage)") }
         for damage in check.mendable { Console.out("mendable: \(damage)") }
         for damage in check.repeated { Console.out("repeated: \(damage)") }
+        for damage in check.missing { Console.out("missing: \(damage)") }
         let (damaged, mendable) = (check.damage.count, check.mendable.count + check.repeated.count)
-        if damaged + mendable == 0 { return Console.out("\(check.files) files, all as they were written") }
+        if damaged + mendable == 0 {
+            let rest = check.missing.isEmpty ? "" : "; \(check.missing.count) are missing and known by their sums"
+            return Console.out("\(check.files) files, all as they were written" + rest)
+        }
         Console.out(
             "\(check.files) files; \(damaged) places are damaged for good, \(mendable) can be mended by `gateway ledger repair`"
         )

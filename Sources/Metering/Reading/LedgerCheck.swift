@@ -10,14 +10,20 @@ public struct LedgerCheck {
     public private(set) var mendable: [LedgerDamage] = []
     /// Lines that stand twice.
     public private(set) var repeated: [LedgerDamage] = []
+    /// Files that are gone although nobody removed them, of which sums still say what they said.
+    public private(set) var missing: [LedgerDamage] = []
     /// Files that were read.
     public private(set) var files = 0
     let reader: LedgerReader
     /// What is wrong with them their lines make good.
     private(set) var brokenSums: [LedgerFile] = []
 
-    /// - Parameter from: days before it are not looked at.
-    public init(_ folder: LedgerFolder, memory: LedgerMemory? = nil, from: UInt64 = 0) throws(StorageFault) {
+    /// - Parameters:
+    ///   - from: days before it are not looked at.
+    ///   - retention: how long lines are kept, in nanoseconds; older ones may be gone. nil is for ever.
+    public init(
+        _ folder: LedgerFolder, memory: LedgerMemory? = nil, from: UInt64 = 0, retention: UInt64? = nil
+    ) throws(StorageFault) {
         (self.folder, self.memory) = (folder, memory)
         reader = try LedgerReader(folder, memory: memory)
         var query = UsageQuery(from: from == 0 ? nil : from, by: .hour, acceptsCoarse: true)
@@ -43,6 +49,32 @@ public struct LedgerCheck {
             guard let fault else { continue }
             brokenSums.append(file)
             mendable.append(LedgerDamage(file: file.path, span: file.span, lines: 1, what: fault))
+        }
+        try findMissing(from, retention)
+    }
+
+    /// What seals name and is not there.
+    private mutating func findMissing(_ from: UInt64, _ retention: UInt64?) throws(StorageFault) {
+        let removed = try RemovedDays.list(folder)
+        let all = try folder.list()
+        let end = max(memory?.closed ?? 0, all.map(\.span.upperBound).max() ?? 0)
+        var seen = Set((damage + mendable).map(\.file))
+        for sum in all where sum.level != nil && sum.span.upperBound > from {
+            for source in try Seal.read(sum, in: folder)?.of ?? [] where !removed.contains(source.file) {
+                let isRollup = source.file.hasPrefix(LedgerFile.rollupFolder + "/")
+                let name =
+                    isRollup ? String(source.file.dropFirst(LedgerFile.rollupFolder.utf8.count + 1)) : source.file
+                guard var file = LedgerFile(name: name, inRollups: isRollup), file.span.upperBound > from else {
+                    continue
+                }
+                file.isCompressed = false
+                if file.level == nil, let retention, end - file.span.upperBound >= retention { continue }
+                let isThere = all.contains { $0 == file || $0 == file.compressed }
+                guard !isThere, !removed.contains(file.path), seen.insert(file.path).inserted else { continue }
+                missing.append(
+                    LedgerDamage(
+                        file: file.path, span: file.span, lines: 1, what: "is not there; sums say what it said"))
+            }
         }
     }
 

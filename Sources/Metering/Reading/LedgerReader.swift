@@ -256,10 +256,19 @@ final class LedgerReader {
         for source in seal.of {
             if source.file.hasPrefix(LedgerFile.rollupFolder + "/") {
                 let name = String(source.file.dropFirst(LedgerFile.rollupFolder.utf8.count + 1))
-                guard let file = LedgerFile(name: name, inRollups: true), try folder.size(of: source.file) != nil,
-                    let finer = try self.seal(of: file)
-                else { return false }
-                held.insert(finer.ids)
+                guard let file = LedgerFile(name: name, inRollups: true) else { return false }
+                if try folder.size(of: source.file) != nil, let finer = try self.seal(of: file) {
+                    held.insert(finer.ids)
+                    continue
+                }
+                // What it was made of may be there.
+                for other in days[file.span.lowerBound] ?? [] where other != file {
+                    if other.level == nil {
+                        held.insert(try LinesOfFile(other, in: folder) { _ in }.ids)
+                    } else if let finer = try self.seal(of: other) {
+                        held.insert(finer.ids)
+                    }
+                }
             } else {
                 guard try source.isThere(in: folder) else { return false }
                 held.insert(source.ids)

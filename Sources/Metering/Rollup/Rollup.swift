@@ -86,6 +86,7 @@ public struct Rollup: Sendable {
             return
         }
         if wantsRemoval {
+            try RemovedDays.note(day, in: folder)
             try folder.files.remove(folder.path(of: day))
             report.removed.append(day.path)
         } else {
