@@ -158,6 +158,70 @@ class Damage(Case):
         done = self.usage(gateway)
         self.assertTrue(done.returncode == 1 or json.loads(done.stdout)[0]["admitted"] == 6)
 
+    def test_lines_that_are_gone_from_the_end_are_missed_after_a_restart_and_by_a_month(self):
+        gateway, folder, name = self.written()
+        whole = self.lines(folder, name)
+        gateway.start()
+        gateway.stop()
+        month = ["--from", self.month(), "--to", "2101-01"]
+        for lines in (whole[:-1], whole[:-3], []):
+            self.put(folder, name, lines)
+            for words in ([], month, ["acme"] + month, ["acme", "--by", "day"] + month, ["--by", "day"]):
+                done = self.usage(gateway, *words)
+                self.assertEqual((done.returncode, sum(row["admitted"] for row in json.loads(done.stdout))), (0, 6), words)
+                self.assertIn("missing; what it said is known all the same", done.stderr)
+            invoice = self.invoice(gateway)
+            self.assertEqual((invoice.returncode, json.loads(invoice.stdout)["total"]), (0, "6.00"))
+            self.assertEqual(gateway.command("ledger", "verify", "-c", gateway.file).returncode, 1)
+        os.remove(os.path.join(gateway.folder, "state", "meters"))
+        self.put(folder, name, whole)
+        self.assertEqual(sum(row["admitted"] for row in self.rows(gateway)), 6)
+
+    def test_lines_in_another_days_file_count_on_their_own_day(self):
+        gateway, folder, name = self.written()
+        whole = self.lines(folder, name)
+        old, aged = self.age(gateway, folder, name, 2)
+        other = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400)) + ".jsonl"
+        self.put(folder, f"{old}.jsonl", aged[:2])
+        self.put(folder, other, aged[2:])
+        done = self.usage(gateway, "acme", "--by", "day")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual([(row["from"][:10], row["admitted"]) for row in json.loads(done.stdout)], [(old, 6)])
+        self.assertIn(f"mended: {folder}/{other}:1: here and behind are {len(whole) - 2} lines of other days", done.stderr)
+        repaired = gateway.command("ledger", "repair", "--yes", "-c", gateway.file)
+        self.assertEqual(repaired.returncode, 0, repaired.stdout + repaired.stderr)
+        self.assertEqual((self.lines(folder, f"{old}.jsonl"), self.lines(folder, other)), (aged, []))
+        self.assertEqual(self.lines(folder, f"{other}.damaged"), aged[2:])
+        self.assertIn(f"{other} is kept as {other}.damaged", repaired.stdout)
+        self.assertEqual([row["admitted"] for row in self.rows(gateway, "acme", "--by", "day")], [6])
+
+    def test_a_repair_keeps_what_it_replaces_and_leaves_what_is_hopeless(self):
+        gateway, folder, name = self.written()
+        whole = self.lines(folder, name)
+        damaged = whole[:2] + [self.flipped(whole[2])] + whole[3:]
+        self.put(folder, name, damaged)
+        done = gateway.command("ledger", "repair", "--yes", "-c", gateway.file)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(self.lines(folder, name + ".damaged"), damaged)
+        self.assertEqual(sum(row["admitted"] for row in self.rows(gateway)), 6)
+        os.remove(os.path.join(gateway.folder, "state", "meters"))
+        damaged = whole[:1] + whole[:-1] + [self.flipped(whole[-1])]
+        self.put(folder, name, damaged)
+        done = gateway.command("ledger", "repair", "--yes", "-c", gateway.file)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.lines(folder, name), damaged)
+        self.assertEqual(self.usage(gateway).returncode, 1)
+
+    def test_lost_lines_of_plans_and_prices_are_missed(self):
+        gateway, folder, name = self.written(2)
+        terms = os.path.join(gateway.folder, "state", "terms.jsonl")
+        self.assertEqual(self.invoice(gateway).returncode, 0)
+        os.remove(terms)
+        refused = self.invoice(gateway)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertIn("damaged: ", refused.stderr)
+        self.assertIn("terms.jsonl:1", refused.stderr)
+
     def test_a_foreign_folder_stops_nothing(self):
         gateway, folder, name = self.written()
         os.mkdir(f"{folder}/2026-01-01.jsonl")

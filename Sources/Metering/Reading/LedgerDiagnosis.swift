@@ -311,12 +311,14 @@ struct LedgerDiagnosis {
 
     /// When the lines began, as far as the lines around them tell.
     private func times(of loss: Loss) -> ClosedRange<UInt64> {
+        let (before, after) = (lower(loss).flatMap { ends[$0] }, upper(loss).flatMap { starts[$0] })
         if let memory, memory.node == loss.node, memory.fileDay > 0, loss.first >= memory.fileFirst, loss.isDefinite,
             loss.last == memory.last?.place
         {
-            return closed(Period.day.bounds(of: memory.fileDay))
+            let day = closed(Period.day.bounds(of: memory.fileDay))
+            let (start, end) = (max(before?.time ?? 0, day.lowerBound), memory.closed)
+            return start <= end && day.contains(start) && day.contains(end) ? start...end : day
         }
-        let (before, after) = (lower(loss).flatMap { ends[$0] }, upper(loss).flatMap { starts[$0] })
         var start = before?.time ?? 0
         var end = after?.time ?? .max
         if after == nil, let memory, memory.node == loss.node { end = memory.closed }
@@ -338,7 +340,8 @@ struct LedgerDiagnosis {
             loss.runs.reduce(0, { $0.addingClamped($1.count) }) >= loss.count
         else { return times }
         let day = closed(span)
-        guard times.overlaps(day) else { return day }
+        // A bad line where none of them can have been is another's.
+        guard times.overlaps(day) else { return Self.always }
         return max(times.lowerBound, day.lowerBound)...min(times.upperBound, day.upperBound)
     }
 

@@ -47,7 +47,7 @@ public struct Statement: Sendable {
     public private(set) var rows: [UsageRow] = []
     /// What is not as it was written, and can't be made good: rows may say too little.
     public private(set) var damage: [LedgerDamage] = []
-    /// What is not as it was written, and was made good by the totals of other lines.
+    /// What is not as it was written, or not where it belongs, and what it said is known all the same.
     public private(set) var mended: [LedgerDamage] = []
     /// Lines that stand twice in a file; they count once.
     public private(set) var repeated = 0
