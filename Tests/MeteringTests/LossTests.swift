@@ -145,6 +145,25 @@ extension Story {
         }
     }
 
+    @Test("sums name how the openings before theirs ended, too")
+    func openingsInSums() throws {
+        try withFolder { path in
+            let story = try Story(path)
+            let last = try #require(story.lines("2026-10-30.jsonl").last).dropLast().withUnsafeBytes { UsageRecord($0)!.id }
+            #expect(last.epoch == 1)
+            _ = try story.rollUp(.day, retention: 0)
+            for name in ["2026-10-31.day.jsonl", "2026-10.month.jsonl"] {
+                let file = try #require(LedgerFile(name: name, inRollups: true))
+                #expect(try Seal.read(file, in: story.folder)?.ends.contains(last) == true)
+            }
+            try story.remove("rollup/2026-10-30.day.jsonl")
+            #expect(try story.silent(nil).wrong == [])
+            try story.remove("rollup/2026-10.month.jsonl")
+            let found = try story.silent(nil)
+            #expect(found.wrong == [] && found.named > 0)
+        }
+    }
+
     // MARK: Several at once
 
     @Test("what can be made good does not hide what can't")

@@ -71,7 +71,8 @@ struct LedgerDiagnosis {
     /// By the first and the last id of what is there without a gap.
     private var starts: [RecordID: Edge] = [:]
     private var ends: [RecordID: Edge] = [:]
-    private var befores: [RecordID: RecordID] = [:]
+    /// Lines of which others say that they were written.
+    private var written = RecordRanges()
     /// Files that hold nothing that can be read.
     private var silent: [LedgerFile] = []
     /// Bad lines, and files that can't be read to their end, with what names them.
@@ -116,7 +117,7 @@ struct LedgerDiagnosis {
         for stretch in scan.stretches {
             starts[stretch.first] = Edge(file: file.path, time: stretch.from, dayBefore: stretch.dayBefore)
             ends[stretch.last] = Edge(file: file.path, time: stretch.end)
-            if let before = stretch.before { befores[stretch.first] = before }
+            if let before = stretch.before { written.insert(before) }
             if stretch.isStray { strayDays.formUnion([stretch.from, stretch.end].map { $0 - $0 % Timestamp.day }) }
         }
         for run in scan.bad { bad.append((run, file, scan.damage(run))) }
@@ -138,6 +139,7 @@ struct LedgerDiagnosis {
             if starts[range.first] == nil { starts[range.first] = Edge(file: file.path, time: last) }
             if ends[range.last] == nil { ends[range.last] = Edge(file: file.path, time: first) }
         }
+        written.insert(seal.ends)
         if seal.isFormer { former.insert(seal.ids) }
         guard !present.covers(seal.ids) else { return }
         present.insert(seal.ids)
@@ -159,8 +161,9 @@ struct LedgerDiagnosis {
                 lose(node, previous.place + 1, range.first.place - 1)
             } else {
                 let start = RecordID(node: node, epoch: epoch, sequence: 0).place
-                let before = range.first.sequence <= 1 ? befores[range.first] : nil
-                if let before, before.node == node, before.place < range.first.place {
+                // The last of those before it that is known to have been written.
+                let before = written.last(before: start, of: node)
+                if let before, before.place >= previous?.place ?? 0 {
                     loseTail(node, behind: previous, to: before)
                 } else {
                     lose(node, previous.map { $0.place + 1 } ?? 0, start, isDefinite: false)

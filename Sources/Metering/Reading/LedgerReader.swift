@@ -42,8 +42,8 @@ final class LedgerReader {
     private let shared: Shared
     private var isUnsound = false
     private var chains = AccountChains()
-    /// What lines say was before them.
-    private var befores: [RecordID] = []
+    /// Lines that the first lines of openings name as those before them.
+    private(set) var openingEnds = RecordRanges()
     private var read: [(file: LedgerFile, ids: RecordRanges)] = []
 
     /// What readers of one ledger need to find out once.
@@ -191,6 +191,7 @@ final class LedgerReader {
         // Written anew since it was looked at.
         guard seal.isFormer || found == seal else { throw LinesOfFile.gone(folder.path(of: file)) }
         ids.insert(seal.ids)
+        openingEnds.insert(seal.ends)
         read.append((file, seal.ids))
         for lines in lines where try !isIn(seal, lines) { try deliverLines(lines, except: seal.ids, body) }
     }
@@ -216,7 +217,7 @@ final class LedgerReader {
             guard self.ids.insert(record.id) else { return }
             if record.rolledUp != nil { self.ids.insert(record.range) }
             self.chains.take(record)
-            if let before = record.before { self.befores.append(before) }
+            if let before = record.before { self.openingEnds.insert(before) }
             body(record, nil)
         }
         if let size { sources.append(Seal.Source(file: file.path, size: size, ids: scan.ids)) }
@@ -312,7 +313,7 @@ final class LedgerReader {
         let after = files.filter { $0.span.lowerBound >= end && $0.level != .month }.min {
             $0.span.lowerBound < $1.span.lowerBound
         }
-        var earlier = RecordRanges()
+        var (earlier, ends) = (RecordRanges(), openingEnds)
         for neighbour in [before, after] {
             guard let neighbour else { continue }
             let edges = try edges(of: neighbour)
@@ -322,18 +323,21 @@ final class LedgerReader {
             if ids.sharesOpening(with: edges) { continue }
             if neighbour.level != nil {
                 let isInOrder = try seal(of: neighbour)?.ids.gaps.isEmpty == true
-                if try seal(of: neighbour) == nil { continue }
+                guard let seal = try seal(of: neighbour) else { continue }
+                if neighbour == after { ends.insert(seal.ends) }
                 _ = try LinesOfFile(neighbour, in: folder) { chains.take($0, isInOrder: isInOrder) }
             } else {
                 let scan = try LinesOfFile(neighbour, in: folder) { chains.take($0) }
                 known.insert(scan.ids)
-                befores += scan.stretches.compactMap(\.before)
+                for before in scan.stretches.compactMap(\.before) { ends.insert(before) }
             }
         }
         // What is missing in front of the file before is of another time.
         if known.gapsAndStarts.contains(where: { $0.first.sequence > 1 || !earlier.contains($0.next) }) { return true }
-        if befores.contains(where: { !known.contains($0) && !(earlier.first(behind: $0.place, of: $0.node) != nil) }) {
-            return true
+        for range in ends.ranges {
+            var rest = RecordRanges()
+            rest.insert(range)
+            if !known.covers(rest), earlier.first(behind: range.last.place, of: range.last.node) == nil { return true }
         }
         if after == nil, let last = memory?.last, !known.contains(last) { return true }
         return chains.isBroken(fromStart: !files.contains { $0.span.upperBound <= start })

@@ -156,7 +156,7 @@ public struct Rollup: Sendable {
             let isOwn = reader.sources.contains { $0.file == sum.path }
             let sources = reader.sources.filter { $0.file != sum.path } + (isOwn ? known?.of ?? [] : [])
             let damaged = reader.mended.reduce(reader.damagedBefore) { $0.addingClamped($1.lines) }
-            try writer.finish(ids: reader.ids, of: sources, damaged: damaged)
+            try writer.finish(ids: reader.ids, of: sources, damaged: damaged, ends: reader.openingEnds)
         } catch {
             writer.discard()
             throw error

@@ -60,10 +60,14 @@ struct RollupWriter: ~Copyable {
     ///   - ids: of all lines that are in them.
     ///   - of: the files that were read.
     ///   - damaged: how many lines were made good.
-    mutating func finish(ids: RecordRanges, of sources: [Seal.Source], damaged: Int) throws(StorageFault) {
+    ///   - ends: the last lines of openings, as far as lines name them.
+    mutating func finish(
+        ids: RecordRanges, of sources: [Seal.Source], damaged: Int, ends: RecordRanges
+    ) throws(StorageFault) {
         try endPeriod()
         try flush()
-        let seal = Seal(name: file.name, records: count, checksum: checksum, ids: ids, of: sources, damaged: damaged)
+        let seal = Seal(
+            name: file.name, records: count, checksum: checksum, ids: ids, of: sources, damaged: damaged, ends: ends)
         seal.write(to: &lines)
         try flush()
         try folder.files.sync(descriptor)

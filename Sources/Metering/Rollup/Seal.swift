@@ -27,12 +27,14 @@ struct Seal: Sendable, Equatable {
     var of: [Source]
     /// Lines that were damaged or missing and made good.
     var damaged: Int
+    /// The last lines of openings, which the first lines of others name.
+    var ends = RecordRanges()
 
     /// Of a file without one, from before there were seals.
     var isFormer: Bool { of.isEmpty }
 
     func write(to lines: inout [UInt8]) {
-        let ranges = of.reduce(ids.ranges.count) { $0 + $1.ids.ranges.count }
+        let ranges = of.reduce(ids.ranges.count + ends.ranges.count) { $0 + $1.ids.ranges.count }
         let room = 1024 + ranges * 96 + of.count * 128
         CheckedLine.append(to: &lines, room: room) { line in
             line.append("{\"seal\":\"")
@@ -54,6 +56,7 @@ struct Seal: Sendable, Equatable {
             }
             line.append("],\"damaged\":")
             line.append(decimal: damaged)
+            if !ends.isEmpty { line.append(ends, as: "ends") }
         }
     }
 }
@@ -64,7 +67,7 @@ extension Seal {
         guard line.starts(with: "{\"seal\":".utf8) else { return nil }
         var (name, checksum): (String?, UInt32?)
         var (records, damaged): (UInt64?, UInt64?)
-        var ids = RecordRanges()
+        var (ids, ends) = (RecordRanges(), RecordRanges())
         var of: [Source] = []
         do throws(JSONReader.Fault) {
             try JSONReader.read(line) { json throws(JSONReader.Fault) in
@@ -77,6 +80,7 @@ extension Seal {
                         checksum = UInt32(try json.string().text, radix: 16)
                         if checksum == nil { throw .malformed }
                     case "ids": ids = try json.recordRanges()
+                    case "ends": ends = try json.recordRanges()
                     case "of": try json.array { json throws(JSONReader.Fault) in of.append(try Source(&json)) }
                     default: try json.skip()
                     }
@@ -88,7 +92,7 @@ extension Seal {
         guard let name, let checksum, let records = records.flatMap({ Int(exactly: $0) }) else { return nil }
         self.init(
             name: name, records: records, checksum: checksum, ids: ids, of: of,
-            damaged: damaged.map(Int.init(clamping:)) ?? 0)
+            damaged: damaged.map(Int.init(clamping:)) ?? 0, ends: ends)
     }
 
     /// The seal of a file of sums that is there from its first byte to its last.
@@ -161,8 +165,10 @@ extension Seal.Source {
 }
 
 extension ByteWriter {
-    fileprivate mutating func append(_ ids: RecordRanges) {
-        append(",\"ids\":[")
+    fileprivate mutating func append(_ ids: RecordRanges, as name: StaticString = "ids") {
+        append(",\"")
+        append(name)
+        append("\":[")
         for (place, range) in ids.ranges.enumerated() {
             append(place > 0 ? ",\"" : "\"")
             append(range.text)
