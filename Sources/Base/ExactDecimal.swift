@@ -1,7 +1,8 @@
 /// A decimal number of up to twelve places, as a whole number of 10^-12: money, which binary fractions can't hold.
 public struct ExactDecimal: Sendable, Hashable, Comparable {
     public static let places = 12
-    static let one: Int128 = 1_000_000_000_000
+    /// How many units make one.
+    public static let one: Int128 = 1_000_000_000_000
 
     /// In units of 10^-12.
     public var units: Int128

@@ -10,11 +10,12 @@ public struct PriceSettings: Sendable, Equatable {
     public var isProrated: Bool?
     public init() {}
 
-    /// The lines in force on a day: of each measure, and of the month itself, those with the latest date that has come.
+    /// The lines in force on a day: of those for the same units the one with the latest date that has come.
     /// - Parameter day: seconds since 1970.
     public func lines(on day: UInt64) -> [PriceLine] {
         lines.filter { line in
-            line.from <= day && !lines.contains { $0.measure == line.measure && $0.from <= day && $0.from > line.from }
+            line.from <= day
+                && !lines.contains { $0.from <= day && $0.from > line.from && $0.kind.holdsWhere(line.kind) }
         }
     }
 }
@@ -42,6 +43,17 @@ public struct PriceLine: Sendable, Equatable {
     public var measure: PriceMeasure? {
         if case .usage(let measure, _, _) = kind { return measure }
         return nil
+    }
+}
+
+extension PriceLine.Kind {
+    /// Whether both are for the same units: of a measure from the same quantity on, or of the month.
+    func holdsWhere(_ other: PriceLine.Kind) -> Bool {
+        switch (self, other) {
+        case (.monthly, .monthly): true
+        case (.usage(let measure, _, let over), .usage(let other, _, let start)): measure == other && over == start
+        default: false
+        }
     }
 }
 

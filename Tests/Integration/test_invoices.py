@@ -1,5 +1,6 @@
 """Invoices: they don't guess, and what was issued stays."""
 
+import calendar
 import json
 import os
 import time
@@ -86,6 +87,8 @@ class Issued(Case):
                 body = line[: line.rindex(',"crc"')]
                 file.write(f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n')
         os.remove(f"{folder}/{name}")
+        # Nothing was noted of plans and prices then.
+        os.remove(os.path.join(gateway.folder, "state", "terms.jsonl"))
         last = self.month(1)
         done = self.invoice(gateway, "--issue", month=last)
         self.assertEqual(self.amounts(done), ["1.00", "30.00", "2.00"])
@@ -101,3 +104,135 @@ class Issued(Case):
         self.assertEqual(self.amounts(self.invoice(gateway, month=last)), ["1.00", "30.00", "2.00"])
         shown = gateway.command("invoice", "acme", "--month", last, "-c", gateway.file).stdout
         self.assertIn("33.00 EUR", shown)
+
+
+class Changed(Case):
+    """A month of which the ledger and what was noted of plans and prices are made by hand: October 2026."""
+
+    OCTOBER = calendar.timegm((2026, 10, 1, 0, 0, 0))
+
+    def checked(self, body):
+        return f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n'
+
+    def terms(self, day, plan, price, currency="EUR", charge="forwarded"):
+        amount, per = price.split(" per 1 ")
+        line = f'{{"price":"{price}","amount":"{amount}","from":0,"measure":"{per}","per":1,"over":0}}'
+        return self.checked(
+            f'{{"tenant":"acme","time":"2026-{day}T00:00:00Z","ended":false,"plan":"{plan}","charge":"{charge}",'
+            f'"prorate":0,"currency":"{currency}","prices":[{line}]'
+        )
+
+    def record(self, number):
+        """Ten requests of the day of that number."""
+        total = [0] * 16
+        total[0] = total[1] = total[9] = 10 * number
+        return self.checked(
+            f'{{"id":"11111111-1-{number}","tenant":"acme","from":"2026-10-{number:02}T01:00:00.000Z",'
+            f'"to":"2026-10-{number:02}T01:00:10.000Z","admitted":10,"settled":10,"in_flight":0,"refused":{{}},'
+            '"status":[0,10,0,0,0],"request_bytes":0,"response_bytes":0,"upstream_ms":0,"cost":10,'
+            f'"totals":[{",".join(map(str, total))}]'
+        )
+
+    def past(self, plans, *terms, top=""):
+        gateway = self.simple(self.upstream(answer(text("ok"))), top=FAST + top + plans, tenant="plan pro;", start=False)
+        ledger = os.path.join(gateway.folder, "state", "ledger")
+        os.makedirs(ledger, mode=0o700)
+        os.chmod(os.path.dirname(ledger), 0o700)
+        for number in range(1, 32):
+            with open(f"{ledger}/2026-10-{number:02}.jsonl", "w") as out:
+                out.write(self.record(number))
+        with open(os.path.join(gateway.folder, "state", "terms.jsonl"), "w") as out:
+            out.writelines(terms)
+        return gateway
+
+    def invoice(self, gateway, *arguments, form="json"):
+        return gateway.command("invoice", "acme", "--month", "2026-10", "--format", form, "-c", gateway.file, *arguments)
+
+    def totals(self, done):
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)["total"], json.loads(done.stdout)["currency"]
+
+    PRICE = "plan pro {{ price {} per 1 requests; currency {}; }}\n"
+
+    def test_a_past_month_is_charged_by_what_was_in_force(self):
+        gateway = self.past(self.PRICE.format("150", "JPY"), self.terms("09-01", "pro", "1.00 per 1 requests"))
+        self.assertEqual(self.totals(self.invoice(gateway)), ("310.00", "EUR"))
+        self.assertEqual(self.totals(self.invoice(gateway, "--issue")), ("310.00", "EUR"))
+        again = self.invoice(gateway, "--issue")
+        self.assertEqual(self.totals(again), ("310.00", "EUR"))
+        self.assertEqual(json.loads(again.stdout)["corrections"], [])
+        # Without what was noted nobody can tell, and euros and yen are not added up.
+        os.remove(os.path.join(gateway.folder, "state", "terms.jsonl"))
+        lost = self.invoice(gateway)
+        self.assertEqual(lost.returncode, 1)
+        self.assertIn("was issued in EUR", lost.stderr)
+
+    def test_each_currency_of_a_month_has_an_invoice_of_its_own(self):
+        gateway = self.past(
+            self.PRICE.format("150", "JPY"), self.terms("09-01", "pro", "1.00 per 1 requests"),
+            self.terms("10-21", "pro", "150 per 1 requests", "JPY"),
+        )
+        refused = self.invoice(gateway)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertIn("--currency EUR", refused.stderr)
+        for currency, total in (("EUR", "200.00"), ("JPY", "16500")):
+            self.assertEqual(self.totals(self.invoice(gateway, "--currency", currency, "--issue")), (total, currency))
+        for currency, total in (("EUR", "200.00"), ("JPY", "16500")):
+            shown = self.invoice(gateway, "--currency", currency)
+            self.assertEqual(self.totals(shown), (total, currency))
+            self.assertNotIn("correction", json.loads(shown.stdout))
+        self.assertEqual(self.invoice(gateway, "--currency", "USD").returncode, 1)
+
+    def test_the_rule_of_that_time_is_named(self):
+        gateway = self.past(
+            self.PRICE.format("1.00", "EUR") + "defaults { charge admitted; }\n", self.terms("09-01", "pro", "1.00 per 1 requests"),
+            self.terms("11-20", "pro", "1.00 per 1 requests", charge="admitted"),
+        )
+        self.assertEqual(json.loads(self.invoice(gateway).stdout)["charge"], "forwarded")
+        self.assertIn("`charge forwarded`", self.invoice(gateway, form="text").stdout)
+
+    def test_what_was_issued_is_shown_as_it_was_or_not_at_all(self):
+        gateway = self.past(self.PRICE.format("1.00", "EUR"), self.terms("09-01", "pro", "1.00 per 1 requests"))
+        self.totals(self.invoice(gateway, "--issue"))
+        for form, kind in (("text", "txt"), ("csv", "csv"), ("json", "json")):
+            path = os.path.join(gateway.folder, "state", "invoices", "acme", "2026-10." + kind)
+            with open(path) as file:
+                whole = file.read()
+            shown = self.invoice(gateway, form=form).stdout
+            self.assertIn("310.00", shown)
+            with open(path, "w") as file:
+                file.write(whole.replace("310.00", "910.00"))
+            for change in (lambda: None, lambda: os.remove(path)):
+                change()
+                refused = self.invoice(gateway, form=form)
+                self.assertEqual((refused.returncode, refused.stdout), (1, ""), form)
+                self.assertIn("2026-10." + kind, refused.stderr)
+                self.assertEqual(self.invoice(gateway, "--issue").returncode, 1 if kind == "json" else 0)
+            with open(path, "w") as file:
+                file.write(whole)
+            self.assertEqual(self.invoice(gateway, form=form).stdout, shown)
+
+    def test_a_month_of_which_only_the_sum_is_kept(self):
+        plans = "plan basic { price 1.00 per 1 requests; currency EUR; }\n" + self.PRICE.format("2.00", "EUR")
+        changed = (self.terms("09-01", "basic", "1.00 per 1 requests"), self.terms("10-16", "pro", "2.00 per 1 requests"))
+        gateway = self.past(plans, *changed, top="ledger_rollup month; ledger_retention 1d;\n")
+        # What is to be told apart is kept.
+        self.roll_up(gateway)
+        self.assertEqual(self.totals(self.invoice(gateway)), ("470.00", "EUR"))
+        # As an earlier version left it.
+        rollup = os.path.join(gateway.folder, "state", "ledger", "rollup")
+        for name in os.listdir(rollup):
+            if ".day." in name:
+                os.remove(os.path.join(rollup, name))
+        refused = self.invoice(gateway)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        for part in ("2026-10-16", "2026-10.month.jsonl", "--coarse"):
+            self.assertIn(part, refused.stderr)
+        coarse = self.invoice(gateway, "--coarse")
+        self.assertEqual((self.totals(coarse), json.loads(coarse.stdout)["coarse"]), (("620.00", "EUR"), True))
+        self.assertIn("Coarse", self.invoice(gateway, "--coarse", form="text").stdout)
+
+    def roll_up(self, gateway):
+        gateway.start()
+        until(lambda: "files of intervals removed" in gateway.stderr, "the lines to be removed")
+        gateway.stop()

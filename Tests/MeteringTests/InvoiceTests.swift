@@ -28,8 +28,8 @@ import Testing
         }
     }
 
-    static func tenant(_ plan: String) throws -> TenantSettings {
-        let text = "listen 80; upstream u { server a:1; } \(plan) tenant a { plan p; host a.test; upstream u; }"
+    static func tenant(_ plan: String, more: String = "") throws -> TenantSettings {
+        let text = "listen 80; upstream u { server a:1; } \(plan) tenant a { plan p; host a.test; upstream u; \(more) }"
         let source = ConfigurationSource(
             read: { _ in .success(Array(text.utf8)) }, glob: { _ in [] }, environment: { _ in nil })
         let loaded = ConfigurationLoader.load("c", from: source)

@@ -107,14 +107,3 @@ extension PriceSettings {
         return merged
     }
 }
-
-extension PriceLine.Kind {
-    /// Whether both would be for the same units.
-    fileprivate func holdsWhere(_ other: PriceLine.Kind) -> Bool {
-        switch (self, other) {
-        case (.monthly, .monthly): true
-        case (.usage(let measure, _, let over), .usage(let other, _, let start)): measure == other && over == start
-        default: false
-        }
-    }
-}

@@ -89,23 +89,29 @@ public enum Command {
         Row(
             name: "invoice",
             usage:
-                "gateway invoice TENANT --month YYYY-MM [--issue] [--accept-damage] [--format text|csv|json] [-c FILE]",
+                "gateway invoice TENANT --month YYYY-MM [--issue] [--currency CODE] [--coarse] [--accept-damage] "
+                + "[--format text|csv|json] [-c FILE]",
             summary: "what a tenant owes for a month",
             details: """
-                Applies the prices in FILE (`price` and `currency` of the tenant, its plan or `defaults`) to what the
+                Applies the tenant's prices (`price` and `currency` of the tenant, its plan or `defaults`) to what the
                 ledger says of that month (UTC), with or without a running gateway. Each line is exact and rounded once,
                 halves up; the total is the sum of the lines. --format json also names the ranges of ids of the ledger's
                 lines that it was computed from. A configuration with errors makes no invoice.
 
-                A month is charged from the day on which the tenant began. Of prices with `from=DATE` each part of the
-                month is at its own, and so it is when the plan was changed: from the day of the change. A price a month
-                is charged by days where the plan says `prorate on;`, else once, as it is on the first day. requests
-                bills those admitted and charged as quotas count them (`charge`), and no answer's bytes are those of
-                the gateway's own error pages. A removed tenant's months are at the prices that it had.
+                A day is charged by what was in force then, as a running gateway has noted it in state/terms.jsonl: what
+                FILE says today counts only for a tenant of which nothing was noted. A month is charged from the day on
+                which the tenant began. Of prices with `from=DATE` each part of the month is at its own, and so it is
+                when the plan or its prices were changed: from the day of the change. A price a month is charged by days
+                where the plan says `prorate on;`, else whole: the first such one of the month, once. requests bills those
+                admitted and charged as quotas count them (`charge`), and no answer's bytes are those of the gateway's
+                own error pages. A removed tenant's months are at the prices that it had.
 
                 --issue          keeps it in state/invoices, once the month is over and all of it is in the ledger. It is
                                  shown as it was from then on, with a correction where the ledger says something else;
                                  once more, --issue keeps the correction
+                --currency CODE  of a month with prices in several currencies: the invoice of this one
+                --coarse         where prices changed within the month and only its sum is kept: all that was used is
+                                 at the month's last prices, and the invoice says so
                 --accept-damage  makes it although lines of the ledger are damaged or missing, and says so on it
                 """,
             run: { try InvoiceCommand.run($0) }),

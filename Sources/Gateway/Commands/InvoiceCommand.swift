@@ -5,11 +5,23 @@ import Storage
 
 /// `gateway invoice`: a tenant's prices, applied to what the ledger says of a month.
 enum InvoiceCommand {
+    /// What is asked for.
+    private struct Wish {
+        var tenant: String
+        var month: Range<UInt64>
+        /// Of a month with prices in several.
+        var currency: String?
+        var acceptsCoarse: Bool
+        var monthText: String { String(Timestamp.dayText(month.lowerBound).prefix(7)) }
+    }
+
     static func run(_ arguments: Arguments) throws -> Int32 {
         var arguments = arguments
         let path = try arguments.takeConfigurationPath()
         let month = try arguments.takeMonth("--month")
         let format = try arguments.takeChoice("--format", among: ["text", "csv", "json"]) ?? "text"
+        let currency = try arguments.take("--currency")
+        let acceptsCoarse = try arguments.takeFlag("--coarse")
         let acceptsDamage = try arguments.takeFlag("--accept-damage")
         let issues = try arguments.takeFlag("--issue")
         guard let id = try arguments.takeWord() else { throw arguments.failure("whose invoice? TENANT is missing") }
@@ -17,19 +29,23 @@ enum InvoiceCommand {
         guard let month else { throw arguments.failure("of which month? --month YYYY-MM is missing") }
         // A mistyped price would leave out what it is for.
         let book = try LedgerBook(configuration: path, mustBeRight: true)
-        let invoice = try invoice(of: id, month, book)
+        var wish = Wish(tenant: id, month: month, currency: currency, acceptsCoarse: acceptsCoarse)
+        let invoice = try invoice(&wish, book)
         if invoice.damaged > 0, !acceptsDamage {
             throw Command.Failure(
                 text:
                     "gateway: no invoice is made of a damaged ledger; see `gateway ledger verify`, or take it with --accept-damage"
             )
         }
-        return try show(invoice, book.state, format, issues: issues)
+        let issued = try IssuedInvoices(
+            book.state.path + "/invoices", tenant: id, month: invoice.month, currency: wish.currency)
+        return try show(invoice, issued, book.state, format, issues: issues)
     }
 
-    private static func invoice(of id: String, _ month: Range<UInt64>, _ book: LedgerBook) throws -> Invoice {
-        let folder = LedgerFolder(book.state.ledgerPath)
+    private static func invoice(_ wish: inout Wish, _ book: LedgerBook) throws -> Invoice {
+        let (id, month) = (wish.tenant, wish.month)
         let tenant = book.settings.hot.tenants.first { $0.id == id }
+        let current = tenant.map { TenantTerms($0) }
         let terms = try book.state.termsBook
         for line in terms.damaged {
             Console.error("gateway: damaged: \(book.state.path)/terms.jsonl:\(line): is not as it was written")
@@ -38,8 +54,9 @@ enum InvoiceCommand {
         if entries.isEmpty, tenant == nil { try book.expectTenant(id) }
         // Looked for where it matters: what was noted begins later than the month.
         let isNoted = entries.first.map { $0.time <= month.lowerBound } ?? false
+        let folder = LedgerFolder(book.state.ledgerPath)
         let first = isNoted ? nil : try folder.firstUse(of: id, before: month.upperBound)
-        let parts = BillingPart.parts(of: month, entries, current: tenant.map { TenantTerms($0) }, first: first)
+        let parts = BillingPart.parts(of: month, entries, current: current, first: first)
         guard
             parts.contains(where: { !$0.terms.prices.lines.isEmpty })
                 || parts.isEmpty && tenant?.prices.lines.isEmpty != true
@@ -47,35 +64,92 @@ enum InvoiceCommand {
             let place = tenant?.plan.map { "plan \($0)" } ?? "tenant \(id)"
             throw Command.Failure(text: "gateway: tenant \(id) has no prices; add `price 49.00/month;` to \(place)")
         }
+        try settleCurrency(of: parts, &wish)
         let memory = book.state.ledgerMemory
-        var statements: [Statement] = []
-        for part in parts {
-            // Whatever comes before the first day of it, and behind its last, belongs to the month too.
-            let from = part == parts.first ? month.lowerBound : part.span.lowerBound
-            let to = part == parts.last ? month.upperBound : part.span.upperBound
-            statements.append(try book.statement(UsageQuery(tenant: id, from: from, to: to), memory))
-        }
+        let (statements, isCoarse) = try statements(of: parts, wish, book, memory)
         let isOver =
             book.state.time >= month.upperBound
             && (memory.map { $0.closed >= month.upperBound || $0.isWritten } ?? true)
         do throws(Invoice.Fault) {
             return try Invoice(
-                tenant: id, month: month, parts: parts, statements: statements, currency: tenant?.prices.currency,
-                damagedTerms: terms.damaged.count, isProvisional: !isOver)
+                tenant: id, month: month, parts: parts, statements: statements,
+                charge: BillingPart.charge(in: month, entries, current: current),
+                currency: wish.currency ?? tenant?.prices.currency, isAsked: wish.currency != nil,
+                damagedTerms: terms.damaged.count, isProvisional: !isOver, isCoarse: isCoarse)
         } catch {
             switch error {
             case .overflow(let price):
                 throw Command.Failure(text: "gateway: `price \(price)` makes an amount that is too large")
             case .currencies(let one, let other):
-                throw Command.Failure(text: "gateway: parts of that month have prices in \(one) and in \(other)")
+                throw Command.Failure(
+                    text: "gateway: parts of that month have prices in \(one) and in \(other); make an invoice of each, "
+                        + "with --currency \(one) and with --currency \(other)")
             }
         }
     }
 
+    /// Where all prices of the month are in one currency nobody needs to ask for it.
+    private static func settleCurrency(of parts: [BillingPart], _ wish: inout Wish) throws {
+        guard let wanted = wish.currency else { return }
+        let known = Set(parts.filter { !$0.lines.isEmpty }.compactMap(\.terms.prices.currency))
+        guard known.contains(wanted) else {
+            let list = known.isEmpty ? "there are none" : "they are in \(known.sorted().joined(separator: " and "))"
+            throw Command.Failure(text: "gateway: \(wish.tenant) had no prices in \(wanted) in \(wish.monthText): \(list)")
+        }
+        if known.count == 1 { wish.currency = nil }
+    }
+
+    /// What was used in each part, in the place of the first of those that have the same prices for it. Where days can't
+    /// be told apart any more all of it is the last part's, for who has agreed to that.
+    private static func statements(
+        of parts: [BillingPart], _ wish: Wish, _ book: LedgerBook, _ memory: LedgerMemory?
+    ) throws -> (statements: [Statement?], isCoarse: Bool) {
+        let groups = BillingPart.groups(parts)
+        var statements = [Statement?](repeating: nil, count: parts.count)
+        let month = wish.month
+        for (place, group) in groups.enumerated() {
+            // Whatever comes before its first day, and behind its last, belongs to the month too.
+            let from = place == 0 ? month.lowerBound : parts[group.lowerBound].span.lowerBound
+            let to = place + 1 < groups.count ? parts[groups[place + 1].lowerBound].span.lowerBound : month.upperBound
+            let statement = try book.read(UsageQuery(tenant: wish.tenant, from: from, to: to), memory)
+            if !statement.tooCoarse.isEmpty, groups.count > 1 {
+                guard wish.acceptsCoarse else { throw coarse(statement, parts, groups, wish) }
+                statements = [Statement?](repeating: nil, count: parts.count)
+                let query = UsageQuery(tenant: wish.tenant, from: month.lowerBound, to: month.upperBound)
+                statements[parts.count - 1] = try book.statement(query, memory)
+                return (statements, true)
+            }
+            try book.tell(statement)
+            statements[group.lowerBound] = statement
+        }
+        return (statements, false)
+    }
+
+    private static func coarse(
+        _ statement: Statement, _ parts: [BillingPart], _ groups: [Range<Int>], _ wish: Wish
+    ) -> Command.Failure {
+        let days = groups.dropFirst().map { Timestamp.dayText(parts[$0.lowerBound].span.lowerBound) }
+        return Command.Failure(
+            text: "gateway: no invoice of \(wish.monthText): the prices of what \(wish.tenant) uses changed on "
+                + "\(days.joined(separator: ", ")), and what was used before and after can't be told apart, for only "
+                + "\(statement.tooCoarse.joined(separator: ", ")) is kept; put the files of its days back, or take all of it "
+                + "at the last prices of the month with --coarse")
+    }
+
     /// What was issued is shown as it was, with what it differs by now.
-    private static func show(_ invoice: Invoice, _ state: StateFolder, _ format: String, issues: Bool) throws -> Int32 {
-        var issued = try IssuedInvoices(state.path + "/invoices", tenant: invoice.tenant, month: invoice.month)
-        var correction = issued.correction(to: invoice)
+    private static func show(
+        _ invoice: Invoice, _ known: IssuedInvoices, _ state: StateFolder, _ format: String, issues: Bool
+    ) throws -> Int32 {
+        var issued = known
+        var correction: InvoiceCorrection?
+        do throws(IssuedInvoices.Fault) { correction = try issued.correction(to: invoice) } catch {
+            let (one, other) =
+                switch error {
+                case .currencies(let issued, let now): (issued, now)
+                }
+            throw Command.Failure(
+                text: "gateway: \(invoice.month) was issued in \(one), and by what is known now its prices are in \(other)")
+        }
         if issues {
             guard !invoice.isProvisional else {
                 throw Command.Failure(
@@ -100,9 +174,9 @@ enum InvoiceCommand {
                 bytes.append(0x7D)
             }
             Console.out(String(decoding: bytes, as: UTF8.self))
-        case "csv": Console.out(issued.appearance("csv") ?? String(invoice.csv.dropLast()))
+        case "csv": Console.out(try issued.appearance("csv") ?? String(invoice.csv.dropLast()))
         default:
-            Console.out(issued.appearance("txt") ?? String(invoice.text.dropLast()))
+            Console.out(try issued.appearance("txt") ?? String(invoice.text.dropLast()))
             if !issued.corrections.isEmpty {
                 Console.out("\nCorrections issued since: \(issued.corrections.count); --format json shows them.")
             }

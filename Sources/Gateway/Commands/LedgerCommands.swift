@@ -180,12 +180,15 @@ struct LedgerBook {
 
     var state: StateFolder { StateFolder(path: settings.cold.state) }
 
+    func read(_ query: UsageQuery, _ memory: LedgerMemory?) throws -> Statement {
+        do throws(StorageFault) {
+            return try Statement(LedgerFolder(state.ledgerPath), query: query, memory: memory)
+        } catch { throw Command.Failure(text: "gateway: \(error)") }
+    }
+
     /// Says what is wrong with it. Where nothing as fine as was asked for is kept there is no statement.
     func statement(_ query: UsageQuery, _ memory: LedgerMemory?) throws -> Statement {
-        let statement: Statement
-        do throws(StorageFault) {
-            statement = try Statement(LedgerFolder(state.ledgerPath), query: query, memory: memory)
-        } catch { throw Command.Failure(text: "gateway: \(error)") }
+        let statement = try read(query, memory)
         try tell(statement)
         return statement
     }

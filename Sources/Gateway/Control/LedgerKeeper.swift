@@ -107,16 +107,16 @@ final class LedgerKeeper: Sendable {
             return true
         }
         guard begins else { return }
-        let rollup = Rollup(
-            LedgerFolder(folder.ledgerPath), finest: finest, retention: settings.retention,
-            compression: settings.compression)
         do throws(SystemError) {
-            try Thread("rollup", isBackground: true) { [self] in run(rollup, written: written) }.detach()
+            try Thread("rollup", isBackground: true) { [self] in rollUp(to: finest, settings, written: written) }.detach()
         } catch { rolledUp(written, fault: error) }
     }
 
-    private func run(_ rollup: Rollup, written: UInt64) {
+    private func rollUp(to finest: Period, _ settings: LedgerSettings, written: UInt64) {
         do throws(StorageFault) {
+            let rollup = Rollup(
+                LedgerFolder(folder.ledgerPath), finest: finest, parted: try TermsBook(folder.path).partedMonths,
+                retention: settings.retention, compression: settings.compression)
             let report = try rollup.run(closed: written, memory: folder.ledgerMemory)
             let count = report.written.count + report.removed.count
             if count > 0 {

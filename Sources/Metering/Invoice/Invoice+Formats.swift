@@ -12,11 +12,14 @@ extension Invoice {
         return json.bytes
     }
 
-    /// As it is kept once it is issued.
-    func issued(at now: UInt64) -> [UInt8] {
+    /// As it is kept once it is issued, with the checksums of what it looked like.
+    func issued(at now: UInt64, looks: [(kind: String, checksum: UInt32)]) -> [UInt8] {
         var json = JSONWriter()
         json.object { json in
             write(to: &json)
+            json.member("looks") { json in
+                json.object { json in for (kind, checksum) in looks { json.member(kind, String(checksum, radix: 16)) } }
+            }
             json.member("issued", Timestamp.text(now))
         }
         return json.bytes
@@ -47,6 +50,7 @@ extension Invoice {
         json.member("total", total.text(places: places))
         json.member("charge", charge)
         if damaged > 0 { json.member("damaged", damaged) }
+        if isCoarse { json.member("coarse", true) }
         json.member("ledger") { json in
             json.object { json in
                 json.member("records", records)
@@ -85,6 +89,7 @@ extension Invoice {
         if let plan { text += " (plan \(plan))" }
         text += "\n\(Timestamp.text(from)) to \(Timestamp.text(to)), UTC\n"
         if isProvisional { text += "Provisional: the month is not over, or not all of it is in the ledger.\n" }
+        if isCoarse { text += "Coarse: only sums of the month are kept; all that was used is at its last prices.\n" }
         if damaged > 0 { text += "Damaged: \(damaged) lines of the ledger are not in it.\n" }
         let rows = lines.map { line in
             [

@@ -27,13 +27,15 @@ public struct Invoice: Sendable, Equatable {
     public var lines: [Line] = []
     public var total = ExactDecimal.zero
     public var usage = Usage()
-    /// Which requests are charged, as `charge` has it.
-    public var charge = "forwarded"
+    /// Which requests were charged, as `charge` had it, and until when where that has changed.
+    public var charge: String
     /// The lines of the ledger that it was computed from, with those of others among them, and how many were its own.
     public var sources = RecordRanges()
     public var records: UInt64 = 0
     /// Lines of the ledger that are damaged or missing, and what they said is not in it.
     public var damaged = 0
+    /// What was used can't be told apart by days, and all of it is at the last prices of the month.
+    public var isCoarse: Bool
     /// The month is not over, or not all of it is in the ledger: the figures may grow.
     public var isProvisional: Bool
 
@@ -46,24 +48,29 @@ public struct Invoice: Sendable, Equatable {
 
     /// - Parameters:
     ///   - parts: of the month, in the order of time.
-    ///   - statements: what was used in each of them, without periods.
+    ///   - statements: what was used in each of them, without periods; nil where another one's holds it.
+    ///   - charge: by which rules requests were charged.
+    ///   - currency: where parts are in several, the one that is asked for; without parts that of the tenant.
     ///   - damagedTerms: lines that are damaged of what was noted of plans and prices.
     public init(
-        tenant: String, month: Range<UInt64>, parts: [BillingPart], statements: [Statement], currency: String?,
-        damagedTerms: Int = 0, isProvisional: Bool
+        tenant: String, month: Range<UInt64>, parts: [BillingPart], statements: [Statement?], charge: String? = nil,
+        currency: String?, isAsked: Bool = false, damagedTerms: Int = 0, isProvisional: Bool, isCoarse: Bool = false
     ) throws(Fault) {
         (self.tenant, from, to, self.isProvisional) = (tenant, month.lowerBound, month.upperBound, isProvisional)
-        let currencies = parts.compactMap(\.terms.prices.currency)
-        self.currency = currencies.last ?? currency ?? ""
-        for other in currencies where other != self.currency { throw .currencies(other, self.currency) }
+        let currencies = parts.filter { !$0.lines.isEmpty }.compactMap(\.terms.prices.currency)
+        self.currency = (isAsked ? currency : currencies.last) ?? currency ?? ""
+        if !isAsked { for other in currencies where other != self.currency { throw .currencies(other, self.currency) } }
         damaged = damagedTerms
         plan = parts.last?.terms.plan
-        charge = parts.last?.terms.charge ?? charge
-        var items = Items(places: Currency.places(self.currency), month: month)
+        self.charge = charge ?? parts.last?.terms.charge ?? "forwarded"
+        self.isCoarse = isCoarse
+        let billed = parts.filter { $0.terms.prices.currency == self.currency }
+        var items = Items(places: Currency.places(self.currency), month: month, billed)
         for (part, statement) in zip(parts, statements) {
-            let used = statement.rows.filter { $0.tenant == tenant }.reduce(into: Usage()) { $0.add($1.usage) }
-            items.add(part, from: usage, used, isFirst: part == parts.first)
+            let used = (statement?.rows ?? []).filter { $0.tenant == tenant }.reduce(into: Usage()) { $0.add($1.usage) }
+            if part.terms.prices.currency == self.currency { items.add(part, from: usage, used) }
             usage.add(used)
+            guard let statement else { continue }
             sources.insert(statement.sources)
             records.addClamped(statement.records)
             damaged.addClamped(statement.damagedLines)
@@ -88,22 +95,25 @@ private struct Items {
 
     private let places: Int
     private let monthDays: UInt64
+    /// The part whose price of a month is charged whole: the first that is not charged by days. The month has one.
+    private let whole: BillingPart?
     private var items: [Item] = []
 
-    init(places: Int, month: Range<UInt64>) {
+    init(places: Int, month: Range<UInt64>, _ parts: [BillingPart]) {
         (self.places, monthDays) = (places, (month.upperBound - month.lowerBound) / Timestamp.day)
+        whole = parts.first { $0.terms.prices.isProrated != true && $0.monthlyPrice != nil }
     }
 
-    mutating func add(_ part: BillingPart, from before: Usage, _ used: Usage, isFirst: Bool) {
+    mutating func add(_ part: BillingPart, from before: Usage, _ used: Usage) {
         var after = before
         after.add(used)
         for price in part.lines {
             switch price.kind {
             case .monthly:
-                if part.terms.prices.isProrated == true {
-                    add(price, end: 0, part.days, per: monthDays)
-                } else if isFirst {
+                if part == whole {
                     add(price, end: 0, 1, per: 1)
+                } else if part.terms.prices.isProrated == true, !isCharged(price, of: part) {
+                    add(price, end: 0, part.days, per: monthDays)
                 }
             case .usage(let measure, let per, let over):
                 // Up to where the next line of the same measure begins.
@@ -116,6 +126,11 @@ private struct Items {
                 add(price, end: end, other > one ? other - one : 0, per: per)
             }
         }
+    }
+
+    /// Whether it is that of which the whole month is charged already, by another rule.
+    private func isCharged(_ price: PriceLine, of part: BillingPart) -> Bool {
+        whole.map { $0.terms.plan == part.terms.plan && $0.monthlyPrice == price } ?? false
     }
 
     private mutating func add(_ price: PriceLine, end: UInt64, _ quantity: UInt64, per: UInt64) {
@@ -143,6 +158,10 @@ private struct Items {
         }
         return lines
     }
+}
+
+extension BillingPart {
+    fileprivate var monthlyPrice: PriceLine? { lines.first { $0.measure == nil } }
 }
 
 extension Usage {

@@ -2,7 +2,10 @@ import Base
 import Storage
 
 /// Invoices that were issued, kept as they were: `invoices/TENANT/2026-11.json`, and what was corrected since in
-/// `2026-11.1.json` and so on, each one checked line of JSON; beside the invoice what it looked like as text and table.
+/// `2026-11.1.json` and so on, each one checked line of JSON; beside the invoice what it looked like as text and table,
+/// whose checksums it names. Of a month with prices in several currencies each has its own: `2026-11.EUR.json`.
+///
+/// What is not as it was issued, or not there any more, is an error wherever it is looked at: nothing else is shown for it.
 public struct IssuedInvoices {
     /// A line of one, as far as corrections need it.
     struct Item: Hashable {
@@ -11,10 +14,20 @@ public struct IssuedInvoices {
         var per: UInt64
     }
     struct Document {
+        var tenant = ""
+        var month = ""
         var quantities: [Item: Int64] = [:]
         var amounts: [Item: ExactDecimal] = [:]
         var currency = ""
         var total = ExactDecimal.zero
+        /// Of a correction.
+        var number: UInt64 = 0
+        /// By kind; none of an invoice from before there were any.
+        var checksums: [String: UInt32] = [:]
+    }
+    public enum Fault: Error, Equatable {
+        /// What was issued is in one currency, and prices are said to have been in another.
+        case currencies(issued: String, now: String)
     }
 
     private let folder: String
@@ -22,24 +35,40 @@ public struct IssuedInvoices {
     private let files: any FileOperations
     /// The invoice, and its corrections.
     private var documents: [(bytes: [UInt8], content: Document)] = []
+    private static let appearances = ["txt", "csv"]
 
-    /// - Parameter folder: of all invoices; made with the first.
+    /// - Parameters:
+    ///   - folder: of all invoices; made with the first.
+    ///   - currency: of a month that has prices in several.
     public init(
-        _ folder: String, tenant: String, month: String, files: any FileOperations = DiskFiles()
+        _ folder: String, tenant: String, month: String, currency: String? = nil, files: any FileOperations = DiskFiles()
     ) throws(StorageFault) {
-        (self.folder, name, self.files) = (folder + "/" + Self.fileName(tenant), month, files)
-        while true {
+        (self.folder, self.files) = (folder + "/" + Self.fileName(tenant), files)
+        name = month + (currency.map { ".\($0)" } ?? "")
+        while try files.status(path: path(documents.count)) != nil {
             let path = path(documents.count)
-            guard try files.status(path: path) != nil else { return }
             var bytes: [UInt8]?
             try JournalReader(files).forward(path) { line in
                 bytes = Array(line)
                 return false
             }
-            guard let bytes, let content = bytes.withUnsafeBytes({ Document($0) }) else {
-                throw .damaged("is not as it was issued", path: path)
-            }
+            guard let bytes, let content = bytes.withUnsafeBytes({ Document($0) }), content.tenant == tenant,
+                content.month == month, content.number == documents.count
+            else { throw .damaged("is not as it was issued", path: path) }
             documents.append((bytes, content))
+        }
+        try expectNoOther()
+    }
+
+    /// What comes behind what is missing tells that it is.
+    private func expectNoOther() throws(StorageFault) {
+        guard try files.status(path: folder) != nil else { return }
+        for other in try files.list(folder) where other.hasPrefix(name + ".") {
+            let rest = other.dropFirst(name.utf8.count + 1)
+            let isLater = rest.hasSuffix(".json") && UInt64(rest.dropLast(5)).map { $0 >= documents.count } ?? false
+            if isLater || documents.isEmpty && Self.appearances.contains(String(rest)) {
+                throw .damaged("is gone, and \(other) is there", path: path(documents.count))
+            }
         }
     }
 
@@ -59,10 +88,13 @@ public struct IssuedInvoices {
     }
 
     /// What an invoice that was computed now differs by from what was issued; nil where it does not.
-    public func correction(to invoice: Invoice) -> InvoiceCorrection? {
-        guard isIssued else { return nil }
+    public func correction(to invoice: Invoice) throws(Fault) -> InvoiceCorrection? {
+        guard let issued = documents.first?.content else { return nil }
+        guard issued.currency == invoice.currency || invoice.lines.isEmpty else {
+            throw .currencies(issued: issued.currency, now: invoice.currency)
+        }
         let now = invoice.json.withUnsafeBytes { Document($0) } ?? Document()
-        var correction = InvoiceCorrection(currency: invoice.currency)
+        var correction = InvoiceCorrection(currency: issued.currency)
         var items = Array(now.amounts.keys)
         for document in documents { items += document.content.amounts.keys.filter { !items.contains($0) } }
         for item in items {
@@ -80,24 +112,39 @@ public struct IssuedInvoices {
 
     /// Keeps it. Returns when it is on the disk.
     public mutating func issue(_ invoice: Invoice, at now: UInt64) throws(StorageFault) {
-        for (kind, content) in [("txt", invoice.text), ("csv", invoice.csv)] {
-            try put(Array(content.utf8), folder + "/" + name + "." + kind)
+        var checksums: [(kind: String, checksum: UInt32)] = []
+        let contents = [("txt", Array(invoice.text.utf8)), ("csv", Array(invoice.csv.utf8))]
+        for (kind, content) in contents {
+            checksums.append((kind, content.withUnsafeBytes { CRC32.checksum($0) }))
+            try writeDraft(content, appearancePath(kind))
         }
-        try write(invoice.issued(at: now))
+        // From here on it is issued: should this end now, its looks are found as drafts.
+        try write(invoice.issued(at: now, looks: checksums))
+        for (kind, _) in contents { try files.rename(appearancePath(kind) + Self.draft, to: appearancePath(kind)) }
+        try files.syncFolder(folder)
     }
 
-    /// As it was when it was issued: `txt` or `csv`. nil where it is gone.
-    public func appearance(_ kind: String) -> String? {
-        var lines: [String] = []
-        let path = folder + "/" + name + "." + kind
-        guard (try? files.status(path: path)) != nil else { return nil }
-        do throws(StorageFault) {
-            try JournalReader(files).lines(path) { line, _ in
-                lines.append(String(decoding: line, as: UTF8.self))
-                return true
-            }
-        } catch { return nil }
-        return lines.joined(separator: "\n")
+    private func appearancePath(_ kind: String) -> String { folder + "/" + name + "." + kind }
+    private static let draft = ".draft"
+
+    /// As it was when it was issued: `txt` or `csv`, without its last line end. nil where it was not.
+    public func appearance(_ kind: String) throws(StorageFault) -> String? {
+        guard let issued = documents.first?.content else { return nil }
+        let path = appearancePath(kind)
+        for place in [path, path + Self.draft] where try files.status(path: place) != nil {
+            let content = try read(place)
+            let checksum = content.withUnsafeBytes { CRC32.checksum($0) }
+            if issued.checksums[kind] ?? checksum == checksum { return String(decoding: content.dropLast(), as: UTF8.self) }
+        }
+        throw .damaged("is not as it was issued, or gone; --format json shows what was", path: path)
+    }
+
+    private func read(_ path: String) throws(StorageFault) -> [UInt8] {
+        let descriptor = try files.open(path, writing: false)
+        defer { files.close(descriptor) }
+        var content = [UInt8](repeating: 0, count: try files.status(descriptor).size)
+        let count = try files.read(descriptor, into: &content, 0..<content.count, at: 0)
+        return Array(content.prefix(count))
     }
 
     public mutating func issue(_ correction: InvoiceCorrection, of invoice: Invoice, at now: UInt64)
@@ -110,28 +157,30 @@ public struct IssuedInvoices {
         var line: [UInt8] = []
         let body = Array(json.dropLast())
         CheckedLine.append(to: &line, room: body.count) { $0.append(body) }
-        try put(line, path(documents.count))
+        let place = path(documents.count)
+        try writeDraft(line, place)
+        try files.rename(place + Self.draft, to: place)
+        for folder in [folder, parent] { try files.syncFolder(folder) }
         let bytes = Array(line.dropLast())
         documents.append((bytes, bytes.withUnsafeBytes { Document($0) } ?? Document()))
     }
 
-    /// There whole or not at all, and on the disk.
-    private func put(_ content: [UInt8], _ place: String) throws(StorageFault) {
-        let parent = String(folder[..<(folder.lastIndex(of: "/") ?? folder.endIndex)])
+    private var parent: String { String(folder[..<(folder.lastIndex(of: "/") ?? folder.endIndex)]) }
+
+    /// Whole and on the disk, beside its place.
+    private func writeDraft(_ content: [UInt8], _ place: String) throws(StorageFault) {
         for folder in [parent, folder] { try files.makeFolder(folder) }
-        let draft = place + ".draft"
+        let draft = place + Self.draft
         try files.remove(draft)
         let descriptor = try files.open(draft, writing: true)
         defer { files.close(descriptor) }
         do throws(StorageFault) {
             try files.write(descriptor, all: content, at: 0)
             try files.sync(descriptor)
-            try files.rename(draft, to: place)
         } catch {
             try? files.remove(draft)
             throw error
         }
-        for folder in [folder, parent] { try files.syncFolder(folder) }
     }
 }
 
@@ -206,6 +255,13 @@ extension IssuedInvoices.Document {
         var document = Self()
         try json.object { name, json throws(JSONReader.Fault) in
             switch name {
+            case "tenant": document.tenant = try json.string().text
+            case "month": document.month = try json.string().text
+            case "correction": document.number = try json.unsigned()
+            case "looks":
+                try json.object { kind, json throws(JSONReader.Fault) in
+                    document.checksums[kind.text] = UInt32(try json.string().text, radix: 16)
+                }
             case "currency": document.currency = try json.string().text
             case "total": document.total = try json.amount()
             case "lines": try json.array { json throws(JSONReader.Fault) in try document.addLine(&json) }
@@ -235,11 +291,17 @@ extension IssuedInvoices.Document {
 }
 
 extension JSONReader {
-    /// Money, as a string.
+    /// Money, as a string: sums may have more digits than a price.
     fileprivate mutating func amount() throws(Fault) -> ExactDecimal {
-        let text = try string().text
-        let isNegative = text.hasPrefix("-")
-        guard let amount = ExactDecimal(isNegative ? String(text.dropFirst()) : text) else { throw .malformed }
-        return isNegative ? ExactDecimal(units: -amount.units) : amount
+        var digits = try string().text[...]
+        let isNegative = digits.hasPrefix("-")
+        if isNegative { digits = digits.dropFirst() }
+        let parts = digits.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts[0].utf8.allSatisfy(ASCII.isDigit), let whole = Int128(parts[0]),
+            let rest = ExactDecimal("0" + (parts.count > 1 ? ".\(parts[1])" : ""))
+        else { throw .malformed }
+        let (units, overflow) = whole.multipliedReportingOverflow(by: ExactDecimal.one)
+        guard !overflow, units <= .max - rest.units else { throw .malformed }
+        return ExactDecimal(units: isNegative ? -(units + rest.units) : units + rest.units)
     }
 }

@@ -6,7 +6,7 @@ import Storage
 public struct TenantTerms: Sendable, Equatable {
     public var plan: String?
     public var prices: PriceSettings
-    /// Which requests are charged, as `charge` has it.
+    /// Which requests are charged, as `charge` has it: `forwarded`, or `forwarded, on /a/ admitted`.
     public var charge: String
 
     public init(plan: String?, prices: PriceSettings, charge: String) {
@@ -14,7 +14,9 @@ public struct TenantTerms: Sendable, Equatable {
     }
 
     public init(_ tenant: TenantSettings) {
-        self.init(plan: tenant.plan, prices: tenant.prices, charge: tenant.usage.charge.text)
+        let others = tenant.routes.filter { $0.usage.charge != tenant.usage.charge }
+        let charge = [tenant.usage.charge.text] + others.map { "on \($0.path) \($0.usage.charge.text)" }
+        self.init(plan: tenant.plan, prices: tenant.prices, charge: charge.joined(separator: ", "))
     }
 }
 

@@ -11,6 +11,8 @@ public struct Rollup: Sendable {
     let folder: LedgerFolder
     /// The finest sums that are kept; the coarser ones always are.
     let finest: Period
+    /// The beginnings of months of which invoices need days: prices have changed within them.
+    let parted: Set<UInt64>
     /// Nanoseconds after its end for which the intervals of a day are kept; nil is for ever.
     let retention: UInt64?
     /// Nanoseconds after its end after which the intervals of a day are compressed; nil is never.
@@ -30,10 +32,10 @@ public struct Rollup: Sendable {
     }
 
     public init(
-        _ folder: LedgerFolder, finest: Period, retention: UInt64?, compression: UInt64? = nil,
+        _ folder: LedgerFolder, finest: Period, parted: Set<UInt64> = [], retention: UInt64?, compression: UInt64? = nil,
         compressor: any Compressor = GzipTool()
     ) {
-        (self.folder, self.finest, self.retention) = (folder, finest, retention)
+        (self.folder, self.finest, self.parted, self.retention) = (folder, finest, parted, retention)
         (self.compression, self.compressor) = (compression, compressor)
     }
 
@@ -49,7 +51,7 @@ public struct Rollup: Sendable {
         let shared = LedgerReader.Shared()
         for day in Set(over.lazy.filter { $0.level == nil }.map(\.span.lowerBound)).sorted() {
             // A rule of months alone adds nothing up until the month is over.
-            if finest == .month { continue }
+            if finest(of: day) == .month { continue }
             if finest == .hour { try write(LedgerFile(day: day, level: .hour), &there, memory, shared, &report) }
             try write(LedgerFile(day: day, level: .day), &there, memory, shared, &report)
         }
@@ -64,6 +66,10 @@ public struct Rollup: Sendable {
             try tidy(day, age: closed - day.span.upperBound, &report)
         }
         return report
+    }
+
+    private func finest(of day: UInt64) -> Period {
+        finest == .month && parted.contains(Period.month.bounds(of: day).lowerBound) ? .day : finest
     }
 
     /// Where a process ended while it wrote one.
@@ -81,7 +87,7 @@ public struct Rollup: Sendable {
         let wantsCompression =
             !day.isCompressed && report.notCompressed == nil && compression.map { age >= $0 } ?? false
         guard wantsRemoval || wantsCompression else { return }
-        let sum = LedgerFile(day: day.span.lowerBound, level: finest)
+        let sum = LedgerFile(day: day.span.lowerBound, level: finest(of: day.span.lowerBound))
         guard let seal = try? Seal.read(sum, in: folder), !seal.isFormer, seal.damaged == 0, try holds(seal, day) else {
             return
         }
