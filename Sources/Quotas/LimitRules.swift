@@ -126,7 +126,7 @@ final class LimitRules: Sendable {
         }
     }
 
-    /// Windows that are in force end when the calendar says that they do, and keep what was used in them.
+    /// The time that is believed was set, or a loop may have gone by an older rule.
     func alignWindows(of meter: Meter, _ calendar: QuotaCalendar) {
         for limit in limits {
             if case .quota(_, let period) = limit.kind { alignWindow(period, of: meter, calendar, isNew: false) }
@@ -134,10 +134,10 @@ final class LimitRules: Sendable {
     }
 
     private func alignWindow(_ period: QuotaSettings.Period, of meter: Meter, _ calendar: QuotaCalendar, isNew: Bool) {
-        let end = calendar.end(of: period, resetDay: usage.quotaResetDay)
-        let former = calendar.formerName(of: period, resetDay: usage.quotaResetDay)
         QuotaWindow.adopt(
-            .window(period.rawValue), of: meter, at: calendar.hour, until: end, former: former, isNew: isNew)
+            .window(period.rawValue), of: meter, at: calendar.hour,
+            rule: calendar.window(period, resetDay: usage.quotaResetDay),
+            former: calendar.formerName(of: period, resetDay: usage.quotaResetDay), isNew: isNew)
     }
 
     /// A bucket keeps its cell as long as there is a rate of its name, in whatever order they stand.

@@ -69,6 +69,12 @@ public struct QuotaCalendar: Sendable, BitwiseCopyable {
         }
     }
 
+    /// The present period, in hours since 1970.
+    func window(_ period: QuotaSettings.Period, resetDay: Int) -> Range<UInt64> {
+        let end = end(of: period, resetDay: resetDay)
+        return end - length(period, resetDay: resetDay) / 3600..<end
+    }
+
     /// What versions before this one called the present day or month: its number. No end of a window is as small.
     func formerName(of period: QuotaSettings.Period, resetDay: Int) -> UInt64? {
         switch period {

@@ -19,10 +19,11 @@ public enum MeterKind: UInt8, Sendable {
 ///     10...17 name: tenant id, key name or route path, cut at 64 bytes      control thread
 ///     18...21 what buckets 0...2 and the bandwidth bucket were last set to   control thread
 ///     22      requests of the first seconds of an hour                      every loop, seldom
-///     23      nothing
+///     23      when the month's quota window was first counted in             every loop, once a month
 ///     24...31 buckets 1 and 2, bandwidth, quota windows, 4xx and 5xx        every loop
 ///     32...39 the other lifetime counters                                   every loop
-///     40...63 the ledger's own (see `Cell.ledger`)                          ledger thread
+///     40...59 the ledger's own (see `Cell.ledger`)                          ledger thread
+///     60...62 the quota windows before those in force                       every loop, once a period
 ///
 /// Eight words are a cache line: a request of a tenant with one rate writes one, and what the ledger writes shares none
 /// with what the loops write. Lifetime counters only grow.
@@ -87,6 +88,10 @@ public enum MeterKind: UInt8, Sendable {
         public var isFurther: Bool { word >= Meter.firstWords }
         /// Quota window 0 (hour), 1 (day), 2 (month): 24 bits say when it ends, 40 bits what is used in it.
         public static func window(_ window: Int) -> Cell { Cell(27 + window) }
+        /// Of a quota window: the one before it, as it was left.
+        public var previousWindow: Cell { Cell(word + 33) }
+        /// The hour since 1970 at which the window of the month was first counted in.
+        public static var monthBegan: Cell { Cell(23) }
         /// Requests in flight: 32 bits for each of the two lanes (`MeterTable.lane`).
         public static var inFlight: Cell { Cell(1) }
 
@@ -135,9 +140,9 @@ public enum MeterKind: UInt8, Sendable {
             uncharged,
         ]
 
-        /// The ledger's word 0...23. Nobody else reads or writes them, but for clearing a slot that is given to another.
+        /// The ledger's word 0...19. Nobody else reads or writes them, but for clearing a slot that is given to another.
         public static func ledger(_ word: Int) -> Cell { Cell(40 + word) }
-        public static let ledgerWords = 24
+        public static let ledgerWords = 20
         /// From this one of its words on the ledger keeps what it has written of each of `counters`.
         public static let ledgerCounters = 3
     }

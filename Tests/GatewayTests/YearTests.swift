@@ -69,9 +69,17 @@ private struct Year {
     var compression: UInt64?
 
     // The model
+    struct Window {
+        var end: UInt64 = 0
+        var used: UInt64 = 0
+        /// When it was first counted in.
+        var began: UInt64 = 0
+        /// The one before.
+        var before: (end: UInt64, used: UInt64) = (0, 0)
+    }
     let names = ["a", "b", "c"]
     let quotas: [(day: UInt64, month: UInt64)] = [(60, 700), (1000, 1000), (40, 5000)]
-    var windows: [[(end: UInt64, used: UInt64)]]
+    var windows: [[Window]]
     /// Counted, and in no line yet.
     var pending: [Usage]
     /// By tenant and day.
@@ -83,7 +91,7 @@ private struct Year {
         trusted = TrustedTime(clocks)
         table = try MeterTable(path: path + "/meters")
         enforcer = QuotaEnforcer(table: table, wall: 0)
-        windows = names.map { _ in [(0, 0), (0, 0)] }
+        windows = names.map { _ in [Window(), Window()] }
         (pending, book) = (names.map { _ in Usage() }, names.map { _ in [:] })
         try configure()
         try openLedger()
@@ -156,14 +164,28 @@ private struct Year {
 
     // MARK: Requests
 
-    func ends() -> [UInt64] {
+    func rules() -> [Range<UInt64>] {
         let calendar = QuotaCalendar(seconds: now / second)
-        return [calendar.end(of: .day, resetDay: 1), calendar.end(of: .month, resetDay: resetDay)]
+        return [calendar.window(.day, resetDay: 1), calendar.window(.month, resetDay: resetDay)]
     }
 
-    /// Windows in force end when the rule says so now.
+    /// The rule or the time has changed.
     mutating func align(_ tenant: Int) {
-        for (index, end) in ends().enumerated() where windows[tenant][index].end > now / hour { windows[tenant][index].end = end }
+        let present = now / hour
+        for (index, rule) in rules().enumerated() {
+            var window = windows[tenant][index]
+            guard window.end > present, window.end != rule.upperBound else { continue }
+            if window.began > present {
+                // Begun by a clock that was ahead.
+                let isBack = window.before.end > present && window.before.end <= rule.upperBound
+                let isKnown = !isBack || window.before.used == 0
+                window.used += isBack ? window.before.used : 0
+                (window.end, window.began) = (isBack ? window.before.end : rule.upperBound, isKnown ? present : 0)
+            } else if window.began >= rule.lowerBound {
+                window.end = rule.upperBound
+            }
+            windows[tenant][index] = window
+        }
     }
 
     mutating func serve() throws {
@@ -195,8 +217,11 @@ private struct Year {
             pending[tenant].refused[1] += 1
             return
         }
-        for (index, end) in ends().enumerated() {
-            if windows[tenant][index].end <= present { windows[tenant][index] = (end, 0) }
+        for (index, rule) in rules().enumerated() {
+            let old = windows[tenant][index]
+            if old.end <= present {
+                windows[tenant][index] = Window(end: rule.upperBound, used: 0, began: present, before: (old.end, old.used))
+            }
             windows[tenant][index].used += 1
         }
         pending[tenant].admitted += 1

@@ -73,6 +73,71 @@ import Testing
         #expect(bench.admitted(of: 20) == 10)
     }
 
+    @Test(
+        "what was used before the new rule's month began shuts nobody out of it, nor is it given again",
+        arguments: [(1, 15), (1, 23), (25, 1), (25, 15), (24, 23), (31, 22)])
+    func usedBefore(before: Int, after: Int) throws {
+        var bench = try Self.bench(10, .month, resetDay: before)
+        // On the day on which the month of the old rule began.
+        let old = bench.clock.calendar.window(.month, resetDay: before)
+        let since = bench.clock.wall / Self.hour - old.lowerBound
+        bench.clock.wall -= since * Self.hour
+        #expect(bench.admitted(of: 12) == 10)
+        bench.clock.advance(since * Self.hour)
+        bench.change(UsageSettings(quotas: [QuotaSettings(count: 10, period: .month)], resetDay: after))
+        // It is not known which of it belongs to the new month: the old one goes on until its end, as it was told.
+        let refused = bench.ask().0
+        #expect(refused.reason == .quota && refused.retryAfter == bench.clock.calendar.remaining(.month, resetDay: before))
+        bench.clock.advance(refused.retryAfter * 1_000_000_000 - 1_000_000_000)
+        #expect(!bench.ask().0.isAdmitted)
+        bench.clock.advance(1_000_000_000)
+        #expect(bench.admitted(of: 12) == 10)
+        #expect(bench.ask().0.retryAfter == bench.clock.calendar.remaining(.month, resetDay: after))
+    }
+
+    @Test("rules that change again and again end the window where the last one says, as long as all was used in it")
+    func restless() throws {
+        var bench = try Self.bench(10, .month)
+        #expect(bench.admitted(of: 10) == 10)
+        for day in [23, 24, 1, 15, 31, 2] {
+            bench.change(UsageSettings(quotas: [QuotaSettings(count: 10, period: .month)], resetDay: day))
+            #expect(bench.ask().0.retryAfter == bench.clock.calendar.remaining(.month, resetDay: day))
+        }
+    }
+
+    @Test(
+        "a clock that was wrong and is set right loses nothing that was used before it, and what was used meanwhile comes to it",
+        arguments: [(QuotaSettings.Period.hour, 1), (.day, 1), (.day, 40), (.month, 10), (.month, 40), (.month, 400)])
+    func clockBackAgain(period: QuotaSettings.Period, days: Int) throws {
+        var bench = try Self.bench(10, period)
+        #expect(bench.admitted(of: 4) == 4)
+        for _ in 0..<2 {
+            bench.clock.wall += UInt64(days) * Self.day
+            bench.limits.rules.alignWindows(of: bench.limits.meter, bench.clock.calendar)
+            _ = bench.admitted(of: 2)
+            bench.clock.wall -= UInt64(days) * Self.day
+            bench.limits.rules.alignWindows(of: bench.limits.meter, bench.clock.calendar)
+        }
+        #expect(bench.admitted(of: 12) == 2)
+        #expect(used(bench) == 10)
+        #expect(bench.ask().0.retryAfter == bench.clock.calendar.remaining(period, resetDay: 1))
+    }
+
+    @Test("a month that goes on by the rule of before is found again when the clock is set right")
+    func clockBackToOldRule() throws {
+        var bench = try Self.bench(10, .month)
+        bench.clock.wall -= 20 * Self.day
+        #expect(bench.admitted(of: 4) == 4)
+        bench.clock.wall += 20 * Self.day
+        bench.change(UsageSettings(quotas: [QuotaSettings(count: 10, period: .month)], resetDay: 20))
+        #expect(bench.admitted(of: 2) == 2)
+        bench.clock.wall += 40 * Self.day
+        #expect(bench.admitted(of: 12) == 10)
+        bench.clock.wall -= 40 * Self.day
+        bench.limits.rules.alignWindows(of: bench.limits.meter, bench.clock.calendar)
+        #expect(bench.ask().0.retryAfter == bench.clock.calendar.remaining(.month, resetDay: 1))
+    }
+
     @Test("a window that was over is not taken into a new rule")
     func stale() throws {
         var bench = try Self.bench(10, .month)
