@@ -25,7 +25,7 @@ public struct QuotaCalendar: Sendable, BitwiseCopyable {
     @inline(__always)
     var isEarly: Bool { seconds &- hourStart < Self.early }
     /// Seconds.
-    public static let early: UInt64 = 2
+    public static let early: UInt64 = 5
 
     /// - Parameter seconds: wall time since 1970.
     @inline(__always)

@@ -38,12 +38,15 @@ import Glibc
     /// Word 0...63 of what is the ledger's.
     public func ledgerHeader(_ word: Int) -> UInt64 { header[MeterTable.Word.ledger + word].load() }
 
-    /// Nanoseconds since 1970 at a monotonic time, as who counts in the table believes it to be; nil of another boot.
+    /// Nanoseconds since 1970 at a monotonic time, as who counts in the table knows it to be; nil of another boot. Where
+    /// nothing is believed yet since the boot, what was known before it, gone on since.
     public func wall(monotonic: UInt64) -> UInt64? {
         guard header[MeterTable.Word.calendarBoot].load() == MeterTable.bootIdentity() else {
             return nil
         }
-        return monotonic &+ header[MeterTable.Word.calendarOffset].load()
+        let isStarting = header[MeterTable.Word.calendarStart.since].load() > 0
+        let word = isStarting ? MeterTable.Word.calendarStart.offset : MeterTable.Word.calendarOffset
+        return monotonic &+ header[word].load()
     }
 
     /// The slot at `index`, when somebody has it.

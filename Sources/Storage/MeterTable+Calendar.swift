@@ -11,10 +11,28 @@ extension MeterTable {
     @inline(__always)
     public var calendarOffset: UInt64 { header[Word.calendarOffset].load() }
 
-    /// Notes what is believed, and the time by it, which the next boot won't go back behind.
-    public func setCalendar(offset: UInt64, monotonic: UInt64) {
-        if calendarOffset != offset { header[Word.calendarOffset].store(offset) }
-        header[Word.calendarTime].store(monotonic &+ offset)
+    /// Notes what is believed and what is doubted, and the time that is known, which the next boot won't go back behind.
+    public func setCalendar(_ trusted: TrustedTime, monotonic: UInt64) {
+        Self.note(trusted.state, in: header)
+        header[Word.calendarTime].store(trusted.known(at: monotonic))
+    }
+
+    private static func note(_ state: TrustedTime.State, in header: Header) {
+        for (word, value) in [
+            (Word.calendarOffset, state.offset),
+            (Word.calendarDoubt.offset, state.doubtOffset), (Word.calendarDoubt.since, state.doubtSince),
+            (Word.calendarStart.offset, state.startOffset), (Word.calendarStart.since, state.startSince),
+        ] where header[word].load() != value { header[word].store(value) }
+    }
+
+    private static func state(in header: Header) -> TrustedTime.State {
+        var state = TrustedTime.State()
+        state.offset = header[Word.calendarOffset].load()
+        state.doubtOffset = header[Word.calendarDoubt.offset].load()
+        state.doubtSince = header[Word.calendarDoubt.since].load()
+        state.startOffset = header[Word.calendarStart.offset].load()
+        state.startSince = header[Word.calendarStart.since].load()
+        return state
     }
 
     /// Where trusted time goes on when the table is opened.
@@ -25,12 +43,12 @@ extension MeterTable {
             if known == 0 {
                 TrustedTime(now)
             } else if isSameBoot {
-                TrustedTime(now, goingOn: header[Word.calendarOffset].load())
+                TrustedTime(now, goingOn: state(in: header))
             } else {
                 TrustedTime(now, after: known)
             }
-        header[Word.calendarOffset].store(trusted.offset)
-        header[Word.calendarTime].store(trusted.time(at: now.monotonic))
+        note(trusted.state, in: header)
+        header[Word.calendarTime].store(trusted.known(at: now.monotonic))
         header[Word.calendarBoot].store(boot)
         return trusted
     }

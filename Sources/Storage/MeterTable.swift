@@ -40,6 +40,9 @@ import Synchronization
         static let calendarBoot = 10
         /// The time of day when it was last told.
         static let calendarTime = 11
+        /// What of it is doubted (`TrustedTime.State`).
+        static let calendarDoubt = (offset: 12, since: 13)
+        static let calendarStart = (offset: 14, since: 15)
         /// 64...127 are the ledger's.
         static let ledger = 64
     }

@@ -106,4 +106,88 @@ private struct Clocks {
         _ = clocks.pass(300)
         #expect(clocks.time == Clocks.start + 300 * Clocks.second && clocks.trusted.isDoubtful)
     }
+
+    /// After a boot that took a minute.
+    private func booted(ahead seconds: Int) -> Clocks {
+        var clocks = Clocks()
+        clocks.now = Moment(monotonic: Clocks.second, wall: Clocks.start + 60 * Clocks.second)
+        clocks.jump(seconds)
+        clocks.trusted = TrustedTime(clocks.now, after: Clocks.start)
+        return clocks
+    }
+
+    @Test("a clock that is far ahead at a boot is not gone by until it has stood by it", arguments: [25 * 3600, 40 * 86_400])
+    func bootAhead(seconds: Int) {
+        var clocks = booted(ahead: seconds)
+        #expect(clocks.trusted.isStarting && clocks.pass(590) == [])
+        #expect(clocks.time == Clocks.start + 590 * Clocks.second && clocks.trusted.isDoubtful)
+        #expect(clocks.pass(10) == [.believed(Int64(seconds + 60) * 1_000_000_000)])
+        #expect(clocks.time == clocks.now.wall && !clocks.trusted.isDoubtful && !clocks.trusted.isStarting)
+    }
+
+    @Test(
+        "one that is set right soon after a boot has moved nothing, and what is counted waits for the right time",
+        arguments: [30 * 60, 10 * 3600, 40 * 86_400, -3600])
+    func bootMended(seconds: Int) {
+        var clocks = booted(ahead: seconds)
+        #expect(clocks.pass(3) == [])
+        clocks.jump(-seconds)
+        #expect(clocks.pass(600).count == 1)
+        #expect(clocks.trusted.isStarting && clocks.time == clocks.now.wall)
+        // Before it was believed nothing went by more than was known.
+        #expect(clocks.trusted.known(at: clocks.now.monotonic) == Clocks.start + 603 * Clocks.second)
+        #expect(clocks.pass(1).count == 1)
+        #expect(!clocks.trusted.isStarting && !clocks.trusted.isDoubtful && clocks.time == clocks.now.wall)
+        #expect(clocks.trusted.known(at: clocks.now.monotonic) == clocks.time)
+    }
+
+    @Test("a clock that was never set is never believed, after a boot or in the middle of it")
+    func neverSet() {
+        var clocks = Clocks()
+        clocks.now = Moment(monotonic: Clocks.second, wall: 300 * Clocks.second)
+        clocks.trusted = TrustedTime(clocks.now, after: Clocks.start)
+        #expect(clocks.pass(4000) == [.unset])
+        #expect(clocks.trusted.isDoubtful && !clocks.trusted.isStarting)
+        #expect(clocks.time == Clocks.start + 4000 * Clocks.second)
+        clocks.now.wall = Clocks.start + 4100 * Clocks.second
+        #expect(clocks.pass(700).count == 2)
+        #expect(clocks.time == clocks.now.wall && !clocks.trusted.isDoubtful)
+        clocks.now.wall = 300 * Clocks.second
+        #expect(clocks.pass(4000).count == 1)
+        #expect(clocks.trusted.isDoubtful && clocks.time == Clocks.start + 8800 * Clocks.second)
+    }
+
+    @Test("nor is it at the very first start")
+    func firstStart() {
+        var clocks = Clocks()
+        clocks.now = Moment(monotonic: Clocks.second, wall: 300 * Clocks.second)
+        clocks.trusted = TrustedTime(clocks.now)
+        #expect(clocks.trusted.isStarting && clocks.time == TrustedTime.least)
+        clocks.now.wall = Clocks.start
+        #expect(clocks.pass(601).count == 2)
+        #expect(clocks.time == clocks.now.wall)
+    }
+
+    @Test("a new start in a boot of which nothing is believed yet goes on as the one before")
+    func restartInDoubt() {
+        var clocks = booted(ahead: 40 * 86_400)
+        #expect(clocks.pass(400) == [])
+        clocks.trusted = TrustedTime(clocks.now, goingOn: clocks.trusted.state)
+        #expect(clocks.trusted.isStarting && clocks.time == Clocks.start + 400 * Clocks.second)
+        #expect(clocks.pass(199) == [] && clocks.pass(1).count == 1)
+        #expect(clocks.time == clocks.now.wall)
+    }
+
+    @Test("a clock that finds no rest after a boot is not waited for for ever")
+    func restlessBoot() {
+        var clocks = booted(ahead: 86_400 * 30)
+        for _ in 0..<11 {
+            #expect(clocks.pass(300).count < 2)
+            #expect(clocks.trusted.isStarting)
+            clocks.jump(86_400)
+        }
+        #expect(clocks.pass(300).last == .unset)
+        #expect(!clocks.trusted.isStarting && clocks.trusted.isDoubtful)
+        #expect(clocks.time == Clocks.start + 3600 * Clocks.second)
+    }
 }

@@ -1,12 +1,13 @@
 """A wall clock that jumps: periods, quotas and the ledger go on by the time before."""
 
+import calendar
 import json
 import os
 import time
 
 from Support.case import Case
 from Support.client import until
-from Support.preload import WallClock, environment
+from Support.preload import Machine, WallClock, environment
 from Support.upstream import answer, text
 
 FAST = "ledger_interval 100ms;\n"
@@ -75,3 +76,112 @@ class Jumps(Case):
         self.get(gateway)
         until(lambda: self.days(gateway) == {today: 2}, "the request on its day")
         until(lambda: self.jumps(gateway) == 1, "the jump to be noticed")
+
+
+class Machines(Case):
+    """Boots, and a disk that stalls, on a machine whose clocks the test has."""
+
+    NOON = calendar.timegm((2026, 11, 28, 12, 0, 0))
+
+    def started(self, at, tenant="", top=FAST):
+        gateway = self.simple(self.upstream(answer(text("ok"))), top=top, tenant=tenant, start=False)
+        machine = Machine(gateway.folder, at)
+        self.start(gateway, machine)
+        return gateway, machine
+
+    def start(self, gateway, machine):
+        gateway.start(environment=environment(machine))
+
+    def ask(self, gateway, count=1):
+        return [self.get(gateway).status for _ in range(count)]
+
+    def months(self, gateway, machine, by="month"):
+        done = gateway.command(
+            "usage", "-c", gateway.file, "--by", by, "--format", "json", environment=environment(machine)
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return {row["from"][: 7 if by == "month" else 10]: row["admitted"] for row in json.loads(done.stdout)}
+
+    def believe(self, gateway, machine):
+        """Ten minutes go by, a bit at a time, until the clock is believed."""
+        for _ in range(8):
+            machine.go_on(100)
+            time.sleep(1.1)
+            if "clock: is believed" in gateway.stderr or "is believed\n" in gateway.stderr:
+                return
+        self.fail("the clock is not believed")
+
+    def test_a_boot_with_the_clock_ahead_bills_nothing_to_another_month(self):
+        gateway, machine = self.started(self.NOON, tenant="quota 10/month;")
+        self.assertEqual(self.ask(gateway, 3), [200] * 3)
+        gateway.stop()
+        machine.boot()
+        machine.set(40 * DAY)
+        self.start(gateway, machine)
+        self.assertEqual(self.ask(gateway, 3), [200] * 3)
+        time.sleep(1.2)
+        machine.set(-40 * DAY)
+        time.sleep(1.2)
+        self.assertEqual(self.ask(gateway, 4), [200] * 4)
+        # It is one month and one quota, whatever the clock said.
+        self.assertEqual(self.ask(gateway), [429])
+        self.assertEqual(self.months(gateway, machine), {"2026-11": 3})
+        self.assertIn("waits until the clock is believed", gateway.stderr)
+        self.believe(gateway, machine)
+        until(lambda: self.months(gateway, machine) == {"2026-11": 10}, "all of it in November")
+
+    def test_a_machine_that_was_off_over_the_end_of_a_month_bills_by_the_month_it_is(self):
+        gateway, machine = self.started(calendar.timegm((2026, 11, 30, 20, 0, 0)))
+        self.ask(gateway, 3)
+        gateway.stop()
+        machine.boot()
+        machine.set(2 * DAY)
+        self.start(gateway, machine)
+        self.ask(gateway, 4)
+        time.sleep(0.5)
+        self.assertEqual(self.months(gateway, machine), {"2026-11": 3})
+        # A restart does not shorten the wait, and writes nothing by the time before.
+        gateway.stop()
+        self.start(gateway, machine)
+        self.ask(gateway, 2)
+        self.believe(gateway, machine)
+        until(lambda: self.months(gateway, machine) == {"2026-11": 3, "2026-12": 6}, "the others in December")
+
+    def test_a_boot_without_a_clock_goes_on_by_the_time_before(self):
+        gateway, machine = self.started(self.NOON, tenant="quota 100/month;")
+        self.ask(gateway, 3)
+        gateway.stop()
+        machine.boot()
+        machine.set(300 - machine.time())
+        self.start(gateway, machine)
+        self.ask(gateway, 4)
+        for _ in range(8):
+            machine.go_on(100)
+            time.sleep(1.1)
+        self.assertIn("clock: was never set", gateway.stderr)
+        self.assertNotIn("clock: is believed", gateway.stderr)
+        self.ask(gateway, 2)
+        gateway.stop()
+        self.assertEqual(self.months(gateway, machine), {"2026-11": 9})
+
+    def test_a_disk_that_stalls_over_the_end_of_a_month_moves_no_request(self):
+        end = calendar.timegm((2026, 12, 1, 0, 0, 0))
+        gateway, machine = self.started(end - 4)
+        self.ask(gateway, 5)
+        open(machine.stall, "w").close()
+        self.ask(gateway, 3)
+        before = 8
+        while machine.time() < end - 0.3:
+            self.ask(gateway)
+            before += 1
+            time.sleep(0.05)
+        while machine.time() < end + 0.01:
+            time.sleep(0.01)
+        after = len(self.ask(gateway, 4))
+        while machine.time() < end + 8:
+            after += len(self.ask(gateway))
+            time.sleep(0.2)
+        os.remove(machine.stall)
+        until(
+            lambda: self.months(gateway, machine) == {"2026-11": before, "2026-12": after}, "each in the month in which it was admitted"
+        )

@@ -13,7 +13,7 @@ import Synchronization
 final class LedgerKeeper: Sendable {
     private struct State {
         var settings: LedgerSettings
-        /// What tenants are charged by since a moment, where that is not noted yet.
+        /// What tenants are charged by since a moment, by the monotonic clock, where that is not noted yet.
         var terms: (tenants: [TenantSettings], since: UInt64)?
         var isEnding = false
         var thread: Thread?
@@ -24,6 +24,7 @@ final class LedgerKeeper: Sendable {
 
     private let meters: MeterKeeper
     private let time: TimeKeeper
+    private let hours: HourWatch
     private let folder: StateFolder
     private let metrics: LedgerMetrics
     private let state: Mutex<State>
@@ -36,7 +37,8 @@ final class LedgerKeeper: Sendable {
         meters: MeterKeeper, time: TimeKeeper, state folder: StateFolder, settings: HotSettings, metrics: LedgerMetrics
     ) {
         (self.meters, self.time, self.folder, self.metrics) = (meters, time, folder, metrics)
-        state = Mutex(State(settings: settings.ledger, terms: (settings.tenants, time.now())))
+        hours = HourWatch(meters.table, time: time)
+        state = Mutex(State(settings: settings.ledger, terms: (settings.tenants, Clock.monotonic())))
     }
 
     /// Returns when what an earlier process left half done is finished, so that no new request is counted before. With
@@ -44,13 +46,13 @@ final class LedgerKeeper: Sendable {
     func start() throws(SystemError) {
         let thread = try Thread("ledger", isBackground: true) { [self] in run() }
         state.withLock { $0.thread = thread }
+        try hours.start()
         opened.wait()
     }
 
     /// A reload.
     func adopt(_ settings: HotSettings) {
-        let now = time.now()
-        state.withLock { ($0.settings, $0.terms) = (settings.ledger, (settings.tenants, now)) }
+        state.withLock { ($0.settings, $0.terms) = (settings.ledger, (settings.tenants, Clock.monotonic())) }
         wake.ring()
     }
 
@@ -63,6 +65,7 @@ final class LedgerKeeper: Sendable {
         }
         wake.ring()
         thread?.join()
+        hours.finish()
     }
 
     // MARK: The thread
@@ -72,6 +75,7 @@ final class LedgerKeeper: Sendable {
     private func run() {
         var ledger: Ledger<MeterTable>?
         var trouble = Trouble("ledger")
+        var doubt = Trouble("ledger")
         var isWell = open(&ledger, &trouble)
         opened.ring()
         if ledger != nil { noteTerms() }
@@ -81,7 +85,7 @@ final class LedgerKeeper: Sendable {
             let interval = ledger == nil ? min(settings.interval, Self.patience) : settings.interval
             if !isEnding, wait(interval) { continue }
             if ledger == nil { isWell = open(&ledger, &trouble) }
-            if let ledger { close(ledger, &trouble) }
+            if let ledger { close(ledger, &trouble, &doubt) }
             if ledger != nil { noteTerms() } else {
                 metrics.setUnflushed(isWell ? 0 : Ledger.unwritten(in: meters.table))
             }
@@ -154,11 +158,12 @@ final class LedgerKeeper: Sendable {
 
     /// Which tenant has which plan and prices, whenever that has changed: invoices go by it.
     private func noteTerms() {
-        guard let terms = state.withLock({ $0.terms }) else { return }
+        let reading = time.observe()
+        guard !reading.isStarting, let terms = state.withLock({ $0.terms }) else { return }
         let tenants = Dictionary(terms.tenants.map { ($0.id, TenantTerms($0)) }) { $1 }
         do throws(StorageFault) {
             var book = try folder.termsBook
-            try book.note(tenants, at: terms.since, in: Journal(folder: folder.path))
+            try book.note(tenants, at: terms.since &+ reading.offset, in: Journal(folder: folder.path))
             book.remember(in: meters.table)
             // Unless another reload came meanwhile.
             state.withLock { if $0.terms?.since == terms.since { $0.terms = nil } }
@@ -170,8 +175,11 @@ final class LedgerKeeper: Sendable {
         let interval = state.withLock { $0.settings.interval }
         do throws(StorageFault) {
             let journal = try Journal(folder: folder.ledgerPath)
+            let now = time.observe()
             guard
-                let found = try Ledger.open(table: meters.table, journal: journal, now: time.now(), interval: interval)
+                let found = try Ledger.open(
+                    table: meters.table, journal: journal, now: now.time, offset: now.offset, isStarting: now.isStarting,
+                    interval: interval)
             else {
                 trouble.say("another process writes it; this one will when that one has ended")
                 return true
@@ -186,11 +194,14 @@ final class LedgerKeeper: Sendable {
         }
     }
 
-    private func close(_ ledger: Ledger<MeterTable>, _ trouble: inout Trouble) {
+    private func close(_ ledger: Ledger<MeterTable>, _ trouble: inout Trouble, _ doubt: inout Trouble) {
         meters.mend()
         let start = Clock.monotonic()
+        let now = time.observe()
+        if now.isStarting { return wait(&trouble, &doubt) }
+        doubt.end("goes on")
         do throws(StorageFault) {
-            let closing = try ledger.close(at: time.now())
+            let closing = try ledger.close(at: now.time, offset: now.offset, ended: hours.take())
             if closing.lines > 0 { metrics.flushed(nanoseconds: Clock.monotonic() - start) }
             if let cut = closing.cut {
                 Console.log("ledger: \(cut.bytes) bytes behind the last good line of \(cut.file) were cut off")
@@ -205,5 +216,18 @@ final class LedgerKeeper: Sendable {
         }
         meters.remember()
         metrics.setUnflushed(ledger.unwritten)
+    }
+
+    /// Which day it is nobody knows since the boot: what is counted stays in the meters, and those on the disk.
+    private func wait(_ trouble: inout Trouble, _ doubt: inout Trouble) {
+        doubt.say(
+            "waits until the clock is believed, \(TrustedTime.settling / 1_000_000_000) s after it was last set; "
+                + "the meters go on counting")
+        do throws(StorageFault) {
+            try meters.table.sync()
+            trouble.end("has caught up")
+        } catch { trouble.say("\(error); the meters go on counting") }
+        meters.remember()
+        metrics.setUnflushed(Ledger.unwritten(in: meters.table))
     }
 }

@@ -42,10 +42,14 @@ public struct Recovery: Sendable, Equatable {
 extension Ledger {
     /// Takes over the ledger and finishes what an earlier end left half done. nil while another process has it.
     ///
-    /// `interval` is the time between two closings: what a dead process counted and did not write was used within one
-    /// interval after its last try.
+    /// - Parameters:
+    ///   - now: nanoseconds since 1970.
+    ///   - offset: what that is ahead of the monotonic clock; zero is not known.
+    ///   - isStarting: no clock is believed in this boot yet, and what was counted in it waits.
+    ///   - interval: the time between two closings: what a dead process counted and did not write was used within one
+    ///     interval after its last try.
     public static func open(
-        table: Table, journal: Journal, now: UInt64, interval: UInt64
+        table: Table, journal: Journal, now: UInt64, offset: UInt64 = 0, isStarting: Bool = false, interval: UInt64
     ) throws(StorageFault) -> (ledger: Ledger, recovery: Recovery)? {
         guard try journal.lock() else { return nil }
         if LedgerState.node.value(in: table) == 0 {
@@ -53,6 +57,8 @@ extension Ledger {
         }
         let node = UInt32(truncatingIfNeeded: LedgerState.node.value(in: table))
         var recovery = Recovery()
+        let isSameBoot = LedgerState.boot.value(in: table) == table.boot
+        if !isSameBoot { LedgerState.offset.store(offset, in: table) }
         let tail = try LedgerTail(journal, node: node, after: noted(in: table))
         let known = LedgerState.closed.value(in: table)
         // A place that was given once is never given again, not even when the table forgot about it.
@@ -72,10 +78,14 @@ extension Ledger {
         LedgerState.boot.store(table.boot, in: table)
         let ledger = Ledger(
             table: table, journal: journal, node: node, epoch: epoch, closed: closed == 0 ? now : closed)
-        if closed > 0 {
-            let end = min(now, max(closed, LedgerState.tried.value(in: table)) + interval)
+        if closed > 0, !(isStarting && isSameBoot) {
+            ledger.follow(offset)
+            let end = min(now, max(ledger.closed, LedgerState.tried.value(in: table)) + interval)
             // Where it fails, the first closing after this tries again.
-            do throws(StorageFault) { try ledger.close(at: end) } catch {}
+            do throws(StorageFault) {
+                try ledger.close(at: end, offset: offset)
+                ledger.begin(at: now)
+            } catch {}
         }
         return (ledger, recovery)
     }

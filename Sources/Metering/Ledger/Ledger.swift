@@ -72,7 +72,7 @@ public final class Ledger<Table: UsageTable> {
     private static var checkpointPeriod: UInt64 { 60 * Timestamp.second }
     /// An hour that ended so recently is the interval's end: timers are never exact. Requests admitted in that time are
     /// told apart (`UsageTable.early`).
-    private static var lateness: UInt64 { 2 * Timestamp.second }
+    public static var lateness: UInt64 { 5 * Timestamp.second }
 
     init(table: Table, journal: Journal, node: UInt32, epoch: UInt64, closed: UInt64) {
         (self.table, self.journal, self.node, self.epoch, self.closed) = (table, journal, node, epoch, closed)
@@ -90,14 +90,25 @@ public final class Ledger<Table: UsageTable> {
         return sum
     }
 
+    /// End of the last interval that is in the ledger, whoever writes it.
+    public static func closed(in table: Table) -> UInt64 { LedgerState.closed.value(in: table) }
+
     // MARK: Closing an interval
 
     /// Writes what was used since the last time. After an error nothing of it is lost: the next call writes it.
+    /// - Parameters:
+    ///   - now: nanoseconds since 1970.
+    ///   - offset: what that is ahead of the monotonic clock; zero is not known.
+    ///   - ended: hours that are over since, in the order of time.
     @discardableResult
-    public func close(at now: UInt64) throws(StorageFault) -> Closing {
+    public func close(at now: UInt64, offset: UInt64 = 0, ended: [HourEnd] = []) throws(StorageFault) -> Closing {
         var closing = Closing()
+        follow(offset)
         LedgerState.tried.store(now, in: table)
         let end = end(at: now, &closing)
+        let hours = ended.filter { $0.holds(by: offset) && $0.time > closed && $0.time <= end }
+        var intervals: [(end: UInt64, hour: HourEnd?)] = hours.map { ($0.time, $0) }
+        if hours.last?.time != end { intervals.append((end, nil)) }
         do throws(StorageFault) {
             while let first = waiting.first {
                 try begin(first, &closing)
@@ -105,17 +116,35 @@ public final class Ledger<Table: UsageTable> {
                 try commit(first, &closing)
                 waiting.removeFirst()
             }
-            try writeInterval(to: end, &closing)
+            while let (end, hour) = intervals.first {
+                try writeInterval(to: end, hour, &closing)
+                closed = end
+                LedgerState.closed.store(end, in: table)
+                ahead = [:]
+                intervals.removeFirst()
+            }
         } catch {
-            hold(until: end)
+            for (end, hour) in intervals { hold(until: end, hour) }
             throw error
         }
-        closed = end
-        LedgerState.closed.store(end, in: table)
-        ahead = [:]
         unwritten = 0
         if closed >= lastCheckpoint + Self.checkpointPeriod { closing.checkpointFault = checkpoint() }
         return closing
+    }
+
+    /// The time that is believed was set: the interval under way did not begin when it was thought to.
+    func follow(_ offset: UInt64) {
+        if offset == 0 { return }
+        let before = LedgerState.offset.value(in: table)
+        let step = Int64(bitPattern: offset &- before)
+        if before != 0, step.magnitude > Timestamp.second { closed = UInt64(clamping: Int64(clamping: closed) &+ step) }
+        LedgerState.offset.store(offset, in: table)
+    }
+
+    /// All that was counted until now is in the ledger: the next interval begins here, however long nobody counted.
+    func begin(at now: UInt64) {
+        closed = max(closed, now - now % 1_000_000)
+        LedgerState.closed.store(closed, in: table)
     }
 
     /// The end of the interval: now, or the hour that has just ended; never before the last one's.
@@ -135,9 +164,9 @@ public final class Ledger<Table: UsageTable> {
     public var written: UInt64 { waiting.first?.from ?? closed }
 
     /// Writes what was used until now, as it is read.
-    private func writeInterval(to end: UInt64, _ closing: inout Closing) throws(StorageFault) {
+    private func writeInterval(to end: UInt64, _ hour: HourEnd?, _ closing: inout Closing) throws(StorageFault) {
         var begun = false
-        let batch = try prepare(to: end) { (batch, lines) throws(StorageFault) in
+        let batch = try prepare(to: end, hour) { (batch, lines) throws(StorageFault) in
             if !begun { try begin(batch, &closing) }
             begun = true
             try journal.write(lines)
@@ -145,9 +174,9 @@ public final class Ledger<Table: UsageTable> {
         if begun { try commit(batch, &closing) }
     }
 
-    /// What was used until now. Lines go to `write` piece by piece.
+    /// What was used until now, or until the end of an hour that was read then. Lines go to `write` piece by piece.
     private func prepare(
-        to end: UInt64, write: (Batch, [UInt8]) throws(StorageFault) -> Void
+        to end: UInt64, _ hour: HourEnd? = nil, write: (Batch, [UInt8]) throws(StorageFault) -> Void
     ) throws(StorageFault) -> Batch {
         var batch = Batch(
             day: closed - closed % Timestamp.day, from: closed, to: end, after: sequence)
@@ -167,19 +196,22 @@ public final class Ledger<Table: UsageTable> {
         }
         table.forEachAccount { slot in
             if fault != nil { return }
-            // Before its counters: what is not in flight now has been counted.
-            let isOver = table.isRetired(slot) && table.inFlight(of: slot) == 0
-            var counters = table.counters(of: slot)
-            var shadow = Shadow(table, slot)
             let index = table.index(of: slot)
+            let then = hour?.slots[index]
+            if hour != nil, then == nil { return }
+            // Before its counters: what is not in flight now has been counted.
+            let isOver = hour == nil && table.isRetired(slot) && table.inFlight(of: slot) == 0
+            var counters = then?.counters ?? table.counters(of: slot)
+            var shadow = Shadow(table, slot)
             if let ahead = ahead[index] { shadow = ahead }
             if !counters.isAtLeast(shadow.counters) {
+                if hour != nil { return }
                 // The table's file was cut short, and the counters came back older than what is written of them.
                 table.raise(slot, from: counters, to: shadow.counters)
                 counters = table.counters(of: slot)
             }
             // Read after the counters: what is in them was counted as early before.
-            let early = table.early(of: slot)
+            let early = then?.early ?? table.early(of: slot)
             var later: UInt64 = 0
             if end % Timestamp.hour == 0 {
                 // The hour is over, and those came after it: they are for the next line.
@@ -197,7 +229,7 @@ public final class Ledger<Table: UsageTable> {
             let usage = Usage(from: shadow.counters, to: counters)
             UsageRecord(
                 id: id, account: table.account(of: slot), from: batch.from, to: end, usage: usage,
-                inFlight: table.inFlight(of: slot), totals: counters,
+                inFlight: then?.inFlight ?? table.inFlight(of: slot), totals: counters,
                 dayBefore: batch.moves.isEmpty && dayBefore != batch.day ? dayBefore : nil,
                 before: batch.after == 1 ? LedgerState.last.id(of: node, in: table) : nil
             ).write(to: &piece)
@@ -242,9 +274,9 @@ public final class Ledger<Table: UsageTable> {
     }
 
     /// After a failure: what ends with an hour is kept as it is, anything else is made anew with what comes.
-    private func hold(until end: UInt64) {
+    private func hold(until end: UInt64, _ hour: HourEnd?) {
         var lines: [UInt8] = []
-        guard var batch = try? prepare(to: end, write: { lines += $1 }) else { return }
+        guard var batch = try? prepare(to: end, hour, write: { lines += $1 }) else { return }
         batch.lines = lines
         unwritten = batch.admitted &+ waiting.reduce(0) { $0 &+ $1.admitted }
         guard batch.to % Timestamp.hour == 0, batch.to > batch.from, !batch.moves.isEmpty,

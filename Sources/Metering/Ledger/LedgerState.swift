@@ -23,6 +23,8 @@ enum LedgerState: Int {
     case last
     /// How many lines the book of plans and prices has.
     case terms
+    /// What the time of `closed` is ahead of the monotonic clock of this boot; zero is not known.
+    case offset = 32
 
     func value(in table: some UsageTable) -> UInt64 { table.headerWord(rawValue) }
     /// The same of what is a day; nil is none.

@@ -152,9 +152,9 @@ class Gateway:
 
     # --- the command line
 
-    def command(self, *arguments, within=20):
+    def command(self, *arguments, within=20, environment=None):
         """Runs `gateway ARGUMENTS` in the folder of the configuration."""
-        return command(*arguments, cwd=self.folder, within=within)
+        return command(*arguments, cwd=self.folder, within=within, environment=environment)
 
     def reload(self):
         """`gateway reload`; fails when it was rejected. Gives what it printed."""

@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import time
+import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -76,3 +77,42 @@ class WallClock:
 
     def time(self):
         return time.time() + self.seconds
+
+
+class Machine:
+    """A machine with both clocks in the test's hands, that boots when it is told to, and whose disk stalls."""
+
+    def __init__(self, folder, at):
+        """`at`: the time of day, in seconds since 1970."""
+        self.library = compiled("machine", folder)
+        self.file = os.path.join(folder, "machine")
+        self.boot_id = os.path.join(folder, "boot")
+        self.stall = os.path.join(folder, "stall")
+        self.variables = {"MACHINE": self.file, "BOOT": self.boot_id, "STALL": self.stall}
+        with open(self.file, "wb") as out:
+            out.write(bytes(16))
+        self.added, self.later = at - time.time(), 0
+        self.tell()
+        self.boot()
+
+    def tell(self):
+        with open(self.file, "r+b") as out:
+            out.write(struct.pack("qq", round(self.added * 1_000_000_000), self.later))
+
+    def boot(self):
+        """The gateway must not run. Its monotonic clock goes on, which tells a boot from nothing else."""
+        with open(self.boot_id, "w") as out:
+            out.write(str(uuid.uuid4()) + "\n")
+
+    def set(self, seconds):
+        """The wall clock, forward or back."""
+        self.added += seconds
+        self.tell()
+
+    def go_on(self, seconds):
+        """So much time goes by, by both clocks."""
+        self.added, self.later = self.added + seconds, self.later + seconds
+        self.tell()
+
+    def time(self):
+        return time.time() + self.added
