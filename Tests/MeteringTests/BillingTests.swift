@@ -21,7 +21,8 @@ import Testing
 
     /// The tenant `a`, with so many requests at noon of a day.
     static func invoice(
-        _ used: [UInt64: UInt64], _ entries: [TermsBook.Entry], current: TenantTerms?, first: UInt64? = nil
+        _ used: [UInt64: UInt64], _ entries: [TermsBook.Entry], current: TenantTerms?, first: UInt64? = nil,
+        currency: String? = nil, isWhole: Bool = false
     ) throws -> Invoice {
         try withFolder { path in
             let table = SimulatedTable()
@@ -34,13 +35,15 @@ import Testing
             }
             let parts = BillingPart.parts(
                 of: november, entries, current: current, first: first ?? used.keys.min().map { day($0) })
-            let statements = try parts.map { part in
-                let query = UsageQuery(tenant: "a", from: part.span.lowerBound, to: part.span.upperBound)
-                return try Statement(LedgerFolder(path), query: query)
+            var statements = [Statement?](repeating: nil, count: parts.count)
+            for group in BillingPart.groups(parts, of: november, isWhole: isWhole) {
+                let query = UsageQuery(tenant: "a", from: group.span.lowerBound, to: group.span.upperBound)
+                statements[group.parts.lowerBound] = try Statement(LedgerFolder(path), query: query)
             }
             return try Invoice(
                 tenant: "a", month: november, parts: parts, statements: statements,
-                charge: BillingPart.charge(in: november, entries, current: current), currency: "EUR", isProvisional: false)
+                charge: BillingPart.charge(in: november, entries, current: current), currency: currency ?? "EUR",
+                isAsked: currency != nil, isProvisional: false)
         }
     }
 

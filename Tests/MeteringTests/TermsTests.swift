@@ -98,6 +98,29 @@ import Testing
         #expect(before.charge == "forwarded")
     }
 
+    @Test("who gets prices pays nothing for the time before, unless nothing was noted then")
+    func before() throws {
+        let priced = try BillingTests.terms("p", "price 30/month; price 1 per 1 requests; prorate on;")
+        let free = TenantTerms(try InvoiceTests.tenant("plan p { }"))
+        for isBegun in [true, false] {
+            try withFolder { path in
+                let journal = try Journal(folder: path)
+                var book = try TermsBook(path)
+                if isBegun { try book.note(["a": free, "b": free], at: Self.day(1) - 60 * BillingTests.day, in: journal) }
+                try book.note(["a": priced, "b": free], at: Self.day(21), in: journal)
+                book = try TermsBook(path)
+                let (entries, isWhole) = book.history(of: "a", current: priced, at: noon)
+                #expect(isWhole == isBegun && entries.map(\.terms) == [priced])
+                let invoice = try BillingTests.invoice(
+                    [20: 5, 22: 7], entries, current: priced, first: isWhole ? .max : Self.day(1), isWhole: isWhole)
+                #expect(Self.amounts(invoice) == (isBegun ? ["10.00", "7.00"] : ["30.00", "12.00"]))
+                // Of what was not noted yet the configuration holds from now on.
+                #expect(book.history(of: "b", current: priced, at: noon).entries.map(\.time) == [noon])
+                #expect(book.history(of: "b", current: nil, at: noon).entries == [])
+            }
+        }
+    }
+
     @Test("routes with a rule of their own are named")
     func routes() throws {
         let tenant = try InvoiceTests.tenant(
@@ -161,13 +184,14 @@ import Testing
                 guard let terms = entry.terms else { continue }
                 try book.note(["a": terms], at: entry.time, in: Journal(folder: path))
             }
+            book = try TermsBook(path)
             #expect(book.partedMonths == (isParted ? [BillingTests.november.lowerBound] : []))
             for _ in 0..<2 {
                 let rollup = Rollup(LedgerFolder(path), finest: .month, parted: book.partedMonths, retention: 0)
                 _ = try rollup.run(closed: BillingTests.november.upperBound + second)
             }
             let parts = BillingPart.parts(of: BillingTests.november, book.entries["a"] ?? [], current: nil, first: nil)
-            #expect(BillingPart.groups(parts).count == (isParted ? 2 : 1))
+            #expect(BillingPart.groups(parts, of: BillingTests.november).count == (isParted ? 2 : 1))
             let halves = try [Self.day(1)..<Self.day(11), Self.day(11)..<BillingTests.november.upperBound].map {
                 try Statement(LedgerFolder(path), query: UsageQuery(tenant: "a", from: $0.lowerBound, to: $0.upperBound))
             }

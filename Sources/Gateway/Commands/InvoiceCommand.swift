@@ -50,12 +50,12 @@ enum InvoiceCommand {
         for line in terms.damaged {
             Console.error("gateway: damaged: \(book.state.path)/terms.jsonl:\(line): is not as it was written")
         }
-        let entries = terms.entries[id] ?? []
+        let (entries, isWhole) = terms.history(of: id, current: current, at: book.state.time)
         if entries.isEmpty, tenant == nil { try book.expectTenant(id) }
-        // Looked for where it matters: what was noted begins later than the month.
+        // Looked for where it matters: what was noted begins later than the month, and maybe than the tenant.
         let isNoted = entries.first.map { $0.time <= month.lowerBound } ?? false
         let folder = LedgerFolder(book.state.ledgerPath)
-        let first = isNoted ? nil : try folder.firstUse(of: id, before: month.upperBound)
+        let first = isNoted || isWhole ? nil : try folder.firstUse(of: id, before: month.upperBound)
         let parts = BillingPart.parts(of: month, entries, current: current, first: first)
         guard
             parts.contains(where: { !$0.terms.prices.lines.isEmpty })
@@ -66,7 +66,7 @@ enum InvoiceCommand {
         }
         try settleCurrency(of: parts, &wish)
         let memory = book.state.ledgerMemory
-        let (statements, isCoarse) = try statements(of: parts, wish, book, memory)
+        let (statements, isCoarse) = try statements(of: parts, isWhole: isWhole, wish, book, memory)
         let isOver =
             book.state.time >= month.upperBound
             && (memory.map { $0.closed >= month.upperBound || $0.isWritten } ?? true)
@@ -102,33 +102,31 @@ enum InvoiceCommand {
     /// What was used in each part, in the place of the first of those that have the same prices for it. Where days can't
     /// be told apart any more all of it is the last part's, for who has agreed to that.
     private static func statements(
-        of parts: [BillingPart], _ wish: Wish, _ book: LedgerBook, _ memory: LedgerMemory?
+        of parts: [BillingPart], isWhole: Bool, _ wish: Wish, _ book: LedgerBook, _ memory: LedgerMemory?
     ) throws -> (statements: [Statement?], isCoarse: Bool) {
-        let groups = BillingPart.groups(parts)
-        var statements = [Statement?](repeating: nil, count: parts.count)
         let month = wish.month
-        for (place, group) in groups.enumerated() {
-            // Whatever comes before its first day, and behind its last, belongs to the month too.
-            let from = place == 0 ? month.lowerBound : parts[group.lowerBound].span.lowerBound
-            let to = place + 1 < groups.count ? parts[groups[place + 1].lowerBound].span.lowerBound : month.upperBound
-            let statement = try book.read(UsageQuery(tenant: wish.tenant, from: from, to: to), memory)
-            if !statement.tooCoarse.isEmpty, groups.count > 1 {
-                guard wish.acceptsCoarse else { throw coarse(statement, parts, groups, wish) }
+        let groups = BillingPart.groups(parts, of: month, isWhole: isWhole)
+        var statements = [Statement?](repeating: nil, count: parts.count)
+        for group in groups {
+            let query = UsageQuery(tenant: wish.tenant, from: group.span.lowerBound, to: group.span.upperBound)
+            let statement = try book.read(query, memory)
+            if !statement.tooCoarse.isEmpty, groups.count > 1 || groups[0].span != month {
+                guard wish.acceptsCoarse else { throw coarse(statement, groups, wish) }
                 statements = [Statement?](repeating: nil, count: parts.count)
                 let query = UsageQuery(tenant: wish.tenant, from: month.lowerBound, to: month.upperBound)
                 statements[parts.count - 1] = try book.statement(query, memory)
                 return (statements, true)
             }
             try book.tell(statement)
-            statements[group.lowerBound] = statement
+            statements[group.parts.lowerBound] = statement
         }
         return (statements, false)
     }
 
     private static func coarse(
-        _ statement: Statement, _ parts: [BillingPart], _ groups: [Range<Int>], _ wish: Wish
+        _ statement: Statement, _ groups: [BillingPart.Group], _ wish: Wish
     ) -> Command.Failure {
-        let days = groups.dropFirst().map { Timestamp.dayText(parts[$0.lowerBound].span.lowerBound) }
+        let days = groups.map(\.span.lowerBound).filter { $0 > wish.month.lowerBound }.map(Timestamp.dayText)
         return Command.Failure(
             text: "gateway: no invoice of \(wish.monthText): the prices of what \(wish.tenant) uses changed on "
                 + "\(days.joined(separator: ", ")), and what was used before and after can't be told apart, for only "

@@ -69,26 +69,52 @@ extension BillingPart {
         return text
     }
 
-    /// Parts next to each other in which what is used has the same prices: what was used in all of them need not be told
-    /// apart by days.
-    public static func groups(_ parts: [BillingPart]) -> [Range<Int>] {
-        var groups: [Range<Int>] = []
+    /// Parts next to each other in which what is used has the same prices, and the time of which the ledger is asked for
+    /// all of them: days need to be told apart no further.
+    public struct Group: Equatable {
+        public var parts: Range<Int>
+        /// Whatever comes behind a part belongs to it: it was admitted while there was a tenant.
+        public var span: Range<UInt64>
+    }
+
+    /// - Parameter isWhole: before the first part the tenant had no prices, and what it used then is not asked for.
+    public static func groups(_ parts: [BillingPart], of month: Range<UInt64>, isWhole: Bool = false) -> [Group] {
+        var groups: [Group] = []
         for (index, part) in parts.enumerated() {
-            if let last = groups.last, parts[last.lowerBound].usagePrices == part.usagePrices,
-                parts[last.lowerBound].terms.prices.currency == part.terms.prices.currency
-            {
-                groups[groups.count - 1] = last.lowerBound..<index + 1
-            } else {
-                groups.append(index..<index + 1)
+            if let last = groups.last, parts[last.parts.lowerBound].hasUsagePrices(of: part) {
+                groups[groups.count - 1].parts = last.parts.lowerBound..<index + 1
+                continue
             }
+            let start = groups.isEmpty && !isWhole ? month.lowerBound : part.span.lowerBound
+            if let last = groups.last { groups[groups.count - 1].span = last.span.lowerBound..<start }
+            groups.append(Group(parts: index..<index + 1, span: start..<month.upperBound))
         }
         return groups
+    }
+
+    private func hasUsagePrices(of other: BillingPart) -> Bool {
+        usagePrices == other.usagePrices && terms.prices.currency == other.terms.prices.currency
     }
 
     private var usagePrices: [PriceLine] { lines.filter { $0.measure != nil } }
 }
 
 extension TermsBook {
+    /// When anything was noted for the first time.
+    private var begun: UInt64? { entries.values.lazy.compactMap { $0.first?.time }.min() }
+
+    /// What a tenant is charged by.
+    /// - Parameters:
+    ///   - current: what the configuration says of it; in force from now on where it was not noted yet.
+    ///   - now: nanoseconds since 1970.
+    /// - Returns: entries in the order of time, and whether it had no prices before the first of them. Else nobody knows:
+    ///   the book began with that, or there is none.
+    public func history(of tenant: String, current: TenantTerms?, at now: UInt64) -> (entries: [Entry], isWhole: Bool) {
+        if let own = entries[tenant], let first = own.first { return (own, first.time > begun ?? first.time) }
+        guard begun != nil else { return ([], false) }
+        return (current.map { [Entry(tenant: tenant, time: now, terms: $0)] } ?? [], true)
+    }
+
     /// The beginnings of months within which prices of what is used have changed for somebody: sums of whole months are not
     /// enough for their invoices.
     public var partedMonths: Set<UInt64> {
@@ -97,8 +123,11 @@ extension TermsBook {
             let month = Period.month.bounds(of: time).lowerBound
             if time - time % Timestamp.day > month { months.insert(month) }
         }
+        let begun = begun ?? 0
         for entries in entries.values {
             let known = entries.filter { $0.terms != nil }
+            // It may have been there before, without prices.
+            if let first = known.first, first.time > begun { part(at: first.time) }
             for entry in known {
                 for line in entry.terms!.prices.lines where line.measure != nil && line.from > 0 {
                     part(at: line.from * Timestamp.second)

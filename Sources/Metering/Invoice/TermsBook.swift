@@ -21,8 +21,8 @@ public struct TenantTerms: Sendable, Equatable {
 }
 
 /// Who had which plan and prices since when: an invoice of a month must know it when the configuration says something else,
-/// or nothing any more. A journal, `state/terms.jsonl`, with a line whenever a tenant with prices begins,
-/// changes or ends.
+/// or nothing any more. A journal, `state/terms.jsonl`, with a line for its own beginning, and one whenever a tenant with
+/// prices begins, changes or ends.
 public struct TermsBook: Sendable {
     public struct Entry: Sendable, Equatable {
         public var tenant: String
@@ -83,6 +83,8 @@ public struct TermsBook: Sendable {
     ) throws(StorageFault) {
         var lines: [UInt8] = []
         var fresh: [Entry] = []
+        // Nobody's: who is noted for the first time later than this had no prices before.
+        if entries.isEmpty { fresh.append(Entry(tenant: "", time: now, terms: nil)) }
         for (tenant, terms) in tenants.sorted(by: { $0.key < $1.key }) {
             if terms.prices.lines.isEmpty && entries[tenant] == nil { continue }
             if entries[tenant]?.last?.terms != terms { fresh.append(Entry(tenant: tenant, time: now, terms: terms)) }
