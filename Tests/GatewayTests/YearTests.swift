@@ -52,7 +52,7 @@ private struct Year {
     var fault: String?
 
     // The world
-    var clocks = Moment(monotonic: 1000 * second, wall: Timestamp.parse("2026-01-01T00:02:03Z")!)
+    var clocks = Moment(monotonic: 1000 * second, wall: Timestamp.parse("2026-01-05T00:02:03Z")!)
     var trusted: TrustedTime
     let files = BreakingFiles()
     var now: UInt64 { trusted.time(at: clocks.monotonic) }
@@ -111,6 +111,7 @@ private struct Year {
         observe()
         if happens(8) { try changeRules() }
         if happens(6) { try kill() }
+        if happens(3) { try boot() }
         if happens(8) { try jump() } else { try serve() }
         settleSome()
         if happens(7) { try setClockWrongForLong() }
@@ -125,8 +126,9 @@ private struct Year {
     }
 
     mutating func observe() {
-        let event = trusted.observe(clocks)
-        if case .believed = event {
+        let before = trusted.offset
+        _ = trusted.observe(clocks)
+        if Int64(bitPattern: trusted.offset &- before).magnitude > TrustedTime.tolerance {
             for set in limits { set.rules.alignWindows(of: set.meter, QuotaCalendar(seconds: now / second)) }
             for tenant in windows.indices { align(tenant) }
         }
@@ -162,6 +164,51 @@ private struct Year {
         }
     }
 
+    /// The machine is off for a while, and its clock may be wrong when it is back, and be set right or not.
+    mutating func boot() throws {
+        if happens(70) { try close() }
+        (ledger, limits, open) = (nil, [], [])
+        let known = trusted.known(at: clocks.monotonic)
+        let isRight = trusted.state.doubtSince == 0
+        pass(UInt64.random(in: 1...(happens(50) ? 2 : 100), using: &random) * hour)
+        // Not next to an hour's edge.
+        pass((hour + 600 * second - clocks.wall % hour) % hour)
+        let right = clocks.wall &- clocks.monotonic
+        let wrong = [0, 40 * day, 9 * hour, 0 &- 3 * hour, 0 &- clocks.wall &+ 300 * second].randomElement(using: &random)!
+        clocks.wall &+= wrong
+        trusted = TrustedTime(clocks, after: known)
+        // What the ledger knows the boot by.
+        table.setLedgerHeader(4, to: 1)
+        table = try MeterTable(path: path + "/meters")
+        enforcer = QuotaEnforcer(table: table, wall: 0)
+        try configure()
+        for tenant in windows.indices { align(tenant) }
+        try openLedger()
+        try serve()
+        if !trusted.isStarting { return fault = "a clock is believed at a boot" }
+        if happens(40) {
+            pass(60 * second)
+            observe()
+            (ledger, limits, open) = (nil, [], [])
+            table = try MeterTable(path: path + "/meters")
+            trusted = TrustedTime(clocks, goingOn: trusted.state)
+            enforcer = QuotaEnforcer(table: table, wall: 0)
+            try configure()
+            try openLedger()
+            try serve()
+        }
+        // Set right, and believed.
+        clocks.wall = right &+ clocks.monotonic
+        observe()
+        try serve()
+        for _ in 0..<2 {
+            pass(601 * second)
+            observe()
+        }
+        if trusted.isDoubtful || isRight && now != clocks.wall { fault = "a clock that is right is not believed" }
+        try serve()
+    }
+
     // MARK: Requests
 
     func rules() -> [Range<UInt64>] {
@@ -175,8 +222,9 @@ private struct Year {
         for (index, rule) in rules().enumerated() {
             var window = windows[tenant][index]
             guard window.end > present, window.end != rule.upperBound else { continue }
-            if window.began > present {
-                // Begun by a clock that was ahead.
+            // Begun by a clock that was ahead. A day's window has but one place.
+            let isMonth = index == 1
+            if isMonth ? window.began > present || window.end > present + 31 * 24 : window.end > rule.upperBound {
                 let isBack = window.before.end > present && window.before.end <= rule.upperBound
                 let isKnown = !isBack || window.before.used == 0
                 window.used += isBack ? window.before.used : 0
@@ -271,27 +319,41 @@ private struct Year {
 
     mutating func close() throws {
         guard let ledger else { return try openLedger() }
+        // Nobody knows what time it is.
+        if trusted.isStarting { return }
         if happens(6) { files.fail(after: Int.random(in: 0...4, using: &random), forGood: happens(50)) }
-        let from = min(ledger.written, now - now % 1_000_000)
-        if (try? ledger.close(at: now)) != nil { book(at: from) }
+        let from = began(ledger.written)
+        if (try? ledger.close(at: now, offset: trusted.offset)) != nil { book(at: from) }
         files.fail(after: nil)
     }
 
+    /// When an interval began, by the time that is believed now.
+    func began(_ closed: UInt64) -> UInt64 {
+        let before = table.ledgerHeader(32)
+        let step = Int64(bitPattern: trusted.knownOffset &- before)
+        let isSet = before != 0 && step.magnitude > second
+        let known = trusted.known(at: clocks.monotonic)
+        return min(isSet ? UInt64(Int64(closed) + step) : closed, known - known % 1_000_000)
+    }
+
     mutating func openLedger() throws {
-        let closed = table.ledgerHeader(5)
+        let (closed, isSameBoot) = (table.ledgerHeader(5), table.ledgerHeader(4) != 1)
+        let from = isSameBoot ? began(closed) : min(closed, trusted.known(at: clocks.monotonic))
         let journal = try Journal(folder: path + "/ledger", files: files)
-        let opened = try Ledger.open(table: table, journal: journal, now: now, interval: 5 * second)
+        let opened = try Ledger.open(
+            table: table, journal: journal, now: trusted.known(at: clocks.monotonic), offset: trusted.knownOffset,
+            isStarting: trusted.isStarting, interval: 5 * second)
         guard let opened else { return fault = "the ledger is locked" }
         ledger = opened.ledger
         // It has closed what was under way.
-        book(at: closed == 0 ? now : min(closed, now - now % 1_000_000))
+        if !(trusted.isStarting && isSameBoot) { book(at: closed == 0 ? now : from) }
     }
 
     mutating func kill() throws {
         if let ledger, happens(50) {
             files.fail(after: Int.random(in: 0...6, using: &random), forGood: true)
-            let from = min(ledger.written, now - now % 1_000_000)
-            if (try? ledger.close(at: now)) != nil { book(at: from) }
+            let from = began(ledger.written)
+            if (try? ledger.close(at: now, offset: trusted.offset)) != nil { book(at: from) }
         }
         (ledger, limits) = (nil, [])
         open = []

@@ -137,7 +137,7 @@ import Testing
             }
             book.remember(in: table)
             let written = LedgerState.terms.value(in: table)
-            #expect(written == 4)
+            #expect(written == 5)
             let file = path + "/terms.jsonl"
             let bytes = [UInt8](try #require(FileManager.default.contents(atPath: file)))
             let lines = bytes.split(separator: 0x0A).map { Array($0) + [0x0A] }

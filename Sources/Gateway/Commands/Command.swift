@@ -83,7 +83,8 @@ public enum Command {
                 Bytes are those of the bodies
                 of admitted requests alone: the metrics count those of refusals too, and the gateway's own
                 error pages. Of all tenants with --by, rows come in the order of time.
-                A running gateway writes its ledger every ledger_interval.
+                A running gateway writes its ledger every ledger_interval; after a boot of the machine once its clock is
+                believed, which takes ten minutes.
                 """,
             run: { try UsageCommand.run($0) }),
         Row(

@@ -57,7 +57,7 @@ extension Ledger {
         }
         let node = UInt32(truncatingIfNeeded: LedgerState.node.value(in: table))
         var recovery = Recovery()
-        let isSameBoot = LedgerState.boot.value(in: table) == table.boot
+        let isSameBoot = table.boot != 0 && LedgerState.boot.value(in: table) == table.boot
         if !isSameBoot { LedgerState.offset.store(offset, in: table) }
         let tail = try LedgerTail(journal, node: node, after: noted(in: table))
         let known = LedgerState.closed.value(in: table)

@@ -137,8 +137,10 @@ public final class Ledger<Table: UsageTable> {
         if offset == 0 { return }
         let before = LedgerState.offset.value(in: table)
         let step = Int64(bitPattern: offset &- before)
-        if before != 0, step.magnitude > Timestamp.second { closed = UInt64(clamping: Int64(clamping: closed) &+ step) }
         LedgerState.offset.store(offset, in: table)
+        guard before != 0, step.magnitude > Timestamp.second else { return }
+        closed = UInt64(clamping: Int64(clamping: closed) &+ step)
+        LedgerState.closed.store(closed, in: table)
     }
 
     /// All that was counted until now is in the ledger: the next interval begins here, however long nobody counted.
