@@ -27,6 +27,8 @@ SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(1 << 30))
 SECONDS = float(os.environ.get("FAULTS_SECONDS") or 12)
 ALL = bool(os.environ.get("FAULTS_ALL"))
 DAY = 86400
+# No clock before it is believed: 2026-01-01.
+FIRST_TIME = 1_767_225_600
 
 # Made at a start alone, or so seldom that no traffic is to wait for it.
 AT_A_START = set(
@@ -348,6 +350,15 @@ class TimeOfDay(Faulty):
     # The beginning, before it, before the first day that a month's quota begins on, before February; far ahead.
     TIMES = (0, -3000, 10 * DAY, 25 * DAY, 4_102_444_800, 16_000_000_000)
 
+    def assert_books_wait(self, edge):
+        """Nothing is dated by a clock that can't be right; it is in the meters, and the operator is told."""
+        figures = books.settle(edge)
+        self.assertEqual((figures["in_flight"], figures["settled"]), (0, figures["admitted"]))
+        self.assertGreater(figures["admitted"], 0)
+        self.assertGreaterEqual(edge.metrics().sum("gateway_ledger_unflushed"), figures["admitted"])
+        self.assertIsNone(books.usage(edge))
+        self.assertIn("ledger: waits until the clock is believed", edge.stderr)
+
     def test_it_serves_at_any_time_of_day(self):
         edge = self.start(self.edge())
         self.assert_serves(edge, "the start")
@@ -372,5 +383,8 @@ class TimeOfDay(Faulty):
                 self.traffic(edge, 0)
                 self.assert_serves(edge, f"a clock at {at}")
                 self.assert_reloads(edge, f"a clock at {at}")
-                self.assert_books_agree(edge, f"a clock at {at}")
+                if at < FIRST_TIME:
+                    self.assert_books_wait(edge)
+                else:
+                    self.assert_books_agree(edge, f"a clock at {at}")
                 edge.stop()

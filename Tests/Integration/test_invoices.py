@@ -87,8 +87,9 @@ class Issued(Case):
                 body = line[: line.rindex(',"crc"')]
                 file.write(f'{body},"crc":"{zlib.crc32(body.encode()):08x}"}}\n')
         os.remove(f"{folder}/{name}")
-        # Nothing was noted of plans and prices then.
-        os.remove(os.path.join(gateway.folder, "state", "terms.jsonl"))
+        # Nothing was noted of plans and prices then, nor of how much was.
+        for name in ("terms.jsonl", "meters"):
+            os.remove(os.path.join(gateway.folder, "state", name))
         last = self.month(1)
         done = self.invoice(gateway, "--issue", month=last)
         self.assertEqual(self.amounts(done), ["1.00", "30.00", "2.00"])
