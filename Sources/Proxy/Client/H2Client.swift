@@ -18,12 +18,11 @@ import Tenancy
 ///
 /// What its streams have to say collects in `connection` and leaves in this connection's own turn: the answers of one
 /// round of the loop go out in one piece.
-final class H2Client: Transport {
+final class H2Client: H2Transport {
     enum Phase { case open, leaving, closing }
 
     let metrics: ListenerMetrics
     let origin: ClientOrigin
-    var connection: H2Connection
     /// Those that are not over, by their numbers.
     private(set) var streams: [UInt32: H2ClientStream] = [:]
     /// Those that have something to send, or would have, and no room.
@@ -71,9 +70,8 @@ final class H2Client: Transport {
     /// Takes over the connection of one that has found out what is spoken on it.
     init(_ first: H1Client, fd: Int32) {
         (metrics, origin) = (first.metrics, first.origin)
-        connection = H2Connection(H2Connection.Limits(first.worker.limits))
         isSomebodys = first.flow is TenantState
-        super.init(worker: first.worker, fd: fd, flow: first.flow)
+        super.init(worker: first.worker, fd: fd, flow: first.flow, H2Connection(H2Connection.Limits(first.worker.limits)))
         takeOver(first)
     }
 
@@ -315,31 +313,6 @@ final class H2Client: Transport {
         }
         setDeadline()
         if !isCongested, !waiting.isEmpty { serveWaiting() }
-    }
-
-    /// Pieces of what the loop's room for TLS takes at once.
-    private static let pieceSize = Limits.readSize
-
-    private func sendOutput() {
-        if connection.output.isEmpty { return }
-        unsafe connection.output.withUnsafeBytes { bytes in
-            var at = 0
-            while at < bytes.count {
-                let count = min(bytes.count - at, Self.pieceSize)
-                unsafe send(UnsafeRawBufferPointer(rebasing: bytes[at..<(at + count)]))
-                at += count
-            }
-        }
-        connection.clearOutput()
-    }
-
-    /// Bytes that may collect before they have to leave.
-    private static let outputMax = 256 << 10
-
-    /// Bytes that a stream may send now.
-    func room(of stream: UInt32) -> Int {
-        if isCongested || isBroken { return 0 }
-        return min(connection.room(of: stream), max(0, Self.outputMax - connection.output.count))
     }
 
     /// In the order of their urgency (RFC 9218 section 10): what each takes, the next ones don't have.

@@ -13,7 +13,7 @@ import Net
 /// end on it.
 ///
 /// As with clients, what its streams have to say collects and leaves in the connection's own turn.
-final class H2Upstream: Transport {
+final class H2Upstream: H2Transport {
     enum State { case connecting, open, leaving }
 
     let pool: ServerPool
@@ -23,7 +23,6 @@ final class H2Upstream: Transport {
     var dial: Dial?
     /// With which the one who waits begins.
     private var first: H2UpstreamStream?
-    var connection: H2Connection
     private var streams: [UInt32: H2UpstreamStream] = [:]
     /// Those that can't be sent before the server has said what it takes.
     private var held: [H2UpstreamStream] = []
@@ -57,8 +56,7 @@ final class H2Upstream: Transport {
         // hold up the others.
         limits.windowMax = 256 << 10
         limits.connectionWindow = 1 << 30
-        connection = H2Connection(client: limits)
-        super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow)
+        super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow, H2Connection(client: limits))
     }
 
     static func dial(_ pool: ServerPool, _ address: ServerAddress) throws(SystemError) -> UpstreamEnd? {
@@ -300,27 +298,6 @@ final class H2Upstream: Transport {
         }
         served.removeAll(keepingCapacity: true)
         if !connection.output.isEmpty { wantsToSend() }
-    }
-
-    private func sendOutput() {
-        if connection.output.isEmpty { return }
-        unsafe connection.output.withUnsafeBytes { bytes in
-            var at = 0
-            while at < bytes.count {
-                let count = min(bytes.count - at, Limits.readSize)
-                unsafe send(UnsafeRawBufferPointer(rebasing: bytes[at..<(at + count)]))
-                at += count
-            }
-        }
-        connection.clearOutput()
-    }
-
-    /// Bytes that may collect before they have to leave.
-    private static let outputMax = 256 << 10
-
-    func room(of stream: UInt32) -> Int {
-        if isCongested || isBroken { return 0 }
-        return min(connection.room(of: stream), max(0, Self.outputMax - connection.output.count))
     }
 
     // MARK: The end
