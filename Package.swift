@@ -45,7 +45,7 @@ let package = Package(
         // what the gateway asks of others
         module("Client", ["Base", "Net", "Crypto", "HTTP"], strict: true),
         // 4 the product's own words
-        module("Tenancy", ["Base", "Crypto", "Configuration"]),
+        module("Tenancy", ["Base", "Crypto", "HTTP", "Configuration"]),
         module("Quotas", ["Base", "Configuration", "Storage"]),
         module("Metering", ["Base", "Configuration", "Storage"]),
         // 5 the two servers
@@ -56,7 +56,7 @@ let package = Package(
         .executableTarget(name: "GatewayCommand", dependencies: ["Gateway", "Configuration", "Base"], swiftSettings: settings),
         // tests
         tests("Base", ["TestSupport"]), tests("Net", ["Base"]), tests("HTTP", ["Base", "TestSupport"], exclude: ["Corpus"]), tests("Configuration", ["Base", "TestSupport"], exclude: ["Cases"]),
-        tests("Crypto"), tests("Tenancy", ["Base", "Net", "Crypto", "Configuration"]), tests("Metrics", ["Base"]),
+        tests("Crypto"), tests("Tenancy", ["Base", "Net", "Crypto", "HTTP", "Configuration"]), tests("Metrics", ["Base"]),
         tests("Client", ["Base", "Net", "Crypto", "TestSupport"]),
         tests("Storage", ["Base", "TestSupport"]), tests("Proxy", ["Base", "Configuration", "Net", "TestSupport"]),
         tests("Quotas", ["Base", "Storage", "Configuration", "TestSupport"]),

@@ -9,6 +9,7 @@ enum AdminProblem {
     case notFound
     case methodNotAllowed
     case reloadRejected
+    case upgradeRejected
     case notReady
     case ledgerUnreadable
     case tooCoarse
@@ -21,7 +22,7 @@ enum AdminProblem {
         case .notFound: 404
         case .misdirected: 421
         case .methodNotAllowed: 405
-        case .reloadRejected, .tooCoarse: 422
+        case .reloadRejected, .upgradeRejected, .tooCoarse: 422
         case .ledgerUnreadable: 500
         case .notReady, .busy: 503
         }
@@ -37,6 +38,7 @@ enum AdminProblem {
         case .notFound: "not-found"
         case .methodNotAllowed: "method-not-allowed"
         case .reloadRejected: "reload-rejected"
+        case .upgradeRejected: "upgrade-rejected"
         case .notReady: "not-ready"
         case .ledgerUnreadable: "ledger-unreadable"
         case .tooCoarse: "too-coarse"
@@ -53,6 +55,7 @@ enum AdminProblem {
         case .notFound: "Not found"
         case .methodNotAllowed: "Method not allowed"
         case .reloadRejected: "Reload rejected"
+        case .upgradeRejected: "Upgrade rejected"
         case .notReady: "Not ready"
         case .ledgerUnreadable: "Ledger unreadable"
         case .tooCoarse: "Nothing as fine is kept"
@@ -69,6 +72,7 @@ enum AdminProblem {
         case .notFound: "There is nothing here."
         case .methodNotAllowed: "The field Allow names the methods that this resource has."
         case .reloadRejected: "The configuration has errors. The one before goes on."
+        case .upgradeRejected: "No other process has taken over. The one that runs goes on."
         case .notReady: "The gateway is starting or draining."
         case .ledgerUnreadable: "The ledger can't be read."
         case .tooCoarse: "Usage of that time is kept in coarser sums only."

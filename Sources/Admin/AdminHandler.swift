@@ -7,7 +7,7 @@ public struct AdminHandler {
 
     public init(_ services: AdminServices) { self.services = services }
 
-    /// Calls `reply` exactly once: before it returns, except for a reload, metrics and usage, which take their time.
+    /// Calls `reply` exactly once: before it returns, except for a reload, an upgrade, metrics and usage, which take their time.
     public func respond(to request: AdminRequest, reply: @escaping (AdminResponse) -> Void) {
         let isHead = request.method == "HEAD"
         switch route(request) {
@@ -23,6 +23,9 @@ public struct AdminHandler {
         case .reload:
             let handler = self
             services.reload { outcome in reply(handler.response(to: outcome)) }
+        case .upgrade:
+            let handler = self
+            services.upgrade { outcome in reply(handler.response(to: outcome)) }
         case .usage(let query, let tenant):
             let handler = self
             services.usage(query) { answer in
@@ -37,6 +40,7 @@ public struct AdminHandler {
         case now(AdminResponse)
         case metrics(accept: String?)
         case reload
+        case upgrade
         case usage(UsageQuery, tenant: String)
     }
 
@@ -60,6 +64,9 @@ public struct AdminHandler {
         case "/v1/reload":
             if request.method != "POST" { return .now(notAllowed("POST")) }
             return .reload
+        case "/v1/upgrade":
+            if request.method != "POST" { return .now(notAllowed("POST")) }
+            return .upgrade
         default: break
         }
         let prefix = "/v1/tenants/"
@@ -113,6 +120,20 @@ public struct AdminHandler {
             }
         case .rejected(let errors):
             return problem(.reloadRejected) { $0.member("errors", errors) }
+        }
+    }
+
+    private func response(to outcome: UpgradeOutcome) -> AdminResponse {
+        switch outcome {
+        case .tookOver(let pid, let before):
+            return .json { json in
+                json.object { json in
+                    json.member("pid", Int(pid))
+                    json.member("before", Int(before))
+                }
+            }
+        case .rejected(let errors):
+            return problem(.upgradeRejected) { $0.member("errors", errors) }
         }
     }
 }

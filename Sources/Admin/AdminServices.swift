@@ -16,6 +16,8 @@ public struct AdminServices {
     public var tenant: (_ id: String, _ json: inout JSONWriter) -> Bool
     /// Begins a reload and calls `done` once, at its end.
     public var reload: (_ done: @escaping (ReloadOutcome) -> Void) -> Void
+    /// Has another process take over and calls `done` once, when it has or can't.
+    public var upgrade: (_ done: @escaping (UpgradeOutcome) -> Void) -> Void
     /// Reads the ledger and calls `done` once.
     public var usage: (_ query: UsageQuery, _ done: @escaping (UsageAnswer) -> Void) -> Void
     /// What stands in `state/admin.token`, without its line end. While it is empty, nobody gets in.
@@ -30,11 +32,13 @@ public struct AdminServices {
         tenants: @escaping () -> [String],
         tenant: @escaping (_ id: String, _ json: inout JSONWriter) -> Bool,
         reload: @escaping (_ done: @escaping (ReloadOutcome) -> Void) -> Void,
+        upgrade: @escaping (_ done: @escaping (UpgradeOutcome) -> Void) -> Void = { $0(.rejected(errors: [])) },
         usage: @escaping (_ query: UsageQuery, _ done: @escaping (UsageAnswer) -> Void) -> Void = { _, done in done(.busy) },
         token: @escaping () -> [UInt8],
         problemBase: @escaping () -> String = { "https://gateway.invalid/problems/" }
     ) {
         (self.isReady, self.hosts, self.metrics, self.tenants, self.tenant) = (isReady, hosts, metrics, tenants, tenant)
+        self.upgrade = upgrade
         (self.reload, self.usage, self.token, self.problemBase) = (reload, usage, token, problemBase)
     }
 }
@@ -48,6 +52,14 @@ public enum UsageAnswer: Sendable {
     case failed(String)
     /// Too many others are asking.
     case busy
+}
+
+/// How an upgrade of the running binary ended.
+public enum UpgradeOutcome: Sendable {
+    /// The process `pid` serves from now on.
+    case tookOver(pid: Int32, from: Int32)
+    /// Everything is as before. Why, a line each.
+    case rejected(errors: [String])
 }
 
 /// How a reload ended.

@@ -33,6 +33,8 @@ public enum Limits {
     public static let upstreamStreamsMax = 1000
     /// The same before it has said what it allows. RFC 9113 section 6.5.2 asks for a hundred at least.
     public static let upstreamStreamsUnsettled = 100
+    /// Connections of a loop to a server that take no more requests and don't count for `max_connections`, while those on them end.
+    public static let leavingConnections = 16
     /// A peer of HTTP/2 with requests under way that says nothing for so long is asked by a PING, and has as long to answer that.
     public static let pingNanoseconds: UInt64 = 15_000_000_000
     /// No time at all: thirty years.
@@ -74,6 +76,9 @@ public enum Limits {
     public static let bodyRateNanoseconds: UInt64 = 30_000_000_000
     /// TLS handshakes must be done in this time.
     public static let handshakeNanoseconds: UInt64 = 10_000_000_000
+    /// Sessions of TLS that are kept of one server, to be resumed: as many connections as are made to it at once, mostly. A
+    /// server gives two with each handshake.
+    public static let tlsSessionsMax = 8
     /// Intermediates between a client's certificate and an authority. Nobody needs more, and each goes into the tickets.
     public static let clientIntermediatesMax = 8
     /// Looking a server's name up may take this long before its request is refused; connecting comes after.
@@ -108,6 +113,8 @@ public enum Limits {
     /// A server that closes a connection sooner than this after an answer may close the next one under a request: for a
     /// while what can't be sent twice goes on none that is kept. Servers that mean to keep connections do so for seconds.
     public static let keptAtLeastNanoseconds: UInt64 = 1_000_000_000
+    /// A connection is closed so long before the time for which its server says that it keeps it: what is sent then is on its way.
+    public static let keptMarginNanoseconds: UInt64 = 1_000_000_000
     public static let distrustNanoseconds: UInt64 = 10_000_000_000
     /// Of one name, how many addresses are tried when the gateway itself asks a server.
     public static let clientAddressesMax = 4
@@ -122,6 +129,8 @@ public enum Limits {
     public static let clientIdleNanoseconds: UInt64 = 15_000_000_000
     /// Bytes of a server's answer to a health check, interim ones too: its status is all that counts.
     public static let healthAnswerMax = 16 << 10
+    /// Bytes of its body that are looked at: enough for any page that says how a server is.
+    public static let healthBodyMax = 64 << 10
     /// A fetch of a key set, with the look-up of its name and all that follows. Tokens wait for less, and try again later.
     public static let keySetFetchNanoseconds: UInt64 = 10_000_000_000
     /// Connections to the admin listener. Enough for every dashboard; more is somebody's mistake, and must not eat the
@@ -144,6 +153,13 @@ public enum Limits {
     public static let commandNanoseconds: UInt64 = 10_000_000_000
     /// A reload that a command waits for: with a hundred thousand tenants on a busy machine it takes some seconds.
     public static let reloadCommandNanoseconds: UInt64 = 60_000_000_000
+    /// A process that is to take over is checked within this time, and ready within as much again. A hundred thousand tenants
+    /// take some seconds.
+    public static let upgradeNanoseconds: UInt64 = 30_000_000_000
+    /// An upgrade that a command waits for: both, and what the ledger has to write.
+    public static let upgradeCommandNanoseconds: UInt64 = 90_000_000_000
+    /// One message between two such processes, and what of its words is told when it fails.
+    public static let successionMessageMax = 32 << 10
     /// An answer of the running gateway to a command: the metrics of a hundred thousand tenants are some 100 MiB.
     public static let commandAnswerMax = 512 << 20
     /// Requests that wait for a connection, for each connection there may be. More would only wait until they time out.
@@ -155,10 +171,15 @@ public enum Limits {
     /// Of those who wait for a name or a connection, how many are called in one turn: each may end in a refusal, which is
     /// work, and others have turns to take.
     public static let callsPerTurn = 32
+    /// Preflights of browsers that a client address may send a second: nothing else bounds them, and an office of people behind
+    /// one address sends a few.
+    public static let preflightsPerSecond: UInt64 = 200
     /// A tunnel in which nothing moves is closed after this time.
     public static let tunnelIdleNanoseconds: UInt64 = 3_600_000_000_000
     /// The same once the server has ended its direction: it is nearly always gone, and the client must not keep its place.
     public static let halfTunnelIdleNanoseconds: UInt64 = 30_000_000_000
+    /// Bytes of a text that a route answers with, and of what its placeholders make of it: a page that says what is the matter.
+    public static let ownTextMax = 16 << 10
     /// Bytes of a URL in the configuration. That of `problem_base` stands in every refusal, whose room has 4 KiB; browsers and
     /// proxies begin to refuse longer ones.
     public static let urlMax = 2048

@@ -42,6 +42,9 @@ public struct KeySettings: Sendable, Equatable {
     public var name: String?
     /// Seconds since 1970 from which on it is no longer good.
     public var expires: UInt32?
+    /// What whoever has it may do.
+    public var roles: [String] = []
+    public var scopes: [String] = []
     /// Limits of its own, beside its tenant's.
     public var usage = UsageSettings()
     public init(digest: DigestSettings) { self.digest = digest }
@@ -72,6 +75,9 @@ public struct IssuerSettings: Sendable, Equatable {
     public var algorithms: [String] = []
     /// A claim's name, or a path to it with dots; nil while a single tenant uses this issuer.
     public var tenantClaim: String?
+    /// Claims that give roles and scopes: names, or paths to them with dots; nil: its tokens give none.
+    public var roleClaim: String?
+    public var scopeClaim: String?
     /// Nanoseconds.
     public var leeway: UInt64 = 30_000_000_000
     /// Claims that are passed on, with the names of their header fields.
@@ -86,7 +92,8 @@ public struct IssuerSettings: Sendable, Equatable {
 
     public static func == (a: IssuerSettings, b: IssuerSettings) -> Bool {
         a.name == b.name && a.issuer == b.issuer && a.audiences == b.audiences && a.keys == b.keys
-            && a.keysMaxAge == b.keysMaxAge && a.algorithms == b.algorithms && a.tenantClaim == b.tenantClaim && a.leeway == b.leeway
+            && a.keysMaxAge == b.keysMaxAge && a.algorithms == b.algorithms && a.tenantClaim == b.tenantClaim
+            && a.roleClaim == b.roleClaim && a.scopeClaim == b.scopeClaim && a.leeway == b.leeway
             && a.claimHeaders.elementsEqual(b.claimHeaders, by: ==)
     }
 }
@@ -102,9 +109,13 @@ public struct ClientCertificateSettings: Sendable, Equatable {
     }
 
     public var wanted: Wanted
+    /// What whoever has it may do.
+    public var roles: [String] = []
     public var location: Location
 
-    public static func == (a: ClientCertificateSettings, b: ClientCertificateSettings) -> Bool { a.wanted == b.wanted }
+    public static func == (a: ClientCertificateSettings, b: ClientCertificateSettings) -> Bool {
+        a.wanted == b.wanted && a.roles == b.roles
+    }
 }
 
 /// Whose word it takes that a subject is who it says: every authority can issue every subject.

@@ -1,7 +1,7 @@
 import Base
 
 /// Where something stands in a configuration file: line and column count from 1.
-public struct Location: Sendable, Equatable {
+public struct Location: Sendable, Hashable {
     /// Index into `Settings.files`.
     public var file: Int
     public var line: Int
@@ -29,8 +29,6 @@ public struct Places: Sendable {
 
 /// What only a start can apply. A reload that changes one of these keeps the running value and warns.
 public struct ColdSettings: Sendable, Equatable {
-    /// Event loops; nil is one a core.
-    public var workers: Int?
     /// Folder, absolute or relative to the working directory.
     public var state = "./state"
     public init() {}
@@ -38,7 +36,10 @@ public struct ColdSettings: Sendable, Equatable {
 
 /// What a reload applies.
 public struct HotSettings: Sendable {
+    /// Event loops; nil is one a core.
+    public var workers: Int?
     public var shutdownTimeout: UInt64 = 30_000_000_000  // nanoseconds, as all times here
+    public var upgradeTimeout: UInt64 = 3_600_000_000_000
     public var trustedProxies: [AddressBlock] = []
     public var trustedFields = TrustedFields.any
     /// Names of `HeaderFields.overrides`, lower case, that every client may send.
@@ -53,6 +54,7 @@ public struct HotSettings: Sendable {
     public var adminHosts: [String] = []
     public var accessLog = AccessLogSettings()
     public var limits = LimitSettings()
+    public var overload = OverloadSettings()
     public var problemBase = "https://gateway.invalid/problems/"
     /// Tenants that metrics name before the rest become `_other`.
     public var metricsTenants = 1000
@@ -116,6 +118,10 @@ public struct ListenerSettings: Sendable {
     public var tls: TLSSettings?
     /// ALPN names in order of preference: `h2`, `http/1.1`. Without TLS those that are spoken.
     public var protocols: [String] = ["h2", "http/1.1"]
+    /// Connections begin with a PROXY header.
+    public var takesProxy = false
+    /// Requests are sent to https at that port.
+    public var httpsPort: UInt16?
     public var location: Location
     public init(endpoint: Endpoint, tls: TLSSettings?, location: Location) {
         (self.endpoint, self.tls, self.location) = (endpoint, tls, location)
@@ -132,6 +138,22 @@ public struct TLSSettings: Sendable {
 }
 
 public enum TLSVersion: Sendable { case v1_2, v1_3 }
+
+public enum ProxyProtocol: Sendable { case v1, v2 }
+
+public struct UpstreamTLSSettings: Sendable {
+    /// Asked for, and to be proved: a name, or an address without brackets. nil: each server its own.
+    public var name: String?
+    /// PEM file of those that are believed; nil: the system's.
+    public var authorities: FileSettings?
+    /// Shown to servers that ask for one.
+    public var certificate: CertificateSettings?
+    public var minVersion = TLSVersion.v1_2
+    public var verifies = true
+    /// Of the block.
+    public var location: Location
+    public init(location: Location) { self.location = location }
+}
 
 public struct CertificateSettings: Sendable {
     public var chain: String
@@ -175,6 +197,12 @@ public struct LimitSettings: Sendable {
     /// So many streams of it may be reset in a time, nanoseconds.
     public var maxResets = 100
     public var maxResetsTime: UInt64 = 10_000_000_000
+    /// Connections of one client address; nil: `defaultAddressConnections`, and this machine's own are excepted.
+    public var addressConnections: Int?
+    /// TLS handshakes of one: so many in a time, nanoseconds; nil: `defaultAddressHandshakes`, and the same.
+    public var addressHandshakes: (count: UInt64, time: UInt64)?
+    public static let defaultAddressConnections = 1000
+    public static let defaultAddressHandshakes: (count: UInt64, time: UInt64) = (200, 1_000_000_000)
     /// What was written, where this machine allows fewer; nil where it allows them.
     public var writtenMaxConnections: Int?
     /// Where it stands; nil for the default.
@@ -196,28 +224,83 @@ public struct UpstreamSettings: Sendable {
     public var connectTimeout: UInt64 = 5_000_000_000
     /// Until the head of the answer, and between two reads of its body.
     public var responseTimeout: UInt64 = 30_000_000_000
+    /// Of connections that nobody uses. Most servers keep theirs for a minute or more.
+    public var idleTimeout: UInt64 = 55_000_000_000
     /// To each server.
     public var maxConnections = 256
+    /// Who waits for a connection; nil where nothing is said.
+    public var queue: QueueSettings?
+    /// Under way at all servers together; nil is without bound.
+    public var maxRequests: Int?
+    public var retry = RetrySettings()
+    public var eject: EjectSettings?
+    /// For how long the share of a server grows that is back; nil: it has all of it at once.
+    public var slowStart: UInt64?
     public var healthCheck: HealthCheckSettings?
-    /// Without TLS the first one is spoken: `http/1.1`, `h2` by prior knowledge.
+    /// Without TLS the first one is spoken: `http/1.1`, `h2` by prior knowledge. With it ALPN decides.
     public var protocols = ["http/1.1"]
+    /// nil: plain HTTP.
+    public var tls: UpstreamTLSSettings?
+    /// Connections begin with a PROXY header of this version; nil: with none.
+    public var proxyProtocol: ProxyProtocol?
     public var location: Location
     /// Whether a server's name has `{namespace}` or `{tenant}` in it, so that each tenant has servers of its own.
     public var isTemplate: Bool { servers.contains { $0.host.utf8.contains(UInt8(ascii: "{")) } }
     public init(name: String, location: Location) { (self.name, self.location) = (name, location) }
 }
 
-public enum Balance: Sendable { case leastRequests, roundRobin }
+public enum Balance: Sendable, Equatable {
+    case leastRequests, roundRobin
+    /// The same server for the same key.
+    case hash(HashKey)
+}
+
+/// What of a request `balance hash` goes by.
+public enum HashKey: Sendable, Equatable {
+    /// A field's name, lower case.
+    case header([UInt8])
+    case cookie([UInt8])
+    /// Its client's address; of IPv6 the network.
+    case client
+    case tenant
+    /// Without the query, as it was sent.
+    case path
+}
 
 public struct ServerSettings: Sendable {
     /// A DNS name (perhaps with `{namespace}` or `{tenant}`) or a numeric address without brackets.
     public var host: String
     public var port: UInt16
     public var weight = 1
+    /// nil: it takes its share of the requests.
+    public var flag: ServerFlag?
     public var location: Location
     public init(host: String, port: UInt16, location: Location) {
         (self.host, self.port, self.location) = (host, port, location)
     }
+}
+
+/// What sets a server apart from the others of its upstream.
+public enum ServerFlag: String, Sendable, CaseIterable {
+    /// It gets requests only while no other one is healthy.
+    case backup
+    /// It finishes what it has, and gets nothing new.
+    case drain
+    /// It gets nothing, and is not asked for its health.
+    case down
+}
+
+/// When a server is left out for a while by what requests come to.
+public struct EjectSettings: Sendable, Equatable {
+    /// In a row.
+    public var failures = 5
+    /// The first time.
+    public var time: UInt64 = 10_000_000_000
+    /// Of the upstream's servers, in hundredths.
+    public var maxShare = 50
+    /// How many times the others' its answers take; nil: that is not looked at.
+    public var slower: Int?
+    public init() {}
 }
 
 public struct HealthCheckSettings: Sendable, Equatable {
@@ -227,6 +310,16 @@ public struct HealthCheckSettings: Sendable, Equatable {
     /// Failures in a row before a server is taken out, successes before it is back.
     public var fall = 3
     public var rise = 2
+    /// Statuses that are a yes.
+    public var statuses = 200...399
+    /// What an answer must have in it; nil: nothing.
+    public var body: String?
+    /// What `Host` says; nil: the server's own.
+    public var host: String?
+    /// The service that gRPC's own check asks about, empty for the server as a whole; nil: the path is asked for.
+    public var grpcService: String?
+    /// It is asked by HTTP/2.
+    public var speaksH2 = false
     public init(path: String) { self.path = path }
 }
 
@@ -243,6 +336,8 @@ public struct TenantSettings: Sendable {
     public var maxBody: UInt64?
     /// Share of a loop's turns when tenants compete.
     public var weight = 1
+    /// What it may hold at once.
+    public var bounds = TenantBounds()
     /// Limits, and how its requests are counted.
     public var usage = UsageSettings()
     public var prices = PriceSettings()
@@ -257,8 +352,13 @@ public struct TenantSettings: Sendable {
     public var issuers: [Int] = []
     /// One of these must come with every request; empty: none.
     public var clientCertificates: [ClientCertificateSettings] = []
-    /// Longest path first.
+    /// Its own, then its plan's, then those of `defaults`, in the order of the file: the numbers that others know them by.
     public var routes: [RouteSettings] = []
+    /// What no route is about is not there.
+    public var routesOnly = false
+    public var door = DoorSettings()
+    /// Paths that some servers read in another way are refused (`%2F`, `%5C`, a backslash); nil: where a route guards something.
+    public var strictPaths: Bool?
     public var location: Location
     public init(id: String, location: Location) {
         (self.id, self.namespace, self.location) = (id, id, location)
@@ -271,24 +371,4 @@ public struct HeaderChange: Sendable, Hashable {
     /// nil removes the field.
     public var value: String?
     public init(name: String, value: String?) { (self.name, self.value) = (name, value) }
-}
-
-public struct RouteSettings: Sendable {
-    /// Starts with `/`. A prefix of whole segments: `/reports` and `/reports/` match `/reports/x`, never `/reportsx`.
-    public var path: String
-    /// The tenant's where the route names none.
-    public var upstream: Int?
-    /// nil: the upstream's.
-    public var responseTimeout: UInt64?
-    /// The tenant's where the route sets none.
-    public var maxBody: UInt64?
-    /// Limits of its own, beside the tenant's; how requests are counted is the tenant's where it says nothing.
-    public var usage = UsageSettings()
-    /// The tenant's where the route sets none.
-    public var authenticate: [AuthenticationMethod] = []
-    /// Those of the tenant with the route's on top: these alone are applied.
-    public var requestHeaders: [HeaderChange] = []
-    public var responseHeaders: [HeaderChange] = []
-    public var location: Location
-    public init(path: String, location: Location) { (self.path, self.location) = (path, location) }
 }

@@ -19,6 +19,8 @@ public struct AccessLogLine {
     /// 0 where none was sent; written as null.
     public var status = 0
     public var refused: Refusal?
+    /// What went wrong on purpose.
+    public var fault: StaticString?
     public var requestBytes: UInt64 = 0
     public var responseBytes: UInt64 = 0
     /// Nanoseconds.
@@ -94,6 +96,11 @@ extension ByteWriter {
             cursor.write("\"")
         } else {
             cursor.write("null")
+        }
+        if let fault = line.fault {
+            cursor.write(",\"fault\":\"")
+            cursor.write(fault)
+            cursor.write("\"")
         }
         cursor.write(",\"request_bytes\":")
         cursor.write(line.requestBytes)

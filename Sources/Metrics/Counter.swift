@@ -17,6 +17,17 @@ public struct Counter: ~Copyable, Sendable {
     public var value: UInt64 { cell.load(ordering: .relaxed) }
 }
 
+/// A figure that one thread sets and any thread reads.
+public struct Level: ~Copyable, Sendable {
+    private let cell = Atomic<UInt64>(0)
+
+    public init() {}
+
+    public func set(_ value: UInt64) { cell.store(value, ordering: .relaxed) }
+
+    public var value: UInt64 { cell.load(ordering: .relaxed) }
+}
+
 /// A level that one thread moves up and down and any thread reads.
 public struct Gauge: ~Copyable, Sendable {
     private let cell = Atomic<Int>(0)

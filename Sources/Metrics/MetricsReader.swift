@@ -26,18 +26,19 @@ struct MetricsReader {
 
     /// Takes in what the workers have made since the last time.
     mutating func collect(from registry: MetricsRegistry) {
-        name(registry.tenants.flatMap { $0.takeFresh() })
-        for upstream in registry.upstreams.flatMap({ $0.takeFresh() }) {
+        let workers = registry.all
+        name(workers.flatMap { $0.tenants.takeFresh() })
+        for upstream in workers.flatMap({ $0.upstreams.takeFresh() }) {
             Self.join(&upstreams, &upstreamPlaces, upstream, upstream.upstream) { Labels("upstream", $0) }
         }
-        for server in registry.servers.flatMap({ $0.takeFresh() }) {
+        for server in workers.flatMap({ $0.servers.takeFresh() }) {
             Self.join(&servers, &serverPlaces, server, server.key) { key in
                 var labels = Labels("upstream", key.upstream)
                 labels.add("server", key.server)
                 return labels
             }
         }
-        for listener in registry.listeners.flatMap({ $0.takeFresh() }) {
+        for listener in workers.flatMap({ $0.listeners.takeFresh() }) {
             Self.join(&listeners, &listenerPlaces, listener, listener.listener) { Labels("listener", $0) }
         }
     }

@@ -22,7 +22,7 @@ extension MetricsRegistry {
     }
 
     private func writeTenants(_ reader: borrowing MetricsReader, _ text: inout TextWriter) {
-        var tenants = [TenantTotals(Labels("tenant", "_none"), workers.map(\.unattributed))]
+        var tenants = [TenantTotals(Labels("tenant", "_none"), all.map(\.own.unattributed))]
         tenants.append(contentsOf: reader.named.map { TenantTotals($0.labels, $0.members) })
         if !reader.others.isEmpty { tenants.append(TenantTotals(Labels("tenant", "_other"), reader.others)) }
 
@@ -61,13 +61,22 @@ extension MetricsRegistry {
         }
         text.family(
             "gateway_refused", .counter, "Requests that the gateway answered by itself, by reason; `refused` of usage counts the same.")
-        for tenant in tenants {
-            for (key, count) in tenant.refusals.counts {
-                guard let reason = Refusal(rawValue: UInt8(truncatingIfNeeded: key)) else { continue }
-                text.sample(tenant.labels)
-                text.label("reason", reason.name)
-                text.value(count)
-            }
+        for tenant in tenants { writeReasons(tenant, tenant.refusals, &text) { Refusal(rawValue: $0)?.name } }
+        text.family("gateway_shed", .counter, "Requests refused and connections ended in an overload, by what was short.")
+        for tenant in tenants { writeReasons(tenant, tenant.sheds, &text) { Shed(rawValue: $0)?.name } }
+        text.family("gateway_overload_stage", .gauge, "What is given up under load: 0 nothing, 3 new connections wait in the kernel.")
+        text.sample()
+        text.value(overload.value)
+    }
+
+    private func writeReasons(
+        _ tenant: TenantTotals, _ totals: KeyedTotals, _ text: inout TextWriter, name: (UInt8) -> StaticString?
+    ) {
+        for (key, count) in totals.counts {
+            guard let name = name(UInt8(truncatingIfNeeded: key)) else { continue }
+            text.sample(tenant.labels)
+            text.label("reason", name)
+            text.value(count)
         }
     }
 
@@ -102,6 +111,27 @@ extension MetricsRegistry {
             for member in upstream.members { totals.add(member.duration) }
             text.histogram(upstream.labels, totals, RequestScale.self)
         }
+        text.family("gateway_upstream_queue", .gauge, "Requests that wait for a connection.")
+        for upstream in reader.upstreams {
+            text.sample(upstream.labels)
+            text.value(UInt64(clamping: upstream.members.reduce(0) { $0 + $1.waiting.value }))
+        }
+        text.family(
+            "gateway_upstream_queue_seconds", .histogram, unit: "seconds",
+            "Time that requests have waited for a connection, those that got none among them.")
+        for upstream in reader.upstreams {
+            var totals = HistogramTotals()
+            for member in upstream.members { totals.add(member.waits) }
+            text.histogram(upstream.labels, totals, RequestScale.self)
+        }
+        text.family("gateway_upstream_retries", .counter, "Requests sent again, by what has come of that; budget: not sent for want of it.")
+        for upstream in reader.upstreams {
+            for result in RetryResult.allCases {
+                text.sample(upstream.labels)
+                text.label("result", result.label)
+                text.value(upstream.members.reduce(0) { $0 &+ $1.retries(result) })
+            }
+        }
         text.family("gateway_upstream_requests", .counter, "Attempts at a server, by status code (0: no answer).")
         for server in reader.servers {
             var codes = KeyedTotals()
@@ -113,6 +143,22 @@ extension MetricsRegistry {
                 text.value(count)
             }
         }
+        text.family("gateway_upstream_tls_handshakes", .counter, "TLS handshakes with servers that have ended.")
+        for upstream in reader.upstreams {
+            writeHandshakes(upstream.labels, &text) { version, resumed, result in
+                upstream.members.reduce(0) { $0 &+ $1.handshakes.count(version, resumed: resumed, result) }
+            }
+        }
+        text.family(
+            "gateway_upstream_connections", .gauge, "Connections to a server; active while they carry a request, or are being made.")
+        for server in reader.servers {
+            text.sample(server.labels)
+            text.label("state", "active")
+            text.value(UInt64(server.members.reduce(0) { $0 + $1.connections.active }))
+            text.sample(server.labels)
+            text.label("state", "idle")
+            text.value(UInt64(server.members.reduce(0) { $0 + $1.connections.idle }))
+        }
         text.family("gateway_upstream_healthy", .gauge, "Whether a server is given requests.")
         let health = state.health.sorted { a, b in
             (a.key.upstream, a.key.server) < (b.key.upstream, b.key.server)
@@ -123,13 +169,34 @@ extension MetricsRegistry {
             text.sample(labels)
             text.value(healthy ? 1 : 0)
         }
+        text.family("gateway_upstream_state", .gauge, "What a server is at present: 1 for one of its states.")
+        let readings = ServerReading.summed(state.servers()).map { reading in
+            var labels = Labels("upstream", reading.key.upstream)
+            labels.add("server", reading.key.server)
+            return (labels, reading)
+        }
+        for (labels, reading) in readings {
+            for one in ServerState.allCases {
+                text.sample(labels)
+                text.label("state", one.label)
+                text.value(one == reading.state ? 1 : 0)
+            }
+        }
+        text.family("gateway_upstream_ejections", .counter, "Times that a server was left out for a while, by reason.")
+        for (labels, reading) in readings {
+            for (reason, count): (StaticString, UInt64) in [("failures", reading.failures), ("slow", reading.slow)] {
+                text.sample(labels)
+                text.label("reason", reason)
+                text.value(count)
+            }
+        }
     }
 
     private func writeWorkers(_ reader: borrowing MetricsReader, _ state: ProcessState, _ text: inout TextWriter) {
         text.family(
             "gateway_overhead_seconds", .histogram, unit: "seconds", "Time that a request spent in the gateway itself.")
         var overhead = HistogramTotals()
-        for worker in workers { overhead.add(worker.overheads) }
+        for worker in all { overhead.add(worker.own.overheads) }
         text.histogram(Labels(), overhead, OverheadScale.self)
 
         text.family("gateway_connections", .gauge, "Client connections; active while a request is in progress.")
@@ -148,18 +215,8 @@ extension MetricsRegistry {
         }
 
         text.family("gateway_tls_handshakes", .counter, "TLS handshakes that have ended.")
-        for version in HandshakeVersion.allCases {
-            for resumed in [false, true] {
-                for result in HandshakeResult.allCases {
-                    let count = sum { $0.handshakes(version, resumed: resumed, result) }
-                    if count == 0 { continue }
-                    text.sample()
-                    text.label("version", version.label)
-                    text.label("resumed", resumed ? "true" : "false")
-                    text.label("result", result.label)
-                    text.value(count)
-                }
-            }
+        writeHandshakes(Labels(), &text) { version, resumed, result in
+            sum { $0.handshakes.count(version, resumed: resumed, result) }
         }
 
         text.family("gateway_log_dropped", .counter, "Access log lines let go for want of room.")
@@ -183,9 +240,31 @@ extension MetricsRegistry {
             text.label("kind", kind.label)
             text.value(sum { $0.abuses(kind) })
         }
+        text.family(
+            "gateway_proxy_headers_refused", .counter, "Connections closed that did not begin with a PROXY header that is believed.")
+        text.sample()
+        text.value(sum { $0.proxyHeadersRefused.value })
         text.family("gateway_accept_errors", .counter, "New connections that could not be accepted.")
         text.sample()
         text.value(sum { $0.acceptErrors.value })
+    }
+
+    private func writeHandshakes(
+        _ labels: Labels, _ text: inout TextWriter, count: (HandshakeVersion, Bool, HandshakeResult) -> UInt64
+    ) {
+        for version in HandshakeVersion.allCases {
+            for resumed in [false, true] {
+                for result in HandshakeResult.allCases {
+                    let count = count(version, resumed, result)
+                    if count == 0 { continue }
+                    text.sample(labels)
+                    text.label("version", version.label)
+                    text.label("resumed", resumed ? "true" : "false")
+                    text.label("result", result.label)
+                    text.value(count)
+                }
+            }
+        }
     }
 
     private func writeLedger(_ text: inout TextWriter) {
@@ -235,7 +314,7 @@ extension MetricsRegistry {
     }
 
     private func sum(_ count: (WorkerMetrics) -> UInt64) -> UInt64 {
-        workers.reduce(0) { $0 &+ count($1) }
+        all.reduce(0) { $0 &+ count($1.own) }
     }
 }
 

@@ -6,11 +6,9 @@ import Synchronization
 /// worker could wait for longer than a few instructions.
 public final class MetricsRegistry: Sendable {
     let version: String
-    let workers: [WorkerMetrics]
-    let tenants: [MetricsTable<String, TenantMetrics>]
-    let upstreams: [MetricsTable<String, UpstreamMetrics>]
-    let servers: [MetricsTable<ServerMetrics.Key, ServerMetrics>]
-    let listeners: [MetricsTable<String, ListenerMetrics>]
+    /// The stage that the process is in.
+    public let overload = Level()
+    private let shards = Mutex<[WorkerShard]>([])
     public let ledger = LedgerMetrics()
     let process: @Sendable () -> ProcessStatistics
     let state: Mutex<ProcessState>
@@ -24,40 +22,46 @@ public final class MetricsRegistry: Sendable {
     ) {
         self.version = version
         self.process = process
-        workers = (0..<count).map { _ in WorkerMetrics() }
-        tenants = (0..<count).map { _ in MetricsTable() }
-        upstreams = (0..<count).map { _ in MetricsTable() }
-        servers = (0..<count).map { _ in MetricsTable() }
-        listeners = (0..<count).map { _ in MetricsTable() }
         state = Mutex(ProcessState(loaded: started, tenantBudget: tenantBudget))
         reader = Mutex(MetricsReader(tenantBudget: tenantBudget))
+        makeRoom(forWorkers: count)
     }
 
-    public func worker(_ index: Int) -> WorkerMetrics { workers[index] }
+    /// So many workers may ask for their metrics from now on. What others have counted stays, whatever becomes of them.
+    public func makeRoom(forWorkers count: Int) {
+        shards.withLock { shards in while shards.count < count { shards.append(WorkerShard()) } }
+    }
+
+    /// Those of all workers that there have been.
+    var all: [WorkerShard] { shards.withLock { $0 } }
+
+    private func shard(_ worker: Int) -> WorkerShard { shards.withLock { $0[worker] } }
+
+    public func worker(_ index: Int) -> WorkerMetrics { shard(index).own }
 
     /// To be asked on the worker's own thread, as the other three: what a thread allocates stays in its own cache
     /// lines.
     public func tenant(_ id: String, worker: Int) -> TenantMetrics {
-        tenants[worker].metrics(id, make: TenantMetrics.init)
+        shard(worker).tenants.metrics(id, make: TenantMetrics.init)
     }
 
     public func upstream(_ name: String, worker: Int) -> UpstreamMetrics {
-        upstreams[worker].metrics(name, make: UpstreamMetrics.init)
+        shard(worker).upstreams.metrics(name, make: UpstreamMetrics.init)
     }
 
     /// `server` as written in the configuration, of a template the template.
     public func server(_ server: String, of upstream: String, worker: Int) -> ServerMetrics {
-        servers[worker].metrics(ServerMetrics.Key(upstream: upstream, server: server), make: ServerMetrics.init)
+        shard(worker).servers.metrics(ServerMetrics.Key(upstream: upstream, server: server), make: ServerMetrics.init)
     }
 
     /// `endpoint` as written in the configuration.
     public func listener(_ endpoint: String, worker: Int) -> ListenerMetrics {
-        listeners[worker].metrics(endpoint, make: ListenerMetrics.init)
+        shard(worker).listeners.metrics(endpoint, make: ListenerMetrics.init)
     }
 
     /// Requests and tunnels that clients have open now.
     public var requestsUnderWay: Int {
-        listeners.lazy.flatMap { $0.all() }.reduce(0) { $0 + Int(clamping: $1.active.value) }
+        all.lazy.flatMap { $0.listeners.all() }.reduce(0) { $0 + Int(clamping: $1.active.value) }
     }
 
     /// A reload has ended, at `wall` in nanoseconds.
@@ -102,6 +106,12 @@ public final class MetricsRegistry: Sendable {
         state.withLock { $0.quotas = read }
     }
 
+    /// Gives how the servers stand, to be asked at each rendering.
+    public func setServers(_ read: @escaping @Sendable () -> [ServerReading]) { state.withLock { $0.servers = read } }
+
+    /// The longest that a worker's work waits for its turn, nanoseconds.
+    public var lag: UInt64 { all.map { $0.own.lag.value }.max() ?? 0 }
+
     public func setReady(_ ready: Bool) { state.withLock { $0.ready = ready } }
 
     /// What the health checks, or the lack of failures, say about a server.
@@ -120,6 +130,15 @@ public final class MetricsRegistry: Sendable {
     /// A new value of `metrics_tenants`. It decides over tenants not seen before; those that have a name keep it, those
     /// counted as `_other` stay there.
     public func setTenantBudget(_ budget: Int) { state.withLock { $0.tenantBudget = budget } }
+}
+
+/// What one worker counts.
+final class WorkerShard: Sendable {
+    let own = WorkerMetrics()
+    let tenants = MetricsTable<String, TenantMetrics>()
+    let upstreams = MetricsTable<String, UpstreamMetrics>()
+    let servers = MetricsTable<ServerMetrics.Key, ServerMetrics>()
+    let listeners = MetricsTable<String, ListenerMetrics>()
 }
 
 /// How one limit of a tenant stands.
@@ -144,6 +163,7 @@ struct ProcessState {
     /// By issuer, of those whose keys come from a URL.
     var keySets: [String: KeySetState] = [:]
     var quotas: @Sendable (_ tenant: String) -> [QuotaReading] = { _ in [] }
+    var servers: @Sendable () -> [ServerReading] = { [] }
 
     /// The reader goes by it from the next rendering on.
     var tenantBudget: Int

@@ -18,6 +18,10 @@ public enum Refusal: UInt8, CaseIterable, Sendable {
     case upstreamTimeout
     case noHealthyUpstream
     case overloaded
+    case forbidden
+    case noRoute
+    case addressDenied
+    case faultInjected
 
     /// As operators and clients read it.
     public var name: StaticString {
@@ -39,6 +43,10 @@ public enum Refusal: UInt8, CaseIterable, Sendable {
         case .upstreamTimeout: "upstream-timeout"
         case .noHealthyUpstream: "no-healthy-upstream"
         case .overloaded: "overloaded"
+        case .forbidden: "forbidden"
+        case .noRoute: "no-route"
+        case .addressDenied: "address-denied"
+        case .faultInjected: "fault-injected"
         }
     }
 }

@@ -12,6 +12,8 @@ public final class TenantMetrics: Sendable {
     let refusals = KeyedCounter<2>()
     /// By `grpc-status`.
     let calls = KeyedCounter<1>()
+    /// By what was short.
+    let sheds = KeyedCounter<1>()
     /// The `tenant` label; empty where a request was refused before its tenant was known.
     public let tenant: String
 
@@ -30,6 +32,9 @@ public final class TenantMetrics: Sendable {
 
     /// The gateway answered by itself. Beside `finished`, not instead of it.
     public func refused(_ reason: Refusal) { refusals.add(UInt16(reason.rawValue)) }
+
+    /// A request, or a connection, was not served for the sake of others.
+    public func shed(_ reason: Shed) { sheds.add(UInt16(reason.rawValue)) }
 
     /// Bytes of a request's body that arrived from the client.
     public func received(bytes: UInt64) { requestBytes.add(bytes) }

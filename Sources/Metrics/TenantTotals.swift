@@ -22,6 +22,7 @@ struct TenantTotals {
     var codes = KeyedTotals()
     var refusals = KeyedTotals()
     var calls = KeyedTotals()
+    var sheds = KeyedTotals()
     var duration = HistogramTotals()
     var requestBytes: UInt64 = 0
     var responseBytes: UInt64 = 0
@@ -32,6 +33,7 @@ struct TenantTotals {
             codes.add(member.codes)
             refusals.add(member.refusals)
             calls.add(member.calls)
+            sheds.add(member.sheds)
             duration.add(member.duration)
             requestBytes &+= member.requestBytes.value
             responseBytes &+= member.responseBytes.value
@@ -39,5 +41,6 @@ struct TenantTotals {
         codes.sort()
         refusals.sort()
         calls.sort()
+        sheds.sort()
     }
 }

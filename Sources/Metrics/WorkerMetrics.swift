@@ -1,34 +1,3 @@
-/// The protocol version that a TLS handshake agreed on.
-public enum HandshakeVersion: Int, CaseIterable, Sendable {
-    /// The handshake failed before a version was agreed on; the label is empty.
-    case none
-    case v1_2
-    case v1_3
-
-    var label: StaticString {
-        switch self {
-        case .none: ""
-        case .v1_2: "1.2"
-        case .v1_3: "1.3"
-        }
-    }
-}
-
-/// How a TLS handshake ended.
-public enum HandshakeResult: Int, CaseIterable, Sendable {
-    case success
-    case failure
-    case timeout
-
-    var label: StaticString {
-        switch self {
-        case .success: "success"
-        case .failure: "failure"
-        case .timeout: "timeout"
-        }
-    }
-}
-
 /// How the reading of a request came to its end whose answer was sent before.
 public enum LingerEnd: Int, CaseIterable, Sendable {
     /// Its body was over, or the client has closed.
@@ -66,11 +35,13 @@ public final class WorkerMetrics: Sendable {
     /// Keeps what two workers write on every request out of one cache line.
     private let padding = InlineArray<8, UInt64>(repeating: 0)
     let overheads = Histogram<OverheadScale>()
-    private let handshakes = InlineArray<18, Counter> { _ in Counter() }
+    let handshakes = HandshakeCounters()
     /// Access log lines that found no room and were let go.
     public let logDropped = Counter()
     /// Events that arrived for a connection already gone.
     public let staleEvents = Counter()
+    /// Connections that were closed because they did not begin with a PROXY header that is believed.
+    public let proxyHeadersRefused = Counter()
     /// Calls of `accept` that failed for want of descriptors or memory.
     public let acceptErrors = Counter()
     private let lingerEnds = InlineArray<3, Counter> { _ in Counter() }
@@ -79,6 +50,8 @@ public final class WorkerMetrics: Sendable {
     /// Requests refused before their tenant was known: the label `_none`.
     public let unattributed = TenantMetrics(tenant: "")
     private let abuses = InlineArray<6, Counter> { _ in Counter() }
+    /// How late this worker is, on the average of the last tenth of a second: nanoseconds.
+    public let lag = Level()
     private let trailingPadding = InlineArray<8, UInt64>(repeating: 0)
 
     /// The time that one request spent in the gateway itself, waiting for neither client nor upstream.
@@ -86,11 +59,7 @@ public final class WorkerMetrics: Sendable {
 
     /// A TLS handshake has ended.
     public func handshake(_ version: HandshakeVersion, resumed: Bool, _ result: HandshakeResult) {
-        handshakes[Self.index(version, resumed, result)].add()
-    }
-
-    func handshakes(_ version: HandshakeVersion, resumed: Bool, _ result: HandshakeResult) -> UInt64 {
-        handshakes[Self.index(version, resumed, result)].value
+        handshakes.add(version, resumed: resumed, result)
     }
 
     /// An HTTP/2 connection was ended for abuse.
@@ -102,8 +71,4 @@ public final class WorkerMetrics: Sendable {
     public func lingered(_ end: LingerEnd) { lingerEnds[end.rawValue].add() }
 
     func lingers(_ end: LingerEnd) -> UInt64 { lingerEnds[end.rawValue].value }
-
-    private static func index(_ version: HandshakeVersion, _ resumed: Bool, _ result: HandshakeResult) -> Int {
-        (version.rawValue * 2 + (resumed ? 1 : 0)) * 3 + result.rawValue
-    }
 }

@@ -15,10 +15,14 @@ open class Acceptor: Source {
     /// A new connection, which is the receiver's to close. False where there should be no other one for a while.
     open func accepted(_ fd: Int32, from peer: SocketAddress) -> Bool { false }
 
+    /// Whether connections are taken now. While they are not, this is asked again and again.
+    open var mayAccept: Bool { true }
+
     /// A connection could not be taken.
     open func acceptFailed() {}
 
     public final override func ready(_ events: Readiness) {
+        guard mayAccept else { return pause() }
         for _ in 0..<Limits.acceptsPerTurn {
             if !acceptOne() { return }
         }

@@ -27,9 +27,12 @@ public enum Descriptors {
 
     /// Goes by the limit as it is now; somebody may have changed it (prlimit(2)). Called now and then.
     public static func keepSome(workers: Int) {
-        let limit = Int(clamping: read().rlim_cur)
+        let limit = Self.limit
         clientsEnd.store(Int32(clamping: limit - kept(of: limit, workers: workers)), ordering: .relaxed)
     }
+
+    /// How many the process may have, as things stand.
+    public static var limit: Int { Int(clamping: read().rlim_cur) }
 
     /// Those that clients leave to all else.
     public static func kept(of limit: Int, workers: Int) -> Int {

@@ -33,6 +33,8 @@ open class Source: Timed {
     final var slot32: UInt32 = .max
     final var pending: Readiness = []
     final var isQueued = false
+    /// Since then: monotonic nanoseconds.
+    final var queuedAt: UInt64 = 0
     final var nextReady: Uncounted<Source>?
 
     public init(loop: EventLoop, fd: Int32, flow: Flow) {
@@ -81,6 +83,8 @@ public final class EventLoop {
     public private(set) var now: UInt64
     /// Late events of a descriptor that was closed and its number used again.
     private var staleEvents: UInt64 = 0
+    /// How long turns were waited for since that was last asked.
+    private var late = Lateness()
     public let buffers = BufferPool()
     /// For work that is nobody's in particular: mail, timers, listeners.
     public let commonFlow = Flow(weight: 100)
@@ -164,6 +168,13 @@ public final class EventLoop {
         return fd
     }
 
+    /// The same as `close` where another process may have the descriptor open as well: the kernel would watch it for as long
+    /// as anybody has it.
+    public func closeShared(_ source: Source) {
+        let fd = detach(source)
+        if fd >= 0 { Glibc.close(fd) }
+    }
+
     /// Wants `source.expired()` at `deadline` (monotonic nanoseconds); `.max` cancels. Each source has one deadline.
     public func schedule(_ source: Source, at deadline: UInt64) {
         if source.isClosed { return }
@@ -178,11 +189,15 @@ public final class EventLoop {
         source.pending.formUnion(events)
         if source.isQueued { return }
         source.isQueued = true
+        source.queuedAt = now
         source.flowReference.follow { flow in
             flow.append(source)
             turns.activate(flow, now: now)
         }
     }
+
+    /// How long a turn was waited for since the last call, on the average: nanoseconds.
+    public func takeLag() -> UInt64 { late.take() }
 
     /// How many there were since the last call.
     public func takeStaleEvents() -> UInt64 {
@@ -258,6 +273,7 @@ public final class EventLoop {
     private func turn(_ reference: Uncounted<Source>) {
         reference.follow { source in
             source.isQueued = false
+            late.add(now &- source.queuedAt)
             let events = source.pending
             source.pending = []
             if source.isClosed { graveyard.append(unsafe reference.release()) } else { source.ready(events) }

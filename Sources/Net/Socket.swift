@@ -57,6 +57,13 @@ public enum Socket {
         hurry(fd)
     }
 
+    /// Whether others may share its address.
+    public static func sharesPort(_ fd: Int32) -> Bool {
+        var value: Int32 = 0
+        var length = socklen_t(4)
+        return unsafe getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, &length) == 0 && value != 0
+    }
+
     /// The next waiting connection; nil with `errno` set when there is none.
     @inline(__always)
     public static func accept(_ listener: Int32) -> (fd: Int32, peer: SocketAddress)? {

@@ -16,6 +16,9 @@ public struct SocketAddress: Sendable, Hashable {
     /// (RFC 4291 section 2.5.4).
     public var client: UInt64 { isIPv4 ? low : high }
 
+    /// The same address, whatever the ports.
+    public func hasSameHost(as other: SocketAddress) -> Bool { high == other.high && low == other.low }
+
     /// A numeric address without brackets; nil for anything else.
     public init?(_ host: String, port: UInt16) {
         // What inet_pton(3) writes: 4 bytes, and 16.

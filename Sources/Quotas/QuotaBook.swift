@@ -20,7 +20,7 @@ public final class TenantLimits: Sendable {
         for route in settings.routes {
             var limits: LimitSet?
             if route.usage.hasLimits {
-                let meter = try table.meter(.route, route.path, of: meter)
+                let meter = try table.meter(.route, route.meterName, of: meter)
                 limits = maker.limits(route.usage, .route, meter)
             }
             routes.append(limits.map { Terms(route.usage, limits: $0) } ?? maker.terms(route.usage))

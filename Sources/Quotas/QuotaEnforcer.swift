@@ -8,12 +8,16 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
     let time: MeterTime
     /// One request in this process's half of an in-flight word.
     private let one: UInt64
+    /// Requests are in flight among those of processes that leave (`MeterTable.beginLeaving`).
+    private var isLeaving = false
+    private let leaving: MeterTable.Leaving
     public private(set) var calendar: QuotaCalendar
 
     /// - Parameter wall: nanoseconds since 1970.
     public init(table: MeterTable, wall: UInt64) {
         time = table.time
         one = 1 << UInt64(32 * table.lane)
+        leaving = table.leaving
         calendar = QuotaCalendar(seconds: wall / 1_000_000_000)
     }
 
@@ -88,7 +92,7 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
                 let word = meter.value(limit.cell)
                 if !window.allows(cost, at: moment.now, word: word) { refuse(&verdict, bit, period, resetDay, word) }
             case .concurrency(let most):
-                if meter.inFlight >= most { refuse(&verdict, bit, meter) }
+                if inFlight(meter) >= most { refuse(&verdict, bit, meter) }
             }
         }
     }
@@ -149,7 +153,7 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
                         refuse(&verdict, bit, period, admission.resetDay, meter.value(limit.cell))
                     }
                 case .concurrency(let limitSize):
-                    if limit.isShadow { overShadow = overShadow || meter.inFlight >= limitSize } else { most = limitSize }
+                    if limit.isShadow { overShadow = overShadow || inFlight(meter) >= limitSize } else { most = limitSize }
                 }
                 if !verdict.isAdmitted { return undo(admission, taken, before: level, moment) }
             }
@@ -165,16 +169,52 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
         for level in 0..<3 { admission.level(level)?.meter.add(1, to: .admitted) }
     }
 
+    /// Of all processes. The word of those that leave stands in a line of its own, and is looked at while somebody does.
+    @inline(__always)
+    private func inFlight(_ meter: Meter) -> UInt64 {
+        Meter.inFlight(meter.value(.inFlight)) + (leaving.isGoingOn ? meter.inFlightLeaving : 0)
+    }
+
     /// One more in flight, unless there are `most` already.
     private func enter(_ meter: Meter, _ most: UInt64?) -> Bool {
         guard let most else {
-            meter.add(one, to: .inFlight)
+            if isLeaving { meter.add(1, to: .leaving) } else { meter.add(one, to: .inFlight) }
             return true
         }
+        if leaving.isGoingOn { return enter(meter, most) }
         var word = meter.value(.inFlight)
         while true {
             if Meter.inFlight(word) >= most { return false }
             if meter.replace(&word, with: word &+ one, in: .inFlight) { return true }
+        }
+    }
+
+    /// The same of two words that no one step can look at: who enters is counted first, and of two that enter at once as the
+    /// last one both may have to go.
+    @inline(never)
+    private func enter(_ meter: Meter, _ most: UInt64) -> Bool {
+        if isLeaving { meter.add(1, to: .leaving) } else { meter.add(one, to: .inFlight) }
+        if meter.inFlight <= most { return true }
+        exit(meter)
+        return false
+    }
+
+    @inline(__always)
+    private func exit(_ meter: Meter) {
+        if isLeaving { meter.subtract(1, from: .leaving) } else { meter.subtract(one, from: .inFlight) }
+    }
+
+    /// From now on this loop's requests are in flight among those of processes that leave. Each one that is under way is
+    /// moved there next.
+    public mutating func beginLeaving() { isLeaving = true }
+
+    /// Moves what was admitted before `beginLeaving`. Counted twice for a moment, and never not at all.
+    public func move(_ admission: borrowing Admission) {
+        guard admission.isOpen else { return }
+        for level in 0..<3 {
+            guard let meter = admission.level(level)?.meter else { continue }
+            meter.add(1, to: .leaving)
+            meter.subtract(one, from: .inFlight)
         }
     }
 
@@ -192,7 +232,7 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
                 case .concurrency: break
                 }
             }
-            if level < entered { limits.meter.subtract(one, from: .inFlight) }
+            if level < entered { exit(limits.meter) }
         }
     }
 
@@ -223,7 +263,7 @@ public struct QuotaEnforcer: Sendable, BitwiseCopyable {
             if charged > 0 { meter.add(charged, to: .cost) }
             meter.add(1, to: .status(outcome.status / 100))
             // Last: a slot in which nothing is in flight has counted all that it ever will.
-            meter.subtract(one, from: .inFlight)
+            exit(meter)
         }
     }
 

@@ -4,8 +4,8 @@ import Synchronization
 /// A word of 64 bits in the memory of a table. It stays where it is, and mapped, for as long as the table lives, and that
 /// is as long as the process. What happens to it is atomic, whoever else has the file open: what is read acquires, what is
 /// written releases.
-@safe struct MappedWord {
-    private let pointer: UnsafeMutablePointer<Atomic<UInt64>>
+@safe struct MappedWord: Sendable, BitwiseCopyable {
+    private nonisolated(unsafe) let pointer: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// - Parameter index: of a word of 64 bits, from `memory` on.
     @unsafe @inline(__always)

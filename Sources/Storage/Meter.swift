@@ -24,6 +24,7 @@ public enum MeterKind: UInt8, Sendable {
 ///     32...39 the other lifetime counters                                   every loop
 ///     40...59 the ledger's own (see `Cell.ledger`)                          ledger thread
 ///     60...62 the quota windows before those in force                       every loop, once a period
+///     63      in flight in processes that leave                             their loops
 ///
 /// Eight words are a cache line: a request of a tenant with one rate writes one, and what the ledger writes shares none
 /// with what the loops write. Lifetime counters only grow.
@@ -94,6 +95,8 @@ public enum MeterKind: UInt8, Sendable {
         public static var monthBegan: Cell { Cell(23) }
         /// Requests in flight: 32 bits for each of the two lanes (`MeterTable.lane`).
         public static var inFlight: Cell { Cell(1) }
+        /// The same of all processes that leave together (`MeterTable.beginLeaving`).
+        public static var leaving: Cell { Cell(63) }
 
         // Lifetime counters
 
@@ -270,10 +273,18 @@ public enum MeterKind: UInt8, Sendable {
         nonmutating set { head.bucketNames = newValue }
     }
 
-    /// Requests that were admitted and are not settled yet, in both processes.
-    public var inFlight: UInt64 { Self.inFlight(value(.inFlight)) }
+    /// Requests that were admitted and are not settled yet, in all processes. The lanes first: who leaves adds to the other
+    /// word before it takes away here, and so none is overlooked.
+    public var inFlight: UInt64 {
+        let lanes = Self.inFlight(value(.inFlight))
+        return lanes + inFlightLeaving
+    }
 
-    /// The same, of the word itself. A half is below zero for a moment after the file was cut short, when what was in
+    /// Of those that leave. Below zero it is nothing, as above.
+    @inline(__always)
+    public var inFlightLeaving: UInt64 { UInt64(max(Int64(bitPattern: value(.leaving)), 0)) }
+
+    /// Those of the two lanes, of the word itself. A half is below zero for a moment after the file was cut short, when what was in
     /// flight before is settled (`MeterTable.mend`): that is nothing, not four billions.
     @inline(__always)
     public static func inFlight(_ word: UInt64) -> UInt64 {

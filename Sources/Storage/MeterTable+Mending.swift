@@ -90,7 +90,17 @@ extension MeterTable {
     }
 
     private func restore(_ names: inout Names) throws(StorageFault) {
-        if let from = try pages.makeWhole() {
+        var lost = try pages.makeWhole()
+        if isLeaving.load(ordering: .relaxed) {
+            // What the ledger has written is known to who took over: it mends.
+            if let lost { header[Word.cut].store(UInt64(lost) + 1) }
+            if lost != nil { names.wasCut = true }
+            if names.wasCut { levelInFlight(names.capacity) }
+            return
+        }
+        let told = header[Word.cut].exchange(0)
+        if told > 0 { lost = min(lost ?? .max, Int(told) - 1) }
+        if let from = lost {
             restoreHeader(names, from)
             var count = 0
             for index in 0..<names.capacity where restore(meter(index), from) { count += 1 }
@@ -119,7 +129,7 @@ extension MeterTable {
             let value = copy[word].load()
             switch word {
             // What was in flight is settled by and by: `levelInFlight`.
-            case Meter.Cell.inFlight.word: break
+            case Meter.Cell.inFlight.word, Meter.Cell.leaving.word: break
             case _ where Self.written[word] != nil: add(meter[word], max(value, meter.value(Self.written[word]!)), from)
             case _ where Self.windows.contains(word): addWindow(meter[word], value, from)
             default: fill(meter[word], value, from)
@@ -171,6 +181,10 @@ extension MeterTable {
     private func levelInFlight(_ capacity: Int) {
         let shift = UInt64(32 * lane)
         for index in 0..<capacity {
+            let leaving = meter(index).value(.leaving)
+            if Int64(bitPattern: leaving) < 0 { meter(index)[Meter.Cell.leaving.word].replace(leaving, with: 0) }
+            // The lane is another one's.
+            if isLeaving.load(ordering: .relaxed) { continue }
             let here = Int32(truncatingIfNeeded: meter(index).value(.inFlight) >> shift)
             // With its carry: what went below zero took from the other half.
             if here < 0 { meter(index).add(UInt64(here.magnitude) << shift, to: .inFlight) }

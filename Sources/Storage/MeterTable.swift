@@ -9,8 +9,8 @@ import Synchronization
 /// never moves. Blocks are reserved when the file grows, so that a full disk is an error of the control thread and never
 /// a fault on the request path.
 ///
-/// Two processes may have it open (hand-over to a new binary): each holds a *lane*, a lock that the kernel takes back
-/// when its process dies, and half of every in-flight word.
+/// Two processes may count in it (hand-over to a new binary): each holds a *lane*, a lock that the kernel takes back when
+/// its process dies, and half of every in-flight word. Any number more may end what they have begun: see `beginLeaving`.
 ///
 /// Both mappings are the table's own from `init` to `deinit`, and have room for every slot that there may ever be: what is
 /// reached through them is there.
@@ -43,6 +43,10 @@ import Synchronization
         /// What of it is doubted (`TrustedTime.State`).
         static let calendarDoubt = (offset: 12, since: 13)
         static let calendarStart = (offset: 14, since: 15)
+        /// Processes that leave may have something in flight (`beginLeaving`).
+        static let leaving = 16
+        /// One more than the byte at which the file ended when one of them found it cut short.
+        static let cut = 17
         /// 64...127 are the ledger's.
         static let ledger = 64
     }
@@ -53,9 +57,9 @@ import Synchronization
     public let epoch: UInt64
     /// Whether the process before this one closed the table in order.
     public let wasClean: Bool
-    /// This process's half of the in-flight words, 0 or 1.
+    /// This process's half of the in-flight words, 0 or 1, until it leaves.
     public let lane: Int
-    private let descriptor: Int32
+    let descriptor: Int32
     private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
     /// As large, and this process's own: what the slots held when it was last kept.
     private nonisolated(unsafe) let copy: UnsafeMutableRawPointer
@@ -65,6 +69,8 @@ import Synchronization
     public let trustedTime: TrustedTime
     let names: Mutex<Names>
     private let isGivingMany = Atomic<Bool>(false)
+    /// This process counts what it has in flight among those that leave.
+    let isLeaving = Atomic<Bool>(false)
 
     /// What the control thread and the ledger's thread know of the slots.
     struct Names {
@@ -78,6 +84,8 @@ import Synchronization
         var children: [UInt32: Int] = [:]
         /// The other lane was held when last looked at.
         var otherLives = false
+        /// Other processes leave, or did when last looked at.
+        var othersLeave = false
         /// `Word.given` when the slots were last read.
         var given: UInt64 = 0
         /// The header when it was last kept.
@@ -125,7 +133,8 @@ import Synchronization
             names.otherLives = otherLives
             read(capacity: capacity, into: &names)
             clear(lane: lane, capacity)
-            if !otherLives { clear(lane: 1 - lane, capacity) }
+            if !otherLives { clearIfFree(lane: 1 - lane, capacity) }
+            clearLeaving(&names)
         }
         keepCopy()
     }
@@ -133,7 +142,7 @@ import Synchronization
     deinit {
         header[Word.lastTime].store(time.ticks(monotonic: Clock.monotonic()))
         // Another process that has it open may yet end otherwise.
-        if Self.isFree(lane: 1 - lane, descriptor) { header[Word.isClean].store(1) }
+        if !Self.isHeld(descriptor) { header[Word.isClean].store(1) }
         unsafe munmap(memory, Self.headerSize + Self.slotsMax * Meter.size)
         unsafe munmap(copy, Self.headerSize + Self.slotsMax * Meter.size)
         close(descriptor)
@@ -177,7 +186,7 @@ import Synchronization
     public static func isOpen(_ path: String) -> Bool? {
         guard let fd = lookInto(path) else { return errno == ENOENT ? false : nil }
         defer { close(fd) }
-        return !isFree(lane: 0, fd) || !isFree(lane: 1, fd)
+        return isHeld(fd)
     }
 
     /// Nil with `errno` set. Nobody waits for the other end of a pipe.
@@ -214,20 +223,21 @@ import Synchronization
 
     // Open file description locks: let go by the kernel with the last descriptor, that is when the process dies.
     private static let getLock: Int32 = 36
-    private static let setLock: Int32 = 37
+    static let setLock: Int32 = 37
+    static let setLockWaiting: Int32 = 38
 
-    private static func lock(_ lane: Int) -> flock {
+    /// Of a byte of the file: the two lanes, then what `givingLock` and `leavingLock` are for.
+    static func lock(_ byte: Int, _ type: Int32 = F_WRLCK) -> flock {
         var lock = flock()
-        lock.l_type = Int16(F_WRLCK)
+        lock.l_type = Int16(type)
         lock.l_whence = Int16(SEEK_SET)
-        lock.l_start = lane
+        lock.l_start = byte
         lock.l_len = 1
         return lock
     }
 
     /// Held while slots are given out, by one process at a time.
     private static let givingLock = 2
-    private static let setLockWaiting: Int32 = 38
 
     private func whileGiving<R>(_ body: () throws(StorageFault) -> R) throws(StorageFault) -> R {
         // One thread gives: that which made it so.
@@ -255,30 +265,47 @@ import Synchronization
     }
 
     private static func takeLane(_ fd: Int32, _ path: String) throws(StorageFault) -> Int {
-        for lane in 0...1 {
-            var wanted = lock(lane)
-            if unsafe fcntl(fd, setLock, &wanted) == 0 { return lane }
-            guard errno == EAGAIN || errno == EACCES else { throw .system("can't lock", path: path, code: errno) }
+        // One that is being cleared, or given up by who leaves, is free in a moment.
+        for attempt in 0..<100 {
+            if attempt > 0 { usleep(10_000) }
+            for lane in 0...1 {
+                var wanted = lock(lane)
+                if unsafe fcntl(fd, setLock, &wanted) == 0 { return lane }
+                guard errno == EAGAIN || errno == EACCES else { throw .system("can't lock", path: path, code: errno) }
+            }
         }
         throw .inUse(path: path)
     }
 
-    private static func isFree(lane: Int, _ fd: Int32) -> Bool {
-        var asked = lock(lane)
+    /// Whether nobody but this process holds the byte's lock.
+    static func isFree(lane byte: Int, _ fd: Int32) -> Bool {
+        var asked = lock(byte)
         return unsafe fcntl(fd, getLock, &asked) == 0 && asked.l_type == Int16(F_UNLCK)
     }
 
     /// What was in flight in a process that died is in flight no more. Called now and then by the control thread.
     public func reclaim() {
         names.withLock { names in
+            // Who leaves has no lane any more, and clears nobody else's.
+            if isLeaving.load(ordering: .relaxed) { return }
             let lives = !Self.isFree(lane: 1 - lane, descriptor)
             defer { names.otherLives = lives }
-            if names.otherLives, !lives { clear(lane: 1 - lane, names.capacity) }
+            if names.otherLives, !lives { clearIfFree(lane: 1 - lane, names.capacity) }
+            clearLeaving(&names)
         }
     }
 
     /// Whether another process has the table open (as of the last `reclaim`).
-    public var isShared: Bool { names.withLock { $0.otherLives } }
+    public var isShared: Bool { names.withLock { $0.otherLives || $0.othersLeave } }
+
+    /// Holds the lane's lock meanwhile: who takes it next may begin to count at once.
+    private func clearIfFree(lane: Int, _ capacity: Int) {
+        var wanted = Self.lock(lane)
+        guard unsafe fcntl(descriptor, Self.setLock, &wanted) == 0 else { return }
+        clear(lane: lane, capacity)
+        wanted.l_type = Int16(F_UNLCK)
+        _ = unsafe fcntl(descriptor, Self.setLock, &wanted)
+    }
 
     private func clear(lane: Int, _ capacity: Int) {
         let keep: UInt64 = lane == 0 ? 0xFFFF_FFFF_0000_0000 : 0x0000_0000_FFFF_FFFF
@@ -388,7 +415,8 @@ import Synchronization
     private func catchUp(_ names: inout Names) {
         guard header[Word.given].load() != names.given else { return }
         names = Names(
-            otherLives: names.otherLives, header: names.header, loss: names.loss, wasCut: names.wasCut)
+            otherLives: names.otherLives, othersLeave: names.othersLeave, header: names.header, loss: names.loss,
+            wasCut: names.wasCut)
         read(capacity: Int(header[Word.capacity].load()), into: &names)
     }
 
@@ -457,7 +485,7 @@ import Synchronization
     private func find(
         _ kind: MeterKind, _ tenant: String, _ name: String, _ parent: Meter?, _ names: inout Names
     ) throws(StorageFault) -> Meter {
-        if !pages.isIntact { try mend(&names) }
+        if !pages.isIntact || isCutTold { try mend(&names) }
         let wanted = Identity(kind, tenant: tenant, name: name, parent: parent)
         if let known = known(wanted, names).meter { return revive(known, &names) }
         return try whileGiving { () throws(StorageFault) in

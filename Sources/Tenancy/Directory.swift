@@ -13,6 +13,7 @@ public final class Directory: Sendable {
     private let ids: NameTable
     /// All API keys.
     public let keys: KeyTable
+    private let keyConsumers: KeyConsumers
     public let issuers: [TokenIssuer]
     /// Indices of issuers by their `iss`: one `iss` may stand in several blocks.
     private let issuersByName: [[UInt8]: [Int]]
@@ -61,6 +62,7 @@ public final class Directory: Sendable {
             settings.enumerated().lazy.flatMap { index, one in
                 one.keys.lazy.map { (Digest256($0.digest), Int32(index), $0.expires ?? KeyTable.Owner.never) }
             })
+        keyConsumers = KeyConsumers(settings, in: memory)
         self.issuers = issuers
         issuersByName = Dictionary(grouping: issuers.indices) { issuers[$0].issuer }
         soleTenants = users.map { $0.count == 1 ? $0[0] : nil }
@@ -142,8 +144,18 @@ public final class Directory: Sendable {
 
     func soleTenant(ofIssuer index: Int) -> Int? { soleTenants[index] }
 
+    /// Who is behind the key at this place of the table.
+    @inline(__always)
+    func consumer(ofKey position: Int) -> KeyConsumer? { keyConsumers[position] }
+
     /// The tenant that a client certificate names, if it names one.
-    func tenant(of certificate: ClientCertificate) -> Tenant? { certificates.owner(of: certificate).map { tenants[$0] } }
+    func tenant(of certificate: ClientCertificate) -> Tenant? { certificates.owner(of: certificate).map { tenants[$0.tenant] } }
+
+    /// What a certificate that a tenant takes lets do.
+    func roles(of certificate: ClientCertificate, for tenant: Tenant) -> [UInt8] {
+        if let owner = certificates.owner(of: certificate), owner.tenant == tenant.index { return owner.roles }
+        return certificates.rolesOfAny(tenant.index)
+    }
 
     /// Whether its requests may come with any certificate.
     func takesAnyCertificate(_ tenant: Tenant) -> Bool { certificates.opensToAny(tenant.index) }

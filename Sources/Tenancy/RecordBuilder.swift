@@ -4,21 +4,35 @@ import Configuration
 /// Makes the records of one directory. What many tenants have in common (a plan's headers, the route of all paths) lies
 /// there once: it is then in the processor's caches whoever asks.
 struct RecordBuilder {
+    private struct WayKey: Hashable {
+        var settings: WaySettings
+        var prefix: Substring
+        var isExact: Bool
+        var upstreams: [Int]
+    }
+
     private struct Edits: Hashable {
         var base: [HeaderChange]
         var top: [HeaderChange]
         var alsoRemoved: [String]
     }
 
+    private struct Acts: Hashable {
+        var answer: OwnAnswerSettings?
+        var faults: FaultSettings
+    }
+
     private let memory: RecordMemory
     private var edits: [Edits: UnsafePointer<HeaderEdits.Record>] = [:]
     private var soleRoutes: [Route.Record: UnsafePointer<Route.Record>] = [:]
-    private let root: UnsafeRawBufferPointer
+    private var tables: [[RouteTable.Entry]: UnsafePointer<RouteTable.Record>] = [:]
+    private var ways: [WayKey: UnsafePointer<Way.Record>] = [:]
+    private var conditions: [RouteConditions: UnsafePointer<RequestConditions.Record>] = [:]
+    private var doors: [DoorSettings: UnsafePointer<Door.Record>] = [:]
+    private var acts: [Acts: UnsafePointer<RouteActs.Record>] = [:]
+    private var requirements: [[RouteRequirement]: UnsafePointer<Requirements.Record>] = [:]
 
-    init(_ memory: RecordMemory) {
-        self.memory = memory
-        root = memory.keep([0x2F])
-    }
+    init(_ memory: RecordMemory) { self.memory = memory }
 
     /// - Parameters:
     ///   - firstKey: the place of its first key in the directory's table.
@@ -28,49 +42,132 @@ struct RecordBuilder {
         _ settings: UnsafePointer<TenantSettings>, index: Int, firstKey: Int, claimFields: [String], upstream: (Int) -> Int
     ) -> Tenant.Record {
         let own = settings.pointee
-        var routes: [Route.Record] = []
+        var entries: [RouteTable.Entry] = []
         for (number, one) in own.routes.enumerated() {
-            routes.append(route(one, number: Int32(number), of: own, claimFields, upstream))
+            let route = route(one, number: Int32(number), of: own, claimFields, upstream)
+            entries.append(
+                .init(path: one.path, isExact: one.isExact, weight: one.conditions.count, source: one.source, route: route))
         }
-        if !routes.contains(where: { $0.pathCount == 1 }) {
-            var all = RouteSettings(path: "/", location: own.location)
-            all.upstream = own.upstream
-            all.authenticate = own.authenticate
-            routes.append(route(all, number: -1, of: own, claimFields, upstream))
-        }
-        let examined = routes.reduce(CredentialSet(own.authenticate)) { $0.union(CredentialSet(rawValue: $1.methods)) }
-        routes.sort { $0.pathCount > $1.pathCount }
+        var all = RouteSettings(path: "/", location: own.location)
+        all.upstream = own.upstream
+        all.authenticate = own.authenticate
+        (all.requestHeaders, all.responseHeaders) = (own.requestHeaders, own.responseHeaders)
+        all.door = own.door
+        let unmatched = route(all, number: -1, of: own, claimFields, upstream)
+        let fallback = own.routesOnly ? nil : unmatched
+        let methods = (fallback.map { [$0] } ?? []) + entries.map(\.route)
+        let examined = methods.reduce(CredentialSet(own.authenticate)) { $0.union(CredentialSet(rawValue: $1.methods)) }
+        let (table, rest) = routes(entries, fallback)
         return Tenant.Record(
-            identityFields: memory.keep(Tenant.identityFields(of: own)), routes: keep(routes), routeCount: Int32(routes.count),
+            identityFields: memory.keep(Tenant.identityFields(of: own)), fallback: rest, routes: table,
             index: Int32(index), firstKey: Int32(firstKey), weight: Int32(clamping: own.weight), examined: examined,
-            suspended: own.suspended, wantsCertificate: !own.clientCertificates.isEmpty, settings: settings,
-            responseEdits: headerEdits(own.responseHeaders, [], []))
+            suspended: own.suspended, wantsCertificate: !own.clientCertificates.isEmpty,
+            hasDoor: unmatched.door != nil || entries.contains { $0.route.door != nil }, settings: settings,
+            unmatched: keep(unmatched))
     }
 
-    private mutating func keep(_ routes: [Route.Record]) -> UnsafePointer<Route.Record> {
-        guard routes.count == 1 else { return UnsafePointer(memory.keep(routes)) }
-        if let known = soleRoutes[routes[0]] { return known }
-        let kept = UnsafePointer(memory.keep(routes))
-        soleRoutes[routes[0]] = kept
+    /// One table for each block that they stand in, and what no route is about.
+    private mutating func routes(
+        _ entries: [RouteTable.Entry], _ fallback: Route.Record?
+    ) -> (UnsafePointer<RouteTable.Record>?, UnsafePointer<Route.Record>?) {
+        // A single one for all paths leaves nothing to look for.
+        if let first = entries.first, !first.isExact, first.path == "/", first.weight == 0,
+            entries.count == 1 || entries[1].source != first.source
+        {
+            return (nil, keep(first.route))
+        }
+        let rest = fallback.map { keep($0) }
+        if entries.isEmpty { return (nil, rest) }
+        if let known = tables[entries] { return (known, rest) }
+        var table: UnsafePointer<RouteTable.Record>?
+        var end = entries.count
+        while end > 0 {
+            let start = entries[..<end].lastIndex { $0.source != entries[end - 1].source }.map { $0 + 1 } ?? 0
+            table = RouteTable.make(entries[start..<end], next: table, in: memory)
+            end = start
+        }
+        tables[entries] = table
+        return (table, rest)
+    }
+
+    private mutating func keep(_ route: Route.Record) -> UnsafePointer<Route.Record> {
+        if let known = soleRoutes[route] { return known }
+        let kept = UnsafePointer(memory.keep([route]))
+        soleRoutes[route] = kept
         return kept
     }
 
     private mutating func route(
         _ settings: RouteSettings, number: Int32, of tenant: TenantSettings, _ claimFields: [String], _ upstream: (Int) -> Int
     ) -> Route.Record {
-        var path = root
-        if settings.path != "/" {
-            var bytes = Array(settings.path.utf8)
-            while bytes.count > 1, bytes.last == 0x2F { bytes.removeLast() }
-            path = memory.keep(bytes)
-        }
-        return Route.Record(
-            path: path.baseAddress!, pathCount: Int32(path.count), number: number,
+        Route.Record(
+            conditions: conditions(settings.conditions), requirements: requirements(settings.requirements), number: number,
             upstream: (settings.upstream ?? tenant.upstream).map { Int32(upstream($0)) } ?? -1,
             responseTimeout: settings.responseTimeout ?? 0, maxBody: settings.maxBody ?? tenant.maxBody ?? .max,
             methods: CredentialSet(settings.authenticate).rawValue,
+            isStrict: tenant.strictPaths ?? (!settings.requirements.isEmpty || settings.choosesAddresses),
+            door: door(settings.door), way: way(settings, upstream), acts: acts(Acts(answer: settings.answer, faults: settings.faults)),
             requestEdits: headerEdits(tenant.requestHeaders, settings.requestHeaders, claimFields),
             responseEdits: headerEdits(tenant.responseHeaders, settings.responseHeaders, []))
+    }
+
+    private mutating func conditions(_ settings: RouteConditions) -> UnsafePointer<RequestConditions.Record>? {
+        if settings.isEmpty { return nil }
+        if let known = conditions[settings] { return known }
+        let record = RequestConditions.Record(
+            methods: memory.list(settings.methods.map { memory.keep(Array($0.utf8)) }),
+            headers: memory.list(settings.headers.map { condition($0, $0.name.utf8.map(HeaderEdits.fold)) }),
+            query: memory.list(settings.query.map { condition($0, Array($0.name.utf8)) }))
+        let kept = UnsafePointer(memory.keep([record]))
+        conditions[settings] = kept
+        return kept
+    }
+
+    private func condition(_ settings: RouteConditions.Condition, _ name: [UInt8]) -> RequestConditions.Condition {
+        let anything = UnsafeRawBufferPointer(start: nil, count: 0)
+        return RequestConditions.Condition(
+            name: memory.keep(name), value: settings.value.map { memory.keep(Array($0.utf8)) } ?? anything)
+    }
+
+    private mutating func requirements(_ settings: [RouteRequirement]) -> UnsafePointer<Requirements.Record>? {
+        if settings.isEmpty { return nil }
+        if let known = requirements[settings] { return known }
+        let lines = settings.map { one in
+            Requirements.Line(
+                roles: memory.list(one.roles.map { memory.keep(Array($0.utf8)) }),
+                scopes: memory.list(one.scopes.map { memory.keep(Array($0.utf8)) }))
+        }
+        let kept = UnsafePointer(memory.keep([Requirements.Record(lines: memory.list(lines))]))
+        requirements[settings] = kept
+        return kept
+    }
+
+    private mutating func way(_ settings: RouteSettings, _ upstream: (Int) -> Int) -> UnsafePointer<Way.Record>? {
+        if settings.way.isPlain { return nil }
+        let upstreams = settings.splits.map(upstream)
+        let key = WayKey(settings: settings.way, prefix: settings.prefix, isExact: settings.isExact, upstreams: upstreams)
+        if let known = ways[key] { return known }
+        let kept = Way.make(settings, upstreams, in: memory)
+        ways[key] = kept
+        return kept
+    }
+
+    private mutating func acts(_ settings: Acts) -> UnsafePointer<RouteActs.Record>? {
+        if settings == Acts(answer: nil, faults: FaultSettings()) { return nil }
+        if let known = acts[settings] { return known }
+        let answer = settings.answer.map { OwnAnswer.make($0, in: memory) }
+        let faults = settings.faults == FaultSettings() ? nil : PlannedFaults.make(settings.faults, in: memory)
+        let kept = UnsafePointer(memory.keep([RouteActs.Record(answer: answer, faults: faults)]))
+        acts[settings] = kept
+        return kept
+    }
+
+    private mutating func door(_ settings: DoorSettings) -> UnsafePointer<Door.Record>? {
+        if settings.isOpen { return nil }
+        if let known = doors[settings] { return known }
+        let kept = Door.make(settings, in: memory)
+        doors[settings] = kept
+        return kept
     }
 
     /// The second list comes on top of the first.

@@ -1,6 +1,7 @@
 import Base
 import Configuration
 import Crypto
+import HTTP
 
 /// A tenant as the request path sees it: everything that can be computed ahead is. A handle to a record of its
 /// `Directory`, good as long as that lives: copying it counts no reference.
@@ -8,16 +9,19 @@ public struct Tenant: Sendable, Equatable {
     /// 64 bytes, and so one line of the processor's cache.
     struct Record {
         var identityFields: UnsafeRawBufferPointer
-        var routes: UnsafePointer<Route.Record>
-        var routeCount: Int32
+        /// nil: what none of the routes is about is not there.
+        var fallback: UnsafePointer<Route.Record>?
+        /// nil: all paths get the same.
+        var routes: UnsafePointer<RouteTable.Record>?
         var index: Int32
         var firstKey: Int32
         var weight: Int32
         var examined: CredentialSet
         var suspended: Bool
         var wantsCertificate: Bool
+        var hasDoor: Bool
         var settings: UnsafePointer<TenantSettings>
-        var responseEdits: UnsafePointer<HeaderEdits.Record>
+        var unmatched: UnsafePointer<Route.Record>
     }
 
     nonisolated(unsafe) let record: UnsafePointer<Record>
@@ -52,21 +56,55 @@ public struct Tenant: Sendable, Equatable {
     @inline(__always)
     public var wantsCertificate: Bool { record.pointee.wantsCertificate }
 
-    /// Of answers that no route was looked up for.
-    public var responseEdits: HeaderEdits { HeaderEdits(record.pointee.responseEdits) }
+    /// On one of its paths something is looked at before credentials.
+    @inline(__always)
+    public var hasDoor: Bool { record.pointee.hasDoor }
+
+    /// What holds for answers that no route was looked up for, and where none is.
+    public var unmatched: Route { Route(record.pointee.unmatched) }
 
     /// All paths get the same.
     @inline(__always)
-    public var hasOneRoute: Bool { record.pointee.routeCount == 1 }
+    public var hasOneRoute: Bool { record.pointee.routes == nil }
 
-    /// The route with the longest path that is a prefix of whole segments of `path` (normalised).
-    public func route(for path: UnsafeRawBufferPointer) -> Route {
-        let last = Int(record.pointee.routeCount) - 1
-        for number in 0..<last {
-            let route = Route(record.pointee.routes + number)
-            if route.matches(path) { return route }
+    /// The route that is for a request: of its own ones, else of its plan's, else of those of `defaults`; else what no route is
+    /// about, and nil where there is no such thing.
+    /// - Parameters:
+    ///   - path: normalised.
+    ///   - method: that of the request, unless it asks in the name of another one.
+    @inline(__always)
+    public func route(
+        for path: UnsafeRawBufferPointer, of head: borrowing RequestHead, asking method: UnsafeRawBufferPointer? = nil
+    ) -> Route? {
+        if record.pointee.routes != nil, let found = found(path, head, method) { return found }
+        return fallback
+    }
+
+    /// Whether its routes ask for parameters of the query, and the request has more of them than are looked at.
+    public func isCrowded(_ head: borrowing RequestHead) -> Bool {
+        guard RequestConditions.isCrowded(head) else { return false }
+        var table = record.pointee.routes
+        while let one = table {
+            if one.pointee.asksForParameters { return true }
+            table = one.pointee.next
         }
-        return Route(record.pointee.routes + last)
+        return false
+    }
+
+    /// What no route is about; nil where that is not there.
+    @inline(__always)
+    var fallback: Route? { record.pointee.fallback.map(Route.init) }
+
+    private func found(
+        _ path: UnsafeRawBufferPointer, _ head: borrowing RequestHead, _ method: UnsafeRawBufferPointer?
+    ) -> Route? {
+        let method = method ?? head[head.methodRange]
+        var table = record.pointee.routes
+        while let one = table {
+            if let route = RouteTable(record: one).find(path, head, method) { return Route(route) }
+            table = one.pointee.next
+        }
+        return nil
     }
 
     /// Header lines towards the upstream.

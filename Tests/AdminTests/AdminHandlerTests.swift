@@ -104,7 +104,7 @@ struct AdminHandlerTests {
     }
 
     @Test("without the token everything under /v1 is 401, whether it exists or not",
-        arguments: ["/v1", "/v1/", "/v1/tenants", "/v1/tenants/tenant-000", "/v1/tenants/nobody", "/v1/reload", "/v1/x"])
+        arguments: ["/v1", "/v1/", "/v1/tenants", "/v1/tenants/tenant-000", "/v1/tenants/nobody", "/v1/reload", "/v1/upgrade", "/v1/x"])
     func tokenRequired(_ path: String) throws {
         for method in ["GET", "HEAD", "POST", "DELETE"] {
             let response = answer(path, method: method, authorized: false)
@@ -221,7 +221,7 @@ struct AdminHandlerTests {
         arguments: [
             ("/healthz", "POST", "GET, HEAD"), ("/readyz", "PUT", "GET, HEAD"), ("/metrics", "get", "GET, HEAD"),
             ("/v1/tenants", "DELETE", "GET, HEAD"), ("/v1/tenants/tenant-007", "PATCH", "GET, HEAD"),
-            ("/v1/reload", "GET", "POST"), ("/v1/reload", "HEAD", "POST"), ("/healthz", "OPTIONS", "GET, HEAD"),
+            ("/v1/reload", "GET", "POST"), ("/v1/reload", "HEAD", "POST"), ("/v1/upgrade", "GET", "POST"), ("/healthz", "OPTIONS", "GET, HEAD"),
         ])
     func methods(_ path: String, _ method: String, _ allow: String) throws {
         let response = answer(path, method: method)
@@ -255,6 +255,19 @@ struct AdminHandlerTests {
         let response = answer("/v1/reload", method: "POST", services: services)
         try expectProblem(response, 422, "reload-rejected")
         #expect(try json(response)["errors"] as? [String] == ["gateway.conf:3:7: error: no such plan \"gold\"", "x"])
+    }
+
+    @Test("an upgrade answers who has taken over, or 422 with why nobody has")
+    func upgrade() throws {
+        var services = services()
+        services.upgrade = { $0(.tookOver(pid: 12, from: 7)) }
+        let response = answer("/v1/upgrade", method: "POST", services: services)
+        #expect(response.status == 200)
+        #expect(String(decoding: response.body, as: UTF8.self) == #"{"pid":12,"before":7}"#)
+        services.upgrade = { $0(.rejected(errors: ["it ended with 1"])) }
+        let refused = answer("/v1/upgrade", method: "POST", services: services)
+        try expectProblem(refused, 422, "upgrade-rejected")
+        #expect(try json(refused)["errors"] as? [String] == ["it ended with 1"])
     }
 
     @Test("a reload is answered at its end, and not begun without the token")

@@ -19,6 +19,10 @@ if name == "path":
     seeds = [b"/a/b", b"/a/../b", b"/%2e%2E/x", b"/a//b", b"/a%2fb/..", b"/a\\..\\b", b"/..;/a", b"/%7Euser/.", b"*"]
 elif name == "json":
     seeds = [b'{"a":[1,-2.5e1,true,false,null,{}],"\\ud83d\\ude00":"\xc3\xa9"}', b"[[[0]]]", b'"x"', b"-0.0e+7"]
+elif name == "proxy":
+    first = [b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n", b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n", b"PROXY UNKNOWN\r\n"]
+    second = lambda command, family, body: b"\r\n\r\n\0\r\nQUIT\n" + bytes([command, family]) + len(body).to_bytes(2, "big") + body
+    seeds = first + [second(0x21, 0x11, bytes(12)), second(0x21, 0x21, bytes(36) + b"\4\0\1x"), second(0x20, 0, b"")]
 elif name == "token":
     header, claims = b'{"alg":"ES256","kid":"k","typ":"at+jwt"}', b'{"iss":"i","aud":["a"],"exp":1.5e9,"sub":"\\u00e9"}'
     seeds = [b"\1" + bytes([(len(header) - 256) % (len(header + claims) + 1)]) + header + claims, b"\0\0eyJhbGciOiJFUzI1NiJ9.e30.AAAA"]

@@ -404,7 +404,7 @@ private struct Year {
             LedgerFolder(path + "/ledger", files: files), finest: finest, retention: retention, compression: compression,
             compressor: StoredCompressor())
         do {
-            let report = try rollup.run(closed: ledger.written)
+            let report = try rollup.run(closed: ledger.written, memory: memory)
             if !report.damage.isEmpty { fault = "a rollup found \(report.damage)" }
         } catch {}
         files.fail(after: nil)
@@ -523,7 +523,8 @@ private struct Year {
             }
         }
         if happens(40), let ledger {
-            _ = try Rollup(LedgerFolder(path + "/ledger"), finest: finest, retention: retention).run(closed: ledger.written)
+            let rollup = Rollup(LedgerFolder(path + "/ledger"), finest: finest, retention: retention)
+            _ = try rollup.run(closed: ledger.written, memory: memory)
         }
         // Unless it was made good meanwhile.
         if FileManager.default.contents(atPath: file) == there { try whole.write(to: URL(fileURLWithPath: file)) }

@@ -13,7 +13,7 @@ from Support.gateway import BINARY
 from Support.upstream import answer, text
 
 # By request: 1 KiB over a connection that is kept, with an access log. Each is a few nanoseconds, a hundred are a twentieth of a request.
-RETAINS, RELEASES = 31, 49
+RETAINS, RELEASES = 31, 50
 FEW, MANY = 200, 1200
 
 

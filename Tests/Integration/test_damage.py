@@ -63,6 +63,23 @@ class Damage(Case):
         self.put(folder, name, whole + [whole[2]])
         self.assertEqual(self.rows(gateway)[0]["admitted"], 6, "a line twice counts once")
 
+    def test_a_ledger_that_is_gone_with_the_meters_is_missed_by_what_was_noted_beside_it(self):
+        gateway, folder, name = self.written()
+        state = os.path.join(gateway.folder, "state")
+        os.remove(os.path.join(state, "meters"))
+        self.assertEqual(self.rows(gateway)[0]["admitted"], 6)
+        for lose in (lambda: self.put(folder, name, []), lambda: shutil.rmtree(folder)):
+            lose()
+            for arguments in ("usage",), ("usage", "--by", "day"), ("usage", "acme"), ("ledger", "verify"), ("ledger", "repair", "--yes"):
+                done = gateway.command(*arguments, "-c", gateway.file)
+                self.assertEqual(done.returncode, 1, arguments)
+                self.assertIn("damaged: ", done.stdout + done.stderr)
+            refused = self.invoice(gateway)
+            self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        # Where nothing was ever noted there was none.
+        os.remove(os.path.join(state, "terms.jsonl"))
+        self.assertEqual(self.rows(gateway), [])
+
     def test_what_nobody_can_tell_is_named_and_no_invoice_is_made_of_it(self):
         gateway, folder, name = self.written()
         os.remove(os.path.join(gateway.folder, "state", "meters"))

@@ -32,9 +32,12 @@ FIRST_TIME = 1_767_225_600
 
 # Made at a start alone, or so seldom that no traffic is to wait for it.
 AT_A_START = set(
-    """epoll_create1 eventfd fchmod flock fopen gethostname getifaddrs getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawnp
-    fsync lstat pthread_sigmask readlink rename sendto setrlimit sigaction signalfd sysconf unlink waitpid ioctl ftruncate""".split()
+    """epoll_create1 eventfd fchmod flock fopen gethostname getifaddrs getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawn posix_spawnp
+    fsync getcwd lstat pipe2 pthread_sigmask readlink recvmsg rename sendmsg sendto setrlimit sigaction signalfd socketpair sysconf unlink waitid waitpid ioctl ftruncate""".split()
 )
+
+# Seconds: names are looked up again so often, and remembered until then.
+NAMES = 11
 
 # With these failing all the time nothing can be asked of the gateway, or it can't be heard.
 BROKEN = OSError, Truncated, Malformed, EOFError
@@ -67,13 +70,13 @@ def behaviour(peer):
 # Called, and never failing for want of anything but memory; or only where a test of its own makes it.
 HARMLESS = set(
     """calloc clock_gettime closedir exit free freeaddrinfo freeifaddrs gai_strerror getenv getpid globfree inet_ntop inet_pton
-    isatty kill log
-    memchr memcmp memcpy memmem memmove posix_spawn_file_actions_adddup2 posix_spawn_file_actions_destroy
+    isatty kill log malloc_trim
+    memchr memcmp memcpy memmem memmove posix_spawn_file_actions_adddup2 posix_spawn_file_actions_addopen posix_spawn_file_actions_destroy
     posix_spawn_file_actions_init posix_spawnattr_destroy posix_spawnattr_init posix_spawnattr_setflags
     posix_spawnattr_setsigdefault posix_spawnattr_setsigmask pthread_cond_destroy pthread_cond_init pthread_cond_signal
     pthread_cond_timedwait pthread_cond_wait pthread_condattr_destroy pthread_condattr_init pthread_condattr_setclock
     pthread_detach pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock
-    sched_yield sigaddset sigemptyset signal strdup strerror strlen time timegm unsetenv""".split()
+    sched_yield sigaddset sigemptyset signal strdup strerror strlen time timegm unsetenv usleep""".split()
 )
 
 
@@ -253,7 +256,7 @@ class Running(Faulty):
         edge.faults.arm(call, code)
         self.traffic(edge, number)
         # An interval of the ledger, a health check, a reload; and what is done once in a second.
-        patience = 0.3 if call in AT_A_START else 1.5
+        patience = 0.3 if call in AT_A_START else NAMES if call == "getaddrinfo" else 1.5
         while time.monotonic() < began + (0.3 if edge.faults.failed(call) > failed else patience):
             time.sleep(0.02)
         edge.faults.disarm()

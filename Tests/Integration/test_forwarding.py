@@ -272,23 +272,27 @@ class Forwarding(Case):
         names = {name.lower() for name, _ in fields}
         self.assertEqual([f for f in seen.fields if f[0].lower() in names], fields)
 
-    def test_the_target_is_forwarded_as_it_was_sent(self):
+    def test_the_target_is_forwarded_in_the_form_that_routes_are_found_by(self):
+        """RFC 3986 section 6.2.2: nothing else of it changes, and nothing of the query."""
         upstream = self.upstream()
         gateway = self.simple(upstream)
-        for target in (
-            "/",
-            "/a%7Eb/./c?x=1;y=%2F&z",
-            "/%E2%82%AC",
-            "/a?",
-            "/?/../",
-            "/a//b",
-            "/a:b@c",
-            "/x/../y",
-            "/*",
+        for target, wanted in (
+            ("/", None),
+            ("/a%7Eb/./c?x=1;y=%2F&z", "/a~b/c?x=1;y=%2F&z"),
+            ("/%e2%82%AC", "/%E2%82%AC"),
+            ("/a?", None),
+            ("/?/../%41", None),
+            ("/a//b", None),
+            ("//", None),
+            ("/a:b@c", None),
+            ("/x/../y?", "/y?"),
+            ("/a%2fb%5cc", "/a%2Fb%5Cc"),
+            ("/a;b=c/d", None),
+            ("/*", None),
         ):
             with self.subTest(target=target):
                 self.assertEqual(self.get(gateway, target).status, 200)
-                self.assertEqual(upstream.next_request().target, target)
+                self.assertEqual(upstream.next_request().target, wanted or target)
 
     def test_absolute_form_is_forwarded_as_origin_form(self):
         upstream = self.upstream()
@@ -488,7 +492,6 @@ class Routing(Case):
             ("/reports/dailyx", "reports"),
             ("/x/../reports/daily/1", "daily"),
             ("/%72eports/x", "reports"),
-            ("//reports/x", "reports"),
             ("/./reports/x", "reports"),
             ("/x/%2e%2e/reports/x", "reports"),
             ("/Reports", "base"),
@@ -497,7 +500,8 @@ class Routing(Case):
                 response = self.get(gateway, target)
                 self.assertEqual((response.status, response.body), (200, wanted.encode()), response)
                 self.assertEqual(response["x-out"], "r" if wanted == "reports" else None)
-        for target in ("/../x", "/%2e%2e/x", "/a/%2f../b", "/a%00b", "/%zz", "/a\\..\\b", "/%"):
+        # The last two are below another route for servers that merge slashes, or take an escaped one for a slash.
+        for target in ("/../x", "/%2e%2e/x", "/a/%2f../b", "/a%00b", "/%zz", "/a\\..\\b", "/%", "//reports/x", "/reports%2Fdaily/x"):
             with self.subTest(target=target):
                 self.assert_problem(self.get(gateway, target), 400, "bad-request")
 

@@ -7,6 +7,7 @@ from concurrent import futures
 
 import grpc
 from Support.ports import free_port
+from Support.h2 import serving
 from test_h2 import H2Case
 
 
@@ -14,7 +15,7 @@ class Echo(grpc.GenericRpcHandler):
     """Calls by their last word: what it does with what it gets."""
 
     def __init__(self):
-        self.metadata, self.left, self.cancelled = [], [], threading.Event()
+        self.metadata, self.left, self.begun, self.cancelled = [], [], threading.Event(), threading.Event()
 
     def service(self, details):
         self.metadata.append(dict(details.invocation_metadata))
@@ -38,6 +39,7 @@ class Echo(grpc.GenericRpcHandler):
     def slow(self):
         def run(request, context):
             context.add_callback(self.cancelled.set)
+            self.begun.set()
             self.cancelled.wait(10)
             return request
 
@@ -204,11 +206,30 @@ class GRPC(H2Case):
         client.until(lambda: reply.ended)
         self.assertEqual(reply.get("grpc-status"), "13")
 
+    def test_a_deadline_holds_for_waiting_as_well(self):
+        def behaviour(server):
+            while server.request():
+                pass
+
+        upstream = self.upstream(serving(behaviour, settings=[(3, 1)]), record=False)
+        gateway = self.edge(upstream, block="max_connections 1; connect_timeout 8s;", workers=1)
+        client = self.open(gateway, tls=False)
+        fields = client.fields("POST", "/test/unary", more=[("content-type", "application/grpc"), ("te", "trailers")])
+        held = client.head(fields)
+        # It takes one at a time: the next one waits for its end.
+        client.for_a_while(0.3)
+        began = time.monotonic()
+        reply = client.answer(client.head([*fields, ("grpc-timeout", "300m")]))
+        self.assertEqual((reply.status, reply.get("grpc-status")), (200, "4"))
+        self.assertLess(time.monotonic() - began, 2)
+        self.assertIsNone(client.answers[held].fields)
+
     def test_a_cancelled_call_is_cancelled_at_the_server(self):
         handler, port, _ = self.server()
         gateway = self.edge(port)
         call = self.channel(gateway).unary_unary("/test/slow").future(b"")
-        self.until(lambda: handler.metadata, "it is there")
+        # One that is cancelled before its handler runs is never told to it.
+        self.assertTrue(handler.begun.wait(5), "it is there")
         call.cancel()
         self.assertTrue(handler.cancelled.wait(5), "the server goes on")
 

@@ -308,6 +308,16 @@ class Ends(H2Case):
         self.until(lambda: gone, "the other's request is given up")
         self.assertEqual(client.end(), h2.NO_ERROR)
 
+    def test_who_has_ended_opens_no_window_and_is_not_waited_for(self):
+        gateway = self.edge(answer(text(b"x" * 100_000)))
+        for tls in (True, False):
+            client = self.open(gateway, tls, window=1000, gives=False)
+            stream = client.head(client.fields())
+            client.until(lambda: len(client.answers[stream].body) == 1000)
+            client.socket.shutdown(socket.SHUT_WR)
+            # Well before the time that a client has to take its answer.
+            self.until(lambda: gateway.metrics().sum("gateway_connections") == 0, "nothing is left of it", 5)
+
     def test_an_upstream_that_breaks_off_is_a_reset(self):
         def behaviour(peer):
             peer.read_request()
@@ -442,6 +452,32 @@ class Tunnels(H2Case):
         client.until(lambda: reply.fields)
         self.assertEqual(reply.status, 502)
 
+    def test_a_success_that_switches_nothing_is_no_tunnel(self):
+        answers = {
+            "/ok": text("hello"),
+            "/none": b"HTTP/1.1 204 No Content\r\n\r\n",
+            "/endless": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            "/other": b"HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n",
+            "/no": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+        }
+
+        def behaviour(peer):
+            while request := peer.read_request():
+                peer.send(answers.get(request.target, text("ok")))
+
+        gateway = self.edge(behaviour)
+        client = self.open(gateway)
+        for target, status in (("/ok", 502), ("/none", 502), ("/endless", 502), ("/other", 302), ("/no", 403)):
+            fields = client.fields("CONNECT", target)
+            stream = client.head([fields[0], (":protocol", "websocket"), *fields[1:]], ends=False)
+            reply = client.answers[stream]
+            client.until(lambda: reply.fields)
+            self.assertEqual(reply.status, status, target)
+            self.assertNotIn(b"hello", bytes(reply.body))
+        self.assertEqual(client.get("/").status, 200)
+        # It is no fault of the server's that it should be left out for.
+        self.assertNotIn("fails", gateway.stderr)
+
     def test_a_plain_connect_is_refused(self):
         client = self.open(self.edge())
         stream = client.head([(":method", "CONNECT"), (":authority", "acme.test:443")])
@@ -530,6 +566,34 @@ class Hostile(H2Case):
         for stream in streams[:5]:
             self.assertEqual(client.answer(stream).status, 200)
         self.assertEqual(client.get().status, 200)
+
+    def test_who_cannot_know_yet_how_many_may_be_open_is_refused_and_no_abuser(self):
+        """More than `max_streams` and `max_resets` together, with bodies, sent before our SETTINGS were read."""
+
+        def behaviour(peer):
+            while request := peer.read_request():
+                time.sleep(0.2)
+                peer.send(text(request.target))
+
+        gateway = self.edge(behaviour)
+        client = self.open(gateway)
+        out, streams = b"", []
+        for number in range(400):
+            stream = client.open()
+            streams.append(stream)
+            block = client.encoder.encode(client.fields("POST", f"/{number}"))
+            out += frame(h2.HEADERS, h2.END_HEADERS, stream, block) + frame(h2.DATA, h2.END_STREAM, stream, b"hello")
+        client.send(out)
+        answered = 0
+        for number, stream in enumerate(streams):
+            try:
+                self.assertEqual(bytes(client.answer(stream, 20).body), b"/%d" % number)
+                answered += 1
+            except Reset as reset:
+                self.assertEqual(reset.code, h2.REFUSED_STREAM)
+        self.assertGreaterEqual(answered, 100)
+        self.assertEqual(client.goaway, [])
+        self.assertEqual(client.get("/next").status, 200)
 
     def test_a_listener_may_speak_one_alone(self):
         gateway = self.gateway(

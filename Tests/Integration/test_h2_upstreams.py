@@ -1,11 +1,26 @@
 """Upstreams of HTTP/2 in plain text: many requests on few connections, and each of them as over HTTP/1.1."""
 
+import socket
+import struct
 import threading
 import time
 
 from Support import h2
 from Support.h2 import Reset, answers, frame, serving
 from test_h2 import H2Case
+
+
+def numbered(behaviour):
+    """`serving`, and each server knows the number of its connection."""
+
+    def serve(peer):
+        def with_number(server):
+            server.number = peer.number
+            behaviour(server)
+
+        serving(with_number)(peer)
+
+    return serve
 
 
 class Upstreams(H2Case):
@@ -183,6 +198,72 @@ class Upstreams(H2Case):
                 client.send(frame(h2.HEADERS, h2.END_HEADERS, stream, block) + frame(h2.DATA, h2.END_STREAM, stream, b"hello"))
                 self.assertIn(bytes(client.answer(stream).body), (b"again", b"again hello"))
 
+    def test_a_connection_that_takes_no_more_gives_its_place(self):
+        """What still runs on it, however long, keeps nobody waiting."""
+        go = threading.Event()
+
+        def behaviour(server):
+            while taken := server.request():
+                stream, request = taken
+                if request.get(":path") != "/long":
+                    server.respond(stream, b"quick")
+                    continue
+                server.go_away(stream)
+                go.wait(20)
+                server.respond(stream, b"long")
+                return
+
+        gateway = self.edge(self.upstream(serving(behaviour), record=False), block="max_connections 1; connect_timeout 3s;", workers=1)
+        client = self.open(gateway)
+        long = client.head(client.fields(path="/long"))
+        time.sleep(0.2)
+        for _ in range(3):
+            self.assertEqual(bytes(client.get("/quick").body), b"quick")
+        go.set()
+        self.assertEqual(bytes(client.answer(long).body), b"long")
+        self.assertEqual(bytes(client.get("/quick").body), b"quick")
+
+    def test_those_that_take_no_more_are_not_without_number(self):
+        """A server that sends each connection away amid its request gets `max_connections` and a few more."""
+        go = threading.Event()
+
+        def behaviour(server):
+            taken = server.request()
+            if taken:
+                server.go_away(taken[0])
+                go.wait(20)
+                server.respond(taken[0], b"long")
+
+        upstream = self.upstream(serving(behaviour), record=False)
+        gateway = self.edge(upstream, block="max_connections 2; connect_timeout 1s;", workers=1)
+        client = self.open(gateway)
+        streams = [client.head(client.fields()) for _ in range(40)]
+        time.sleep(0.7)
+        self.assertLessEqual(len(upstream.connections), 2 + 16)
+        self.assertGreater(len(upstream.connections), 2)
+        go.set()
+        for stream in streams:
+            self.assertIn(client.answer(stream).status, (200, 502, 503))
+
+    def test_how_connections_end_is_told(self):
+        def sends_away(server):
+            server.request()
+            server.go_away(0, h2.ENHANCE_YOUR_CALM)
+
+        def overflows(server):
+            server.request()
+            server.send(frame(h2.WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff"))
+            server.for_a_while(1)
+
+        for behaviour, said in (
+            (sends_away, "it ends connections of HTTP/2: ENHANCE_YOUR_CALM"),
+            (overflows, "what it sends is not valid HTTP/2: FLOW_CONTROL_ERROR"),
+        ):
+            with self.subTest(said):
+                gateway = self.edge(serving(behaviour))
+                self.assertEqual(self.open(gateway).get(method="POST").status, 502)
+                self.until(lambda: said in gateway.stderr, said)
+
     def test_one_that_refuses_again_and_again_is_given_up(self):
         def behaviour(server):
             while taken := server.request():
@@ -326,6 +407,59 @@ class Upstreams(H2Case):
             self.assertNotIn("sec-websocket-key", dict(one))
             self.assertNotIn("upgrade", dict(one))
 
+    def test_a_tunnel_that_its_server_ends_with_its_beginning_ends_with_its_client(self):
+        def behaviour(server):
+            while taken := server.request(whole=False):
+                stream, request = taken
+                block = server.encoder.encode([(":status", "200")])
+                if request.get(":path") == "/bytes":
+                    head = frame(h2.HEADERS, h2.END_HEADERS, stream, block)
+                    server.send(head + frame(h2.DATA, h2.END_STREAM, stream, b"all of it"))
+                else:
+                    server.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, block))
+                server.until(lambda: request.ended or request.reset is not None)
+                ended.append(request.ended)
+
+        ended = []
+        gateway = self.edge(serving(behaviour, settings=[(8, 1)]))
+        for path, said in (("/bytes", b"all of it"), ("/nothing", b"")):
+            with self.subTest(path=path):
+                client = self.connect(gateway.plain)
+                client.send(f"GET {path} HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+                start, _ = client.stream.head()
+                self.assertTrue(start.startswith(b"HTTP/1.1 101"), start)
+                self.assertEqual(client.stream.exactly(len(said)), said)
+                client.socket.shutdown(socket.SHUT_WR)
+                self.assert_closed(client)
+                self.until(lambda: gateway.metrics().sum("gateway_connections") == 0, "nothing is left of it")
+        self.until(lambda: len(ended) == 2, "both ends reach the server")
+        self.assertEqual(ended, [True, True])
+
+    def test_a_tunnel_that_its_server_ends_in_both_directions_is_over(self):
+        """END_STREAM, and a reset that only says that nothing more is wanted (RFC 9113 section 8.1)."""
+
+        def behaviour(server):
+            while taken := server.request(whole=False):
+                stream, request = taken
+                block = server.encoder.encode([(":status", "200")])
+                server.send(frame(h2.HEADERS, h2.END_HEADERS, stream, block) + frame(h2.DATA, h2.END_STREAM, stream, b"all"))
+                if request.get(":path") == "/later":
+                    server.until(lambda: bytes(request.body) == b"more")
+                server.send(frame(h2.RST_STREAM, 0, stream, struct.pack(">I", h2.NO_ERROR)))
+
+        gateway = self.edge(serving(behaviour, settings=[(8, 1)]))
+        for path in ("/at-once", "/later"):
+            with self.subTest(path=path):
+                client = self.connect(gateway.plain)
+                client.send(f"GET {path} HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+                start, _ = client.stream.head()
+                self.assertTrue(start.startswith(b"HTTP/1.1 101"), start)
+                self.assertEqual(client.stream.exactly(3), b"all")
+                if path == "/later":
+                    client.send(b"more")
+                self.assert_closed(client)
+                self.until(lambda: gateway.metrics().sum("gateway_connections") == 0, "nothing is left of it")
+
     def test_answers_that_come_in_one_piece_stay_apart(self):
         """Heads of several streams in one segment, of two tenants, with bodies and trailers behind them."""
 
@@ -392,6 +526,43 @@ class Upstreams(H2Case):
         client = self.open(self.edge(behaviour))
         for _ in range(10):
             self.assertEqual(bytes(client.get(method="POST").body), b"done")
+
+    def test_many_that_go_on_a_kept_connection_that_is_dead_go_afresh(self):
+        """It ends unheard, so that none of them is a retry: there are fewer of those than requests here."""
+
+        def behaviour(server):
+            while taken := server.request():
+                if server.number == 0 and taken[1].get(":path") != "/first":
+                    # The others are on it as well by then.
+                    time.sleep(0.3)
+                    return
+                server.respond(taken[0], taken[1].get(":path").encode())
+
+        gateway = self.edge(self.upstream(numbered(behaviour), record=False), workers=1)
+        client = self.open(gateway)
+        self.assertEqual(client.get("/first").status, 200)
+        streams = {number: client.head(client.fields(path=f"/{number}")) for number in range(60)}
+        for number, stream in streams.items():
+            self.assertEqual(bytes(client.answer(stream).body), b"/%d" % number)
+
+    def test_an_upgrade_whose_connection_ends_before_the_server_s_word_goes_on_another(self):
+        def behaviour(peer):
+            server = h2.Served(peer, hello=False)
+            if peer.number == 0:
+                time.sleep(0.3)
+                return
+            server.send(frame(h2.SETTINGS, 0, 0, struct.pack(">HI", 8, 1)))
+            while taken := server.request(whole=False):
+                server.respond(taken[0], b"hello")
+
+        gateway = self.edge(self.upstream(behaviour, record=False), workers=1)
+        client = self.open(gateway)
+        fields = client.fields("CONNECT", "/chat")
+        upgrade = client.head([fields[0], (":protocol", "websocket"), *fields[1:]], ends=False)
+        reply = client.answers[upgrade]
+        client.until(lambda: reply.fields)
+        self.assertEqual(reply.status, 200)
+        client.until(lambda: bytes(reply.body) == b"hello")
 
     def test_who_kills_connections_is_not_sent_for_ever(self):
         seen = []

@@ -168,6 +168,59 @@ class Changed(Case):
         self.assertEqual(lost.returncode, 1)
         self.assertIn("was issued in EUR", lost.stderr)
 
+    def began(self, *lines, lost=()):
+        """What was used before anything was noted: (tenant, time in October, requests so far, of which in this line)."""
+        plan = "plan pro { price 1.00 per 1 requests; price 31/month; prorate on; currency EUR; }\n"
+        gateway = self.past(plan + "tenant b { host b.test; authenticate none; upstream app; plan pro; }\n")
+        ledger = os.path.join(gateway.folder, "state", "ledger")
+        os.remove(os.path.join(gateway.folder, "state", "terms.jsonl"))
+        days = {name: [] for name in os.listdir(ledger)}
+        before = None
+        for number, (tenant, at, total, count) in enumerate(lines, start=1):
+            totals = [0] * 16
+            totals[0] = totals[1] = totals[9] = total
+            day = f"2026-10-{at[:2]}"
+            since = f',"day_before":"{before}"' if before not in (None, day) else ""
+            before = day
+            if number not in lost:
+                days[day + ".jsonl"].append(self.checked(
+                    f'{{"id":"11111111-1-{number}","tenant":"{tenant}","from":"2026-10-{at}:00:00.000Z",'
+                    f'"to":"2026-10-{at}:00:10.000Z"{since},"admitted":{count},"settled":{count},"in_flight":0,"refused":{{}},'
+                    f'"status":[0,{count},0,0,0],"request_bytes":0,"response_bytes":0,"upstream_ms":0,"cost":{count},'
+                    f'"totals":[{",".join(map(str, totals))}]'
+                ))
+        for name, kept in days.items():
+            os.remove(f"{ledger}/{name}")
+            if kept:
+                with open(f"{ledger}/{name}", "w") as out:
+                    out.writelines(kept)
+        return gateway.command("invoice", "b", "--month", "2026-10", "--format", "json", "-c", gateway.file)
+
+    def test_who_may_have_begun_in_lines_that_are_lost_is_not_charged_from_later_on(self):
+        lines = ("acme", "01T01", 1, 1), ("b", "05T01", 7, 7), ("acme", "05T02", 2, 1), ("acme", "20T03", 3, 1)
+        for more, total in ((), "34.00"), ((("b", "20T03", 8, 1),), "35.00"):
+            self.assertEqual(self.totals(self.began(*lines, *more)), (total, "EUR"))
+            refused = self.began(*lines, *more, lost=(2,))
+            self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+            self.assertIn("line 11111111-1-2 is missing; it may be when b began", refused.stderr)
+
+    def test_who_began_in_a_line_that_is_known_all_the_same_is_charged_from_that_day_on(self):
+        lines = ("acme", "05T00", 1, 1), ("b", "05T01", 7, 7), ("acme", "05T02", 2, 1), ("b", "20T03", 8, 1)
+        self.assertEqual(self.totals(self.began(*lines, lost=(2,))), ("35.00", "EUR"))
+
+    def test_lines_that_are_lost_may_be_of_somebody_who_has_no_others(self):
+        lines = ("acme", "05T01", 1, 1), ("acme", "05T01", 2, 1), ("b", "05T01", 100, 100), ("acme", "05T02", 3, 1)
+        self.assertEqual(self.totals(self.began(*lines)), ("127.00", "EUR"))
+        self.assertEqual(self.totals(self.began(*lines, lost=(2,))), ("127.00", "EUR"))
+        refused = self.began(*lines, lost=(2, 3))
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+
+    def test_what_was_noted_by_a_clock_that_was_ahead_is_not_in_force_once_its_day_comes(self):
+        prices = ("09-01", "1.00"), ("10-20", "2.00"), ("10-11", "3.00")
+        noted = [self.terms(day, "pro", f"{price} per 1 requests") for day, price in prices]
+        gateway = self.past(self.PRICE.format("3.00", "EUR"), *noted)
+        self.assertEqual(self.totals(self.invoice(gateway)), ("730.00", "EUR"))
+
     def test_each_currency_of_a_month_has_an_invoice_of_its_own(self):
         gateway = self.past(
             self.PRICE.format("150", "JPY"), self.terms("09-01", "pro", "1.00 per 1 requests"),

@@ -156,7 +156,8 @@ class Limits(Case):
         )
         gateway.reload()
         self.assertIn(self.get(gateway).status, (502, 503))
-        self.assertEqual(self.limit(gateway, "quota-hour")["used"], 1)
+        # It is given back a moment after the answer.
+        self.until(lambda: self.limit(gateway, "quota-hour")["used"] == 1, "what was not forwarded given back", 2)
 
     def test_the_upstream_says_what_it_has_cost(self):
         upstream = self.upstream(answer(text("ok", fields=["X-Gateway-Cost: 7"])))

@@ -342,9 +342,12 @@ class Reload(Case):
         self.assertLess(descriptors_after - descriptors, 8, "descriptors grow with reloads")
 
     def test_a_cold_setting_keeps_its_value_and_warns(self):
-        gateway = self.gateway(BASE + ACME, app=self.upstream())
-        gateway.write(BASE + ACME, workers=1)
-        self.assertRegex(gateway.reload() + gateway.stderr, r"(?i)warning.*workers")
+        text = "state ./$place; listen 127.0.0.1:$plain; admin 127.0.0.1:$admin;\n" + BASE + ACME
+        gateway = self.gateway(text, preamble=False, place="state", app=self.upstream())
+        gateway.write(text, place="other")
+        gateway.reload_by_signal()
+        self.assertRegex(gateway.stderr, r"(?i)warning.*state")
+        self.assertEqual(self.get(gateway).status, 200)
 
 
 class End(Case):

@@ -18,21 +18,19 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z .")
 class Signals(Case):
     def test_none_that_means_nothing_here_ends_it(self):
         gateway = self.simple(self.upstream())
-        kinds = [signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR, signal.SIGPIPE,
+        kinds = [signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR, signal.SIGPIPE,
                  signal.SIGWINCH, signal.SIGCHLD, signal.SIGURG, 16, signal.SIGRTMIN, signal.SIGRTMIN + 7, signal.SIGRTMAX]
         for kind in kinds:
             gateway.signal(kind)
         self.assertEqual(self.get(gateway).status, 200)
-        self.until(lambda: "USR2 is ignored" in gateway.stderr, "USR2 in the log")
 
     def test_nor_before_it_is_ready(self):
         gateway = self.simple(self.upstream(), start=False)
         gateway.start(wait=False)
         gateway.wait_ready()
         for _ in range(50):
-            gateway.signal(signal.SIGUSR2)
+            gateway.signal(signal.SIGUSR1)
         self.assertEqual(self.get(gateway).status, 200)
-
 
     def test_commands_survive_what_is_meant_for_the_gateway(self):
         """From the first moment on, while they read what they are to say something about."""

@@ -98,7 +98,7 @@ class Words(Case):
             self.assertIn(place, said)
         self.assertRegex(said, r"(?s)in `upstream`:\n.*  server +A server")
         said = command("directives", "upstream").stdout
-        self.assertIn("holds: server, balance, connect_timeout", said)
+        self.assertIn("holds: server, balance, eject, slow_start, connect_timeout", said)
         self.assertIn("needs: server HOST:PORT", said)
         self.assertIn("interval=5s timeout=1s fall=3 rise=2", command("directives", "health_check").stdout)
         done = command("directives", "tennant")

@@ -12,15 +12,15 @@ extension LedgerMemory {
         let node = UInt32(truncatingIfNeeded: table.header[LedgerState.node.rawValue])
         let last = LedgerState.last.id(of: node, in: table)
         var totals: [Account: UsageCounters] = [:]
-        for (index, account) in table.accounts.enumerated() {
+        for (index, account) in table.accounts.enumerated() where !table.released.contains(index) {
             var counters = UsageCounters()
             for word in counters.words.indices { counters.words[word] = table.words[index][3 + word] }
             totals[account] = counters
         }
         self.init(
             node: node, last: last, fileFirst: LedgerState.fileFirst.value(in: table),
-            fileDay: LedgerState.fileDay.value(in: table), closed: LedgerState.closed.value(in: table), isWritten: true,
-            totals: totals)
+            fileDay: LedgerState.fileDay.value(in: table), released: LedgerState.released.value(in: table),
+            closed: LedgerState.closed.value(in: table), isWritten: true, totals: totals)
     }
 }
 

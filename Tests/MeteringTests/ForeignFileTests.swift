@@ -44,7 +44,6 @@ import Testing
             #expect(try story.said(other).1.damage.isEmpty)
             let check = try LedgerCheck(story.folder, memory: story.memory)
             #expect(check.damage.map(\.file) == [name] && check.mendable.isEmpty && check.plan.isEmpty)
-            #expect(try story.folder.firstUse(of: "a", before: .max) != nil)
             for finest in [Period.hour, .day, .month] {
                 let report = try story.rollUp(finest)
                 #expect(report.damage.allSatisfy { $0.file == name })

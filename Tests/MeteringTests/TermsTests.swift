@@ -121,6 +121,32 @@ import Testing
         }
     }
 
+    @Test("what was noted of a time to come, by a clock that was ahead, is noted again once it has gone back")
+    func ahead() throws {
+        try withFolder { path in
+            let (one, two) = (
+                try BillingTests.terms("p", "price 1 per 1 requests;"), try BillingTests.terms("p", "price 2 per 1 requests;")
+            )
+            let journal = try Journal(folder: path)
+            func note(_ tenants: [String: TenantTerms], at time: UInt64) throws -> [String: [UInt64]] {
+                var book = try TermsBook(path)
+                try book.note(tenants, at: time, in: journal)
+                let again = try TermsBook(path)
+                #expect(again.entries == book.entries && again.damaged == [])
+                return again.entries.mapValues { $0.map(\.time) }
+            }
+            _ = try note(["a": one, "c": one], at: Self.day(1))
+            var times = try note(["a": two, "b": one], at: Self.day(21))
+            #expect(times["a"] == [Self.day(1), Self.day(21)] && times["c"] == times["a"])
+            for _ in 0..<2 {
+                times = try note(["a": two, "b": one], at: Self.day(11))
+                #expect(times["a"] == [Self.day(1), Self.day(11)] && times["b"] == [Self.day(11)] && times["c"] == times["a"])
+            }
+            let book = try TermsBook(path)
+            #expect(book.entries["a"]?.last?.terms == two && book.entries["c"]?.last?.terms == nil)
+        }
+    }
+
     @Test("routes with a rule of their own are named")
     func routes() throws {
         let tenant = try InvoiceTests.tenant(

@@ -56,6 +56,14 @@ struct RegistryTests {
         listener.closed(active: false)
         registry.listener("127.0.0.1:8443", worker: 1).opened()
         registry.upstream("api", worker: 0).finished(nanoseconds: 30_000_000)
+        for _ in 0..<4 { registry.server("127.0.0.1:9101", of: "api", worker: 1).connections.opened() }
+        registry.server("127.0.0.1:9101", of: "api", worker: 1).connections.closed()
+        registry.server("127.0.0.1:9101", of: "api", worker: 1).connections.set(idle: 1)
+        registry.upstream("api", worker: 1).queued()
+        for worker in 0...1 { registry.upstream("api", worker: worker).retried(.ok) }
+        registry.upstream("api", worker: 0).retried(.budget)
+        registry.upstream("api", worker: 0).queued()
+        registry.upstream("api", worker: 0).leftQueue(after: 4_000_000)
         registry.server("127.0.0.1:9101", of: "api", worker: 0).finished(code: 502)
         registry.server("127.0.0.1:9101", of: "api", worker: 1).finished(code: 200)
         registry.setHealthy(true, server: "127.0.0.1:9101", of: "api")

@@ -57,6 +57,11 @@ extension RegistryTests {
         # TYPE gateway_refused_total counter
         gateway_refused_total{tenant="_none",reason="misdirected"} 1
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
+        # HELP gateway_shed_total Requests refused and connections ended in an overload, by what was short.
+        # TYPE gateway_shed_total counter
+        # HELP gateway_overload_stage What is given up under load: 0 nothing, 3 new connections wait in the kernel.
+        # TYPE gateway_overload_stage gauge
+        gateway_overload_stage 0
         # HELP gateway_quota_limit What a limit allows: a bucket's burst, a quota, requests at once.
         # TYPE gateway_quota_limit gauge
         gateway_quota_limit{tenant="acme",policy="quota-hour"} 100
@@ -82,14 +87,51 @@ extension RegistryTests {
         gateway_upstream_duration_seconds_bucket{upstream="api",le="+Inf"} 1
         gateway_upstream_duration_seconds_sum{upstream="api"} 0.03
         gateway_upstream_duration_seconds_count{upstream="api"} 1
+        # HELP gateway_upstream_queue Requests that wait for a connection.
+        # TYPE gateway_upstream_queue gauge
+        gateway_upstream_queue{upstream="api"} 1
+        # HELP gateway_upstream_queue_seconds Time that requests have waited for a connection, those that got none among them.
+        # TYPE gateway_upstream_queue_seconds histogram
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.0005"} 0
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.001"} 0
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.0025"} 0
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.005"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.01"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.025"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.05"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.1"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.25"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.5"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="1"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="2.5"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="5"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="10"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="+Inf"} 1
+        gateway_upstream_queue_seconds_sum{upstream="api"} 0.004
+        gateway_upstream_queue_seconds_count{upstream="api"} 1
+        # HELP gateway_upstream_retries_total Requests sent again, by what has come of that; budget: not sent for want of it.
+        # TYPE gateway_upstream_retries_total counter
+        gateway_upstream_retries_total{upstream="api",result="ok"} 2
+        gateway_upstream_retries_total{upstream="api",result="failed"} 0
+        gateway_upstream_retries_total{upstream="api",result="budget"} 1
         # HELP gateway_upstream_requests_total Attempts at a server, by status code (0: no answer).
         # TYPE gateway_upstream_requests_total counter
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="200"} 1
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="502"} 1
+        # HELP gateway_upstream_tls_handshakes_total TLS handshakes with servers that have ended.
+        # TYPE gateway_upstream_tls_handshakes_total counter
+        # HELP gateway_upstream_connections Connections to a server; active while they carry a request, or are being made.
+        # TYPE gateway_upstream_connections gauge
+        gateway_upstream_connections{upstream="api",server="127.0.0.1:9101",state="active"} 2
+        gateway_upstream_connections{upstream="api",server="127.0.0.1:9101",state="idle"} 1
         # HELP gateway_upstream_healthy Whether a server is given requests.
         # TYPE gateway_upstream_healthy gauge
         gateway_upstream_healthy{upstream="api",server="127.0.0.1:9101"} 1
         gateway_upstream_healthy{upstream="api",server="127.0.0.1:9102"} 0
+        # HELP gateway_upstream_state What a server is at present: 1 for one of its states.
+        # TYPE gateway_upstream_state gauge
+        # HELP gateway_upstream_ejections_total Times that a server was left out for a while, by reason.
+        # TYPE gateway_upstream_ejections_total counter
         # HELP gateway_overhead_seconds Time that a request spent in the gateway itself.
         # TYPE gateway_overhead_seconds histogram
         gateway_overhead_seconds_bucket{le="1e-06"} 0
@@ -139,6 +181,9 @@ extension RegistryTests {
         gateway_h2_abuse_total{kind="priority"} 0
         gateway_h2_abuse_total{kind="empty_data"} 0
         gateway_h2_abuse_total{kind="window_updates"} 0
+        # HELP gateway_proxy_headers_refused_total Connections closed that did not begin with a PROXY header that is believed.
+        # TYPE gateway_proxy_headers_refused_total counter
+        gateway_proxy_headers_refused_total 0
         # HELP gateway_accept_errors_total New connections that could not be accepted.
         # TYPE gateway_accept_errors_total counter
         gateway_accept_errors_total 0
@@ -273,6 +318,11 @@ extension RegistryTests {
         # TYPE gateway_refused counter
         gateway_refused_total{tenant="_none",reason="misdirected"} 1
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
+        # HELP gateway_shed Requests refused and connections ended in an overload, by what was short.
+        # TYPE gateway_shed counter
+        # HELP gateway_overload_stage What is given up under load: 0 nothing, 3 new connections wait in the kernel.
+        # TYPE gateway_overload_stage gauge
+        gateway_overload_stage 0
         # HELP gateway_quota_limit What a limit allows: a bucket's burst, a quota, requests at once.
         # TYPE gateway_quota_limit gauge
         gateway_quota_limit{tenant="acme",policy="quota-hour"} 100
@@ -299,14 +349,52 @@ extension RegistryTests {
         gateway_upstream_duration_seconds_bucket{upstream="api",le="+Inf"} 1
         gateway_upstream_duration_seconds_sum{upstream="api"} 0.03
         gateway_upstream_duration_seconds_count{upstream="api"} 1
+        # HELP gateway_upstream_queue Requests that wait for a connection.
+        # TYPE gateway_upstream_queue gauge
+        gateway_upstream_queue{upstream="api"} 1
+        # HELP gateway_upstream_queue_seconds Time that requests have waited for a connection, those that got none among them.
+        # TYPE gateway_upstream_queue_seconds histogram
+        # UNIT gateway_upstream_queue_seconds seconds
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.0005"} 0
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.001"} 0
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.0025"} 0
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.005"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.01"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.025"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.05"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.1"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.25"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="0.5"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="1.0"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="2.5"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="5.0"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="10.0"} 1
+        gateway_upstream_queue_seconds_bucket{upstream="api",le="+Inf"} 1
+        gateway_upstream_queue_seconds_sum{upstream="api"} 0.004
+        gateway_upstream_queue_seconds_count{upstream="api"} 1
+        # HELP gateway_upstream_retries Requests sent again, by what has come of that; budget: not sent for want of it.
+        # TYPE gateway_upstream_retries counter
+        gateway_upstream_retries_total{upstream="api",result="ok"} 2
+        gateway_upstream_retries_total{upstream="api",result="failed"} 0
+        gateway_upstream_retries_total{upstream="api",result="budget"} 1
         # HELP gateway_upstream_requests Attempts at a server, by status code (0: no answer).
         # TYPE gateway_upstream_requests counter
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="200"} 1
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="502"} 1
+        # HELP gateway_upstream_tls_handshakes TLS handshakes with servers that have ended.
+        # TYPE gateway_upstream_tls_handshakes counter
+        # HELP gateway_upstream_connections Connections to a server; active while they carry a request, or are being made.
+        # TYPE gateway_upstream_connections gauge
+        gateway_upstream_connections{upstream="api",server="127.0.0.1:9101",state="active"} 2
+        gateway_upstream_connections{upstream="api",server="127.0.0.1:9101",state="idle"} 1
         # HELP gateway_upstream_healthy Whether a server is given requests.
         # TYPE gateway_upstream_healthy gauge
         gateway_upstream_healthy{upstream="api",server="127.0.0.1:9101"} 1
         gateway_upstream_healthy{upstream="api",server="127.0.0.1:9102"} 0
+        # HELP gateway_upstream_state What a server is at present: 1 for one of its states.
+        # TYPE gateway_upstream_state gauge
+        # HELP gateway_upstream_ejections Times that a server was left out for a while, by reason.
+        # TYPE gateway_upstream_ejections counter
         # HELP gateway_overhead_seconds Time that a request spent in the gateway itself.
         # TYPE gateway_overhead_seconds histogram
         # UNIT gateway_overhead_seconds seconds
@@ -358,6 +446,9 @@ extension RegistryTests {
         gateway_h2_abuse_total{kind="priority"} 0
         gateway_h2_abuse_total{kind="empty_data"} 0
         gateway_h2_abuse_total{kind="window_updates"} 0
+        # HELP gateway_proxy_headers_refused Connections closed that did not begin with a PROXY header that is believed.
+        # TYPE gateway_proxy_headers_refused counter
+        gateway_proxy_headers_refused_total 0
         # HELP gateway_accept_errors New connections that could not be accepted.
         # TYPE gateway_accept_errors counter
         gateway_accept_errors_total 0

@@ -11,22 +11,22 @@ import Testing
         let use = UpstreamUse()
         let loops = (0..<4).map { _ in Breaker(maxConnections: 3, use: use) }
         var taken = 0
-        while loops[taken % 4].wait() { taken += 1 }
+        while loops[taken % 4].wait(upTo: loops[0].lineSize()) { taken += 1 }
         #expect(taken == 3 * Limits.waitersPerConnection)
-        #expect(loops.allSatisfy { !$0.wait() })
+        #expect(loops.allSatisfy { !$0.wait(upTo: $0.lineSize()) })
         loops[0].stopWaiting()
-        #expect(loops[3].wait() && !loops[2].wait())
+        #expect(loops[3].wait(upTo: loops[3].lineSize()) && !loops[2].wait(upTo: loops[2].lineSize()))
     }
 
     @Test("other limits hold at once, and what is used up stays used up")
     func adopting() {
         var breaker = Breaker(maxConnections: 2, use: UpstreamUse())
         while breaker.mayRetry(now: 0) {}
-        while breaker.wait() {}
+        while breaker.wait(upTo: breaker.lineSize()) {}
         breaker.adopt(maxConnections: 5)
         #expect(breaker.maxConnections == 5)
         var more = 0
-        while breaker.wait() { more += 1 }
+        while breaker.wait(upTo: breaker.lineSize()) { more += 1 }
         #expect(more == 3 * Limits.waitersPerConnection)
         #expect(!breaker.mayRetry(now: 0))
     }
@@ -89,5 +89,33 @@ import Testing
         var spent = 0
         for step in 1...10_000 where budget.spend(now: UInt64(step) * second / 1_000) { spent += 1 }
         #expect((90...100).contains(spent), "\(spent) in ten seconds")
+    }
+
+    @Test("a tenant whose requests all fail leaves the others their retries")
+    func tenants() {
+        let budget = RetryBudget()
+        // Of three tags whose classes are not the same one.
+        let (greedy, modest, other): (UInt32, UInt32, UInt32) = (3, 5, 7)
+        var had: [UInt32: Int] = [:]
+        for step in 0..<10_000 {
+            let now = 5 * second + UInt64(step) * second / 1_000
+            if budget.spend(for: greedy, now: now) { had[greedy, default: 0] += 1 }
+            if step % 400 == 399, budget.spend(for: modest, now: now) { had[modest, default: 0] += 1 }
+            if step % 500 == 499, budget.spend(for: other, now: now) { had[other, default: 0] += 1 }
+        }
+        #expect(had[modest] == 25 && had[other] == 20, "\(had)")
+        #expect((55...80).contains(had[greedy] ?? 0), "\(had)")
+    }
+
+    @Test("tenants whose requests all fail have as many retries as each other, whoever asks how often")
+    func equals() {
+        let budget = RetryBudget()
+        var had = [0, 0]
+        for step in 0..<10_000 {
+            let now = 5 * second + UInt64(step) * second / 1_000
+            if budget.spend(for: 3, now: now) { had[0] += 1 }
+            if step % 20 == 0, budget.spend(for: 5, now: now) { had[1] += 1 }
+        }
+        #expect(had[1] >= 40 && had[0] + had[1] <= 120, "\(had)")
     }
 }

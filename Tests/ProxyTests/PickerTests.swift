@@ -55,6 +55,9 @@ import Testing
         #expect(Candidate.Ease(rests: false, isAvoided: false, hasRoom: false) == .full)
         #expect(Candidate.Ease(rests: true, isAvoided: false, hasRoom: true) == .resting)
         #expect(Candidate.Ease(rests: true, isAvoided: true, hasRoom: true) == .avoided)
+        #expect(Candidate.Ease(rests: false, isAvoided: false, hasRoom: true, isBackup: true) == .backup)
+        #expect(Candidate.Ease(rests: false, isAvoided: false, hasRoom: false, isBackup: true) == .fullBackup)
+        #expect(Candidate.Ease(rests: true, isAvoided: false, hasRoom: true, isBackup: true) == .resting)
         for policy in [Balance.roundRobin, .leastRequests] {
             var picker = fresh(policy, count: 4)
             var some = servers([1, 1, 1, 1])
@@ -73,7 +76,7 @@ import Testing
     func looks(seed: UInt64) {
         var random = SeededGenerator(state: seed)
         for policy in [Balance.roundRobin, .leastRequests] {
-            let eases: [Candidate.Ease?] = [nil, .free, .full, .resting, .avoided]
+            let eases: [Candidate.Ease?] = [nil, .free, .full, .backup, .resting, .avoided]
             var picker = fresh(policy, count: 5)
             var some = servers((0..<5).map { _ in Int.random(in: 1...9, using: &random) })
             for _ in 0..<200 {
@@ -96,6 +99,23 @@ import Testing
         }
     }
 
+    @Test("a backup only where no other is ready for anything")
+    func backup() {
+        for policy in [Balance.roundRobin, .leastRequests] {
+            var picker = fresh(policy, count: 3)
+            var some = servers([1, 100, 100])
+            (some[1].ease, some[2].ease) = (.backup, .fullBackup)
+            for ease in [Candidate.Ease.free, .full, .unnamed] {
+                some[0].ease = ease
+                #expect(count(20, &picker, some) == [20, 0, 0])
+            }
+            for ease in [Candidate.Ease.resting, .avoided, nil] {
+                some[0].ease = ease
+                #expect(count(20, &picker, some) == [0, 20, 0])
+            }
+        }
+    }
+
     // MARK: Least requests
 
     @Test("the one with the fewest requests for its weight, and equals in turn")
@@ -110,6 +130,37 @@ import Testing
         var heavy = fresh(.leastRequests, count: 2)
         for _ in 0..<50 { weighted[heavy.pick(weighted)!].inFlight += 1 }
         #expect(weighted.map(\.inFlight) == [10, 40])
+    }
+
+    @Test("weights hold where nothing is under way, too, and where hardly anything is", arguments: [0, 1, 2, 3])
+    func leastLightly(underWay: Int) {
+        var picker = fresh(.leastRequests, count: 3)
+        var some = servers([100, 100, 10])
+        var counts = [0, 0, 0]
+        var open: [Int] = []
+        for _ in 0..<2100 {
+            let place = picker.pick(some)!
+            counts[place] += 1
+            some[place].inFlight += 1
+            open.append(place)
+            if open.count > underWay { some[open.removeFirst()].inFlight -= 1 }
+        }
+        #expect(abs(counts[2] - 100) <= 20, "\(counts)")
+        #expect(abs(counts[0] - counts[1]) <= 20, "\(counts)")
+    }
+
+    @Test("a share that grows is followed by every policy", arguments: [Balance.roundRobin, .leastRequests])
+    func growing(policy: Balance) {
+        var picker = fresh(policy, count: 3)
+        var some = servers([2, 2, 2])
+        var before = 0
+        for share in [10, 25, 50, 100] {
+            some[1].share = share
+            let counts = count(1000, &picker, some)
+            #expect(abs(counts[1] - 1000 * share / (200 + share)) <= 4, "\(counts)")
+            #expect(counts[1] > before)
+            before = counts[1]
+        }
     }
 
     // MARK: Another configuration

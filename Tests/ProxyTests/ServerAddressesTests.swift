@@ -27,6 +27,17 @@ import Testing
         #expect(order(&none).isEmpty)
     }
 
+    @Test("renewed, nothing is known of them but that they are down, and what was connected to them is good no more")
+    func renewed() {
+        var all = addresses("10.0.0.1", "10.0.0.2", down: ["10.0.0.2"])
+        let one = all.all[0]
+        all.failed(one, .refused, at: second)
+        #expect(all.areGood(one) && all.restsUntil > second)
+        all.renew()
+        #expect(!all.areGood(one) && all.restsUntil == 0)
+        #expect(all.areGood(all.all[0]) && !all.areGood(all.all[1]))
+    }
+
     @Test("families take turns behind the first (RFC 8305 section 4)")
     func families() {
         var all = addresses("fd00::1", "fd00::2", "10.0.0.1", "10.0.0.2", "10.0.0.3")

@@ -107,6 +107,32 @@ struct EnforcerTests {
         #expect(bench.limits.meter.value(.cost) == cost)
     }
 
+    @Test("requests of a process that leaves count with those of the one that took over, before and after they are moved")
+    func leaving() throws {
+        var old = try Bench(UsageSettings(concurrency: 3))
+        let early = old.ask().1
+        var new = try Bench(UsageSettings(concurrency: 3), table: MeterTable(path: old.table.path))
+        try old.table.beginLeaving()
+        old.enforcer.beginLeaving()
+        #expect(new.limits.meter.inFlight == 1)
+        old.enforcer.move(early)
+        old.table.endLane()
+        #expect(new.limits.meter.inFlight == 1)
+        #expect(new.limits.meter.value(.inFlight) == 0)
+        let late = old.ask().1
+        #expect(new.limits.meter.value(.inFlight) == 0)
+        #expect(new.admitted(of: 5) == 1)
+        #expect(old.ask().0.reason == .concurrency)
+        old.settle(early)
+        old.settle(late)
+        #expect(new.limits.meter.inFlight == 1)
+        #expect(new.admitted(of: 5) == 2)
+        // A third one, from the lane that is free again.
+        let third = try MeterTable(path: old.table.path)
+        #expect(third.lane == old.table.lane)
+        #expect(new.limits.meter.inFlight == 3)
+    }
+
     @Test("settling twice counts once")
     func twice() throws {
         var bench = try Bench(UsageSettings(concurrency: 1))

@@ -4,7 +4,8 @@ import Testing
 
 @testable import Storage
 
-@Suite("A meter table that is cut short")
+// ThreadSanitizer holds a lock of its own in an atomic: where that touches a lost page, its hooks in the handler wait for ever.
+@Suite("A meter table that is cut short", .disabled(if: sanitizer == "thread"))
 struct MendingTests {
     /// Where the file is cut: at its beginning, in the header, between the first lines of slots and in the rest of one.
     static let cuts = [0, 100, 4096, 4096 + 64, 4096 + 64 * 700 + 24, 4096 + 65_536 + 448 * 3 + 200, 4096 + 65_536 + 448 * 900]

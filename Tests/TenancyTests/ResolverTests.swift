@@ -80,7 +80,7 @@ private func resolve(
             let named = server.flatMap(directory.tenant(id:))
             switch resolver.resolve(host: tenant, server: named, &presented, in: directory, now: time) {
             case .identified(let identity):
-                let methods = identity.tenant.route(for: UnsafeRawBufferPointer(start: nil, count: 0)).methods
+                let methods = identity.tenant.fallback?.methods ?? []
                 if let fault = IdentityResolver.fault(of: identity, for: methods) { return .refused(fault) }
                 return .tenant(identity.tenant.id)
             case .refused(let fault): return .refused(fault)
@@ -202,7 +202,7 @@ private func resolve(
         let cache = TokenCache()
         var kept: [Weak] = []
         for number in 0..<40_000 {
-            let details = TokenDetails(boundTo: nil, fields: [])
+            let details = TokenDetails(boundTo: nil, fields: [], subject: [], roles: [], scopes: [])
             let made = VerifiedToken(tenant: 0, expires: Int64(number), issuer: 0, details: details)
             cache.insert(SHA256.digest(Array("\(number)".utf8)), made, version: 1)
             kept.append(Weak(details))

@@ -22,6 +22,7 @@ final class AdminConnection: Source {
     /// Of the first of them.
     private var sent = 0
     private var keepAlive = true
+    private var isRetired = false
     /// When it last had an answer; nil while a request is under way.
     private(set) var silentSince: UInt64?
     /// Since when it has had a large answer that is not taken yet.
@@ -58,6 +59,13 @@ final class AdminConnection: Source {
         loop.close(self)
     }
 
+    /// No other request after the one that is under way.
+    func retire() {
+        keepAlive = false
+        isRetired = true
+        if phase == .reading { end() }
+    }
+
     override func expired() { end() }
 
     override func ready(_ events: Readiness) {
@@ -82,7 +90,7 @@ final class AdminConnection: Source {
         case .needsMore: loop.wake(self, .readable)
         case .refused(let status, let reason): answerLast(status, reason)
         case .request(let request, let keepAlive):
-            self.keepAlive = keepAlive
+            self.keepAlive = keepAlive && !isRetired
             phase = .handling
             silentSince = nil
             // It takes as long as it takes: what answers has bounds of its own.

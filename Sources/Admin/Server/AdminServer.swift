@@ -43,8 +43,21 @@ public final class AdminServer {
 
     /// Connections that are there stay.
     public func stopListening() {
-        if let listener { loop.close(listener) }
+        if let listener { loop.closeShared(listener) }
         listener = nil
+    }
+
+    /// A descriptor of its own for the socket that it listens on; nil where it does not, or there is none to be had.
+    public func copyListeningSocket() -> Int32? {
+        guard let listener else { return nil }
+        let copy = fcntl(listener.fd, F_DUPFD_CLOEXEC, 3)
+        return copy >= 0 ? copy : nil
+    }
+
+    /// Ends: another process serves who comes from now on. Requests under way are answered.
+    public func retire() {
+        stopListening()
+        for connection in connections.values { connection.retire() }
     }
 
     // MARK: Connections

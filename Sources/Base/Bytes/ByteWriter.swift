@@ -28,6 +28,9 @@
         self.count += count
     }
 
+    /// What was to come next has no room.
+    public mutating func overflow() { overflowed = true }
+
     /// Forgets everything after the first `count` bytes, and that they did not fit.
     public mutating func truncate(to count: Int) {
         precondition(count >= 0 && count <= self.count)

@@ -20,6 +20,20 @@ public struct SharedCount: ~Copyable, Sendable {
         return false
     }
 
+    /// Takes one in any case.
+    public func takeBeyond() { taken.add(1, ordering: .relaxed) }
+
+    /// Of one that was taken, where there are more than `most`.
+    public func giveBack(beyond most: Int) -> Bool {
+        var before = taken.load(ordering: .relaxed)
+        while before > most {
+            let (isDone, found) = taken.weakCompareExchange(expected: before, desired: before - 1, ordering: .relaxed)
+            if isDone { return true }
+            before = found
+        }
+        return false
+    }
+
     /// Of one that was taken.
     public func giveBack() { taken.subtract(1, ordering: .relaxed) }
 }

@@ -162,7 +162,8 @@ public struct TrustedTime: Sendable, Equatable {
         return .unset
     }
 
-    private static func isNear(_ one: UInt64, _ other: UInt64) -> Bool {
+    /// Whether one time goes on by both offsets, but for what is made up for a little at a time.
+    public static func isNear(_ one: UInt64, _ other: UInt64) -> Bool {
         Int64(bitPattern: one &- other).magnitude <= tolerance
     }
 }

@@ -38,9 +38,10 @@ public final class Connection: Source {
 
     /// Begins to connect.
     init(
-        to address: SocketAddress, tls: TLSClient?, user: any ConnectionUser, loop: EventLoop, flow: Flow
+        to address: SocketAddress, tls: TLSClient?, preamble: [UInt8] = [], user: any ConnectionUser, loop: EventLoop, flow: Flow
     ) throws(SystemError) {
         (self.tls, self.user) = (tls, user)
+        wire.append(preamble)
         // The gateway's own errands are what descriptors are kept from clients for.
         super.init(loop: loop, fd: try Socket.connect(address, fromReserve: true), flow: flow)
     }

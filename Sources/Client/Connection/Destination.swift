@@ -10,6 +10,10 @@ public struct Destination: Sendable {
     public var addresses: [SocketAddress]?
     /// Whose word for the server's name counts; nil: without TLS.
     public var authorities: ServerAuthorities?
+    /// What ALPN offers; empty: nothing.
+    var offers: [String] = []
+    /// What is sent first of all, before TLS.
+    public var preamble: [UInt8] = []
 
     public init(
         host: String, port: UInt16, addresses: [SocketAddress]? = nil, authorities: ServerAuthorities? = nil

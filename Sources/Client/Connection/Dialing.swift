@@ -108,12 +108,13 @@ public final class Dialing: Source {
         if let authorities = destination.authorities {
             let isAddress = SocketAddress(destination.host, port: 0) != nil
             do throws(OpenSSLError) {
-                tls = try TLSClient(authorities, host: destination.host, isAddress: isAddress)
+                tls = try TLSClient(authorities, host: destination.host, isAddress: isAddress, offers: destination.offers)
             } catch { throw .unsafe(error.description) }
         }
         let connection: Connection
         do throws(SystemError) {
-            connection = try Connection(to: address, tls: tls, user: self, loop: loop, flow: flow)
+            connection = try Connection(
+                to: address, tls: tls, preamble: destination.preamble, user: self, loop: loop, flow: flow)
         } catch { throw ClientFailure(error) }
         guard loop.add(connection) else {
             let error = SystemError("can't watch a connection")

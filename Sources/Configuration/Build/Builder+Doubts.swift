@@ -19,7 +19,10 @@ extension Builder {
         use(defaults.upstream)
         for tenant in settings.hot.tenants {
             use(tenant.upstream)
-            for route in tenant.routes { use(route.upstream) }
+            for route in tenant.routes {
+                use(route.upstream)
+                for split in route.splits { use(split) }
+            }
         }
         for (upstream, isUsed) in zip(settings.hot.upstreams, isUsed) where !isUsed {
             diagnostics.warning(

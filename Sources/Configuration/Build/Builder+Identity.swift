@@ -33,6 +33,7 @@ extension Builder {
                 diagnostics.warning(at: at, "this key has expired: requests with it are refused")
             }
         }
+        (key.roles, key.scopes) = (item.names("roles"), item.names("scopes"))
         key.usage = keyUsage(item)
         checkRates(key.usage, word)
         tenant.keys.append(key)
@@ -93,7 +94,8 @@ extension Builder {
                 return
             }
         }
-        tenant.clientCertificates.append(ClientCertificateSettings(wanted: wanted[0], location: name.location))
+        tenant.clientCertificates.append(
+            ClientCertificateSettings(wanted: wanted[0], roles: item.names("roles"), location: name.location))
     }
 
     /// Who must have issued it; nil after saying what is wrong.

@@ -20,6 +20,8 @@ extension Builder {
                 algorithms = said.words
                 issuer.algorithms = said.words.map(\.text)
             case (.tenantClaim, .text(let claim)): issuer.tenantClaim = claim
+            case (.roleClaim, .text(let claim)): issuer.roleClaim = claim
+            case (.scopeClaim, .text(let claim)): issuer.scopeClaim = claim
             case (.leeway, .number(let time)): issuer.leeway = time
             case (.claimHeader, .text(let claim)):
                 guard case .text(let header) = said.values[1] else { continue }

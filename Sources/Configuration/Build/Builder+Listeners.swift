@@ -6,10 +6,12 @@ extension Builder {
         let hasTLS = item.words.count > 1
         var tls = TLSSettings()
         var protocols: [String]?
+        var proxyWord: Word?
+        var httpsPort: UInt16?
         let block = checker.block(of: item)
         for said in block.items {
             let word = checker.tree.statements[said.statement].name
-            if !hasTLS, said.id != .protocols {
+            if !hasTLS, said.id != .protocols, said.id != .takesProxy, said.id != .redirectsToHTTPS {
                 diagnostics.error(
                     at: word, "\(quoted(word.text)) needs a listener with `tls`",
                     suggestion: "write `listen \(item.words[0].text) tls { ... }`")
@@ -22,6 +24,12 @@ extension Builder {
                     chain: chain, key: key, location: said.words[0].location, keyLocation: said.words[1].location)
                 if case .text(let passphrase) = said.option("passphrase") { certificate.passphrase = passphrase }
                 tls.certificates.append(certificate)
+            case .takesProxy: proxyWord = said.words[0].text == "on" ? word : nil
+            case .redirectsToHTTPS where hasTLS:
+                diagnostics.error(at: word, "what comes here is https already: this would go in circles", suggestion: "leave it out")
+            case .redirectsToHTTPS:
+                httpsPort = 443
+                if case .number(let port)? = said.option("port") { httpsPort = UInt16(clamping: port) }
             case .protocols: protocols = said.words.map(\.text)
             case .clientCA:
                 guard case .text(let path) = said.values[0] else { continue }
@@ -37,6 +45,8 @@ extension Builder {
         guard isFree(endpoint, item.words[0]) else { return }
         var listener = ListenerSettings(endpoint: endpoint, tls: hasTLS ? tls : nil, location: item.words[0].location)
         if let protocols { listener.protocols = protocols }
+        (listener.takesProxy, listener.httpsPort) = (proxyWord != nil, httpsPort)
+        if let proxyWord { proxyWords.append(proxyWord) }
         settings.hot.listeners.append(listener)
     }
 
@@ -73,6 +83,11 @@ extension Builder {
     }
 
     func checkListeners(_ top: Block) {
+        for word in proxyWords where settings.hot.trustedProxies.isEmpty {
+            diagnostics.warning(
+                at: word, "every connection is closed: no address may send a PROXY header",
+                suggestion: "add `trusted_proxies ADDRESS;`")
+        }
         checkAdminAddress()
         // With other mistakes around, the listener may be what was misspelt.
         guard top.lacks(.listen), diagnostics.errorCount == 0 else { return }

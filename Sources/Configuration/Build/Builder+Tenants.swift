@@ -10,7 +10,7 @@ extension Builder {
         }
         let block = checker.block(of: item)
         var layer = Layer()
-        var routes: [Checked] = []
+        let routes = drafts(block.items.filter { $0.id == .route }, .tenant)
         var keys: [Word] = []
         tenant.plan = block.has(.plan) ? nil : defaults.plan
         tenant.upstream = block.has(.upstream) ? nil : defaults.upstream
@@ -31,16 +31,17 @@ extension Builder {
             case .key: if takeKey(said, &tenant) { keys.append(said.words[0]) }
             case .jwt: for issuer in said.words { use(issuer, by: &tenant) }
             case .clientCertificate: takeClientCertificate(said, &tenant)
-            case .route: routes.append(said)
+            case .routesOnly: tenant.routesOnly = true
             default: break
             }
         }
-        layer.prices = prices(of: block.items)
+        (layer.prices, layer.door) = (prices(of: block.items), door(of: block.items))
         layer = base(tenant.plan).under(layer)
         tenant.prices = layer.prices
         checkCurrency(tenant, at: word)
         tenant.maxBody = layer.maxBody
         tenant.weight = Int(layer.weight ?? 1)
+        tenant.bounds = layer.bounds
         tenant.usage = layer.usage.settings
         checkRates(tenant.usage, word)
         checkCost(tenant.usage.cost, tenant.usage.quotas, word)
@@ -49,9 +50,10 @@ extension Builder {
         tenant.settings = layer.settings
         (tenant.requestHeaders, tenant.responseHeaders) = (layer.requestHeaders, layer.responseHeaders)
         let hasUpstream = block.has(.upstream) || defaults.hasUpstream
-        for route in routes { takeRoute(route, layer, hasUpstream, &tenant) }
-        tenant.routes.sort { ($1.path.utf8.count, $0.path) < ($0.path.utf8.count, $1.path) }
-        if !hasUpstream, !block.hasUnknown, !tenant.routes.contains(where: { $0.path == "/" }) {
+        (tenant.strictPaths, tenant.door) = (layer.strictPaths, layer.door)
+        takeRoutes(routes, layer, hasUpstream, &tenant, at: word)
+        if diagnostics.errorCount == 0 { checkBrowserFields(tenant, at: word) }
+        if !hasUpstream, !block.hasUnknown, !tenant.routesOnly, !tenant.routes.contains(where: \.isForAll) {
             diagnostics.error(
                 at: word,
                 "tenant \(quoted(tenant.id)) has no upstream: neither its own, nor one of `defaults`, nor a route `/`")
@@ -69,39 +71,6 @@ extension Builder {
         let base = plans[name].map(defaults.layer.under) ?? defaults.layer
         bases[name] = base
         return base
-    }
-
-    private mutating func takeRoute(
-        _ item: Checked, _ tenantLayer: Layer, _ hasUpstream: Bool, _ tenant: inout TenantSettings
-    ) {
-        guard case .text(let path) = item.values[0] else { return }
-        var route = RouteSettings(path: path, location: item.words[0].location)
-        route.upstream = tenant.upstream
-        route.authenticate = tenant.authenticate
-        var layer = Layer()
-        let block = checker.block(of: item)
-        for said in block.items where !layer.take(said) {
-            switch (said.id, said.values[0]) {
-            case (.upstream, _): route.upstream = upstream(said.words[0])
-            case (.authenticate, _): route.authenticate = methods(said)
-            case (.responseTimeout, .number(let time)): route.responseTimeout = time
-            default: break
-            }
-        }
-        if !hasUpstream, block.lacks(.upstream) {
-            diagnostics.error(
-                at: item.words[0], "route \(quoted(path)) has no upstream, and its tenant has none either",
-                suggestion: "add `upstream NAME;`")
-        }
-        route.usage = layer.usage.asOwn(beside: tenantLayer.usage).settings
-        checkRates(route.usage, item.words[0])
-        if route.usage.cost != 1 || !route.usage.quotas.isEmpty {
-            checkCost(route.usage.cost, route.usage.quotas + tenantLayer.usage.settings.quotas, item.words[0])
-        }
-        let merged = tenantLayer.under(layer)
-        route.maxBody = merged.maxBody
-        (route.requestHeaders, route.responseHeaders) = (merged.requestHeaders, merged.responseHeaders)
-        tenant.routes.append(route)
     }
 
     /// A request that costs more than a quota would never be let in.
@@ -141,7 +110,7 @@ extension Builder {
     /// another tenant's servers out of it.
     private func checkTemplates(_ tenant: TenantSettings, _ namespace: Word, _ id: Word) {
         var checked: Set<Int> = []
-        for index in [tenant.upstream] + tenant.routes.map(\.upstream) {
+        for index in [tenant.upstream] + tenant.routes.flatMap({ [$0.upstream] + $0.splits }) {
             guard let index, settings.hot.upstreams[index].isTemplate, checked.insert(index).inserted else { continue }
             let upstream = settings.hot.upstreams[index]
             for server in upstream.servers where server.host.utf8.contains(UInt8(ascii: "{")) {

@@ -10,6 +10,11 @@ struct Builder {
 
     var upstreams: [String: Int] = [:]
     var plans: [String: Layer] = [:]
+    var planRoutes: [String: RouteDrafts] = [:]
+    /// Who has routes from a plan or from `defaults`, by where they stand.
+    var heirs: [Location: Heirs] = [:]
+    /// As they stand, until all that they may name is known.
+    private var planRouteItems: [String: [Checked]] = [:]
     var issuers: [String: Issuer] = [:]
     var defaults = Defaults()
     /// Who claimed a host first.
@@ -18,6 +23,8 @@ struct Builder {
     var certificateOwners: [ClientCertificateSettings.Wanted: Claim] = [:]
     /// Where an address was taken first.
     var endpoints: [Endpoint: Location] = [:]
+    /// Where listeners want a PROXY header.
+    var proxyWords: [Word] = []
     /// `defaults` with a plan on top, by plan; the empty name is `defaults` alone.
     var bases: [String: Layer] = [:]
     /// Plans whose tenants have prices and no currency: that was said.
@@ -31,6 +38,7 @@ struct Builder {
         /// It names one, perhaps one that does not exist: tenants are not told that they lack it.
         var hasUpstream = false
         var authenticate: [AuthenticationMethod] = []
+        var routes = RouteDrafts()
     }
 
     /// A first claim on something that only one may have.
@@ -61,20 +69,23 @@ struct Builder {
         let top = checker.top()
         for item in top.items where item.id != .tenant && item.id != .defaults { take(item) }
         // Whatever they refer to is known now, in whichever order the files name it.
+        for item in top.items where item.id == .planBlock { takeRoutes(ofPlan: item) }
         for item in top.items where item.id == .defaults { takeDefaults(item) }
         checkListeners(top)
         settings.hot.tenants.reserveCapacity(top.items.count)
         for item in top.items where item.id == .tenant { takeTenant(item) }
+        checkHeirs()
         doubt()
         return settings
     }
 
     private mutating func take(_ item: Checked) {
         switch (item.id, item.values.first) {
-        case (.workers, .number(let count)): settings.cold.workers = Int(count)
-        case (.workers, _): settings.cold.workers = nil
+        case (.workers, .number(let count)): settings.hot.workers = Int(count)
+        case (.workers, _): settings.hot.workers = nil
         case (.state, .text(let path)): (settings.cold.state, settings.places.state) = (path, item.words[0].location)
         case (.shutdownTimeout, .number(let time)): settings.hot.shutdownTimeout = time
+        case (.upgradeTimeout, .number(let time)): settings.hot.upgradeTimeout = time
         case (.trustedProxies, _):
             for case (let word, .block(let block)) in zip(item.words, item.values) { takeProxy(block, word) }
         case (.trustedFields, .text(let word)): settings.hot.trustedFields = TrustedFields(rawValue: word) ?? .any
@@ -92,6 +103,7 @@ struct Builder {
         case (.ledgerCompress, .number(let time)): settings.hot.ledger.compression = time
         case (.metricsTenants, .number(let count)): settings.hot.metricsTenants = Int(count)
         case (.limits, _): takeLimits(item)
+        case (.overload, _): takeOverload(item)
         case (.upstreamBlock, .text(let name)): takeUpstream(item, name)
         case (.planBlock, .text(let name)): takePlan(item, name)
         case (.jwtBlock, .text(let name)): takeIssuer(item, name)
@@ -126,6 +138,18 @@ struct Builder {
         settings.hot.accessLog = log
     }
 
+    private mutating func takeOverload(_ item: Checked) {
+        for said in checker.block(of: item).items {
+            guard case .number(let value) = said.values[0] else { continue }
+            switch said.id {
+            case .overloadMemory: settings.hot.overload.memory = value
+            case .overloadDescriptors: settings.hot.overload.descriptors = value
+            case .overloadLag: settings.hot.overload.lag = value
+            default: break
+            }
+        }
+    }
+
     private mutating func takeLimits(_ item: Checked) {
         for limit in checker.block(of: item).items {
             // `off`
@@ -133,8 +157,12 @@ struct Builder {
             if case .countIn(let count, let time) = limit.values[0] {
                 (settings.hot.limits.maxResets, settings.hot.limits.maxResetsTime) = (Int(count), time)
             }
+            if case .amount(let count, let period) = limit.values[0] {
+                settings.hot.limits.addressHandshakes = (count, Quantities.nanoseconds(of: period))
+            }
             guard case .number(let value) = limit.values[0] else { continue }
             switch limit.id {
+            case .addressConnections: settings.hot.limits.addressConnections = Int(value)
             case .headerTimeout: settings.hot.limits.headerTimeout = value
             case .bodyTimeout: settings.hot.limits.bodyTimeout = value
             case .bodyMinRate: settings.hot.limits.bodyMinRate = value
@@ -153,15 +181,22 @@ struct Builder {
     private mutating func takePlan(_ item: Checked, _ name: String) {
         var layer = Layer()
         let items = checker.block(of: item).items
-        for said in items { _ = layer.take(said) }
-        layer.prices = prices(of: items)
+        for said in items where !layer.take(said) && said.id == .route { planRouteItems[name, default: []].append(said) }
+        (layer.prices, layer.door) = (prices(of: items), door(of: items))
         plans[name] = layer
+    }
+
+    /// Once all upstreams that they may name are known.
+    private mutating func takeRoutes(ofPlan item: Checked) {
+        guard case .text(let name)? = item.values.first else { return }
+        if let items = planRouteItems.removeValue(forKey: name) { planRoutes[name] = drafts(items, .plan) }
     }
 
     private mutating func takeDefaults(_ item: Checked) {
         let block = checker.block(of: item)
         defaults.hasUpstream = block.has(.upstream)
-        defaults.layer.prices = prices(of: block.items)
+        (defaults.layer.prices, defaults.layer.door) = (prices(of: block.items), door(of: block.items))
+        defaults.routes = drafts(block.items.filter { $0.id == .route }, .defaults)
         for said in block.items where !defaults.layer.take(said) {
             switch said.id {
             case .plan: defaults.plan = plan(said.words[0])

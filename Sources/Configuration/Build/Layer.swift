@@ -4,6 +4,9 @@ import Base
 struct Layer {
     var maxBody: UInt64?
     var weight: UInt64?
+    var strictPaths: Bool?
+    var door = DoorSettings()
+    var bounds = TenantBounds()
     var features: [(name: String, isOn: Bool)] = []
     var settings: [(name: String, value: String)] = []
     var requestHeaders: [HeaderChange] = []
@@ -15,7 +18,11 @@ struct Layer {
     mutating func take(_ item: Checked) -> Bool {
         switch (item.id, item.values.first) {
         case (.maxBody, .number(let bytes)): maxBody = bytes
+        case (.strictPaths, .text(let word)): strictPaths = word == "on"
         case (.weight, .number(let share)): weight = share
+        case (.tenantConnections, .number(let count)): bounds.connections = Int(count)
+        case (.tenantStreams, .number(let count)): bounds.streams = Int(count)
+        case (.share, .number(let percent)): bounds.share = Int(percent)
         case (.feature, .text(let name)): features.append((name, item.values[1] == .text("on")))
         case (.set, .text(let name)):
             if case .text(let value) = item.values[1] { settings.append((name, value)) }
@@ -27,7 +34,7 @@ struct Layer {
     }
 
     /// `off` without quotes removes the field.
-    private static func change(_ name: String, _ item: Checked) -> HeaderChange {
+    static func change(_ name: String, _ item: Checked) -> HeaderChange {
         if item.words[1].text == "off", !item.words[1].isQuoted { return HeaderChange(name: name, value: nil) }
         guard case .text(let value) = item.values[1] else { return HeaderChange(name: name, value: nil) }
         return HeaderChange(name: name, value: value)
@@ -39,7 +46,10 @@ struct Layer {
         merged.usage = usage.under(nearer.usage)
         merged.prices = prices.under(nearer.prices)
         merged.maxBody = nearer.maxBody ?? maxBody
+        merged.door = door.under(nearer.door)
+        merged.strictPaths = nearer.strictPaths ?? strictPaths
         merged.weight = nearer.weight ?? weight
+        merged.bounds = bounds.under(nearer.bounds)
         merged.features = Self.merge(features, nearer.features) { $0.name }
         merged.settings = Self.merge(settings, nearer.settings) { $0.name }
         merged.requestHeaders = Self.merge(requestHeaders, nearer.requestHeaders) { $0.name.asciiLowercased }

@@ -8,6 +8,11 @@ struct Checked {
     var options: [(name: String, value: Value)]
 
     func option(_ name: String) -> Value? { options.first { $0.name == name }?.value }
+    /// What stands between the commas of an option.
+    func names(_ option: String) -> [String] {
+        guard case .text(let text)? = self.option(option) else { return [] }
+        return text.split(separator: ",").map(String.init)
+    }
     /// Of an option that may be repeated.
     func allOptions(_ name: String) -> [Value] { options.lazy.filter { $0.name == name }.map(\.value) }
 }
@@ -16,12 +21,12 @@ struct Checked {
 struct Block {
     var items: [Checked] = []
     /// What stands in it, faulty or not, a bit each: what is there but wrong is not missing too.
-    private var seen: UInt128 = 0
+    private var seen = InlineArray<4, UInt64>(repeating: 0)
     /// A name in it meant nothing, so what seems to be missing may be what was misspelt.
     var hasUnknown = false
 
-    mutating func see(_ id: DirectiveID) { seen |= 1 << UInt128(id.rawValue) }
-    func has(_ id: DirectiveID) -> Bool { seen & 1 << UInt128(id.rawValue) != 0 }
+    mutating func see(_ id: DirectiveID) { seen[Int(id.rawValue) / 64] |= 1 << UInt64(id.rawValue % 64) }
+    func has(_ id: DirectiveID) -> Bool { seen[Int(id.rawValue) / 64] & 1 << UInt64(id.rawValue % 64) != 0 }
     /// Nothing of this kind stands in it, nor anything that may have been meant for it.
     func lacks(_ id: DirectiveID) -> Bool { !has(id) && !hasUnknown }
 }
@@ -122,7 +127,7 @@ struct Checker {
     }
 
     /// `line 12`, or `FILE:12` where that is another file.
-    private func line(_ location: Location, from item: Checked) -> String {
+    func line(_ location: Location, from item: Checked) -> String {
         location.file == tree.statements[item.statement].name.fileIndex
             ? "line \(location.line)" : "\(tree.files[location.file].path):\(location.line)"
     }
@@ -149,7 +154,7 @@ struct Checker {
             if let excess = values.first {
                 diagnostics.error(
                     at: excess, "too many values for \(quoted(directive.name))",
-                    suggestion: hint(for: excess, among: words, directive) ?? "write `\(directive.usage)`")
+                    suggestion: hint(among: words, directive) ?? "write `\(directive.usage)`")
                 return nil
             }
         }
@@ -181,6 +186,11 @@ struct Checker {
                 suggestion: "write `\(directive.usage)`")
             return nil
         }
+        if words.isEmpty, directive.saysNothingAlone {
+            diagnostics.error(
+                at: statement.name, "\(quoted(directive.name)) says nothing by itself", suggestion: "write `\(directive.usage)`")
+            return nil
+        }
         if let alone = directive.arguments.last?.alone, item.words.count > 1,
             let word = item.words.first(where: { alone.contains($0.text) })
         {
@@ -190,16 +200,13 @@ struct Checker {
         return isValid ? item : nil
     }
 
-    /// For habits from other configurations: `burst 2000`, `weight = 2`, `route ~ ^/api`, `access_log = off`.
-    private func hint(for excess: Word, among words: ArraySlice<Word>, _ directive: Directive) -> String? {
-        if directive.id == .route, let first = words.first, ["~", "~*", "^~"].contains(first.text) {
-            return "a route is a path, not a pattern: write `route /api { ... }` for /api and all below it"
-        }
+    /// For habits from other configurations: `burst 2000`, `weight = 2`, `access_log = off`.
+    private func hint(among words: ArraySlice<Word>, _ directive: Directive) -> String? {
         if words.first?.text == "=" { return "leave out the `=`" }
-        guard directive.options.contains(where: { $0.name == excess.text }) else { return nil }
-        let place = words.firstIndex { $0.location == excess.location } ?? words.startIndex
+        guard let place = words.firstIndex(where: { word in directive.options.contains { $0.name == word.text } })
+        else { return nil }
         let value = words[place...].dropFirst().first { $0.text != "=" }?.text ?? "VALUE"
-        return "write `\(excess.text)=\(value)`"
+        return "write `\(words[place].text)=\(value)`"
     }
 
     private func option(
@@ -223,6 +230,8 @@ struct Checker {
 
     private func read(_ word: Word, _ text: String, _ type: ValueType, _ surroundings: ValueType.Surroundings) -> Value?
     {
+        let isMarked = !type.hasPlaceholders && text.utf8.contains(Word.escapedBraceByte)
+        let text = isMarked ? String(text.map { $0 == Word.escapedBrace ? "{" : $0 }) : text
         let isVariable = !word.isQuoted && text.contains("${")
         do {
             let value = try type.read(text, isQuoted: word.isQuoted, in: surroundings)

@@ -2,7 +2,7 @@
 public struct Directive: Sendable {
     /// A kind of block, or the file itself.
     public enum Place: String, Sendable, CaseIterable {
-        case top, listen, limits, upstream, plan, jwt, defaults, tenant, route
+        case top, listen, limits, overload, upstream, tls, plan, jwt, defaults, tenant, route
     }
 
     /// Whether a second one may stand in the same block.
@@ -40,7 +40,7 @@ public struct Directive: Sendable {
     /// As it is written: `rate N/s|m|h [burst=COUNT];`
     public var usage: String {
         var text = name
-        for argument in arguments {
+        for argument in arguments where !argument.name.isEmpty {
             let shown = argument.isRepeated ? "\(argument.name)..." : argument.name
             text += argument.isOptional ? " [\(shown)]" : " \(shown)"
         }
@@ -50,6 +50,7 @@ public struct Directive: Sendable {
     }
 
     struct Argument: Sendable {
+        /// Empty where the one before it stands for both.
         var name: String
         var type: ValueType
         var isOptional = false
@@ -88,6 +89,9 @@ public struct Directive: Sendable {
     var minimumArguments: Int { arguments.count { !$0.isOptional } }
     var maximumArguments: Int { arguments.last?.isRepeated == true ? Int.max : arguments.count }
 
+    /// What it means stands in its options alone.
+    var saysNothingAlone: Bool { arguments.isEmpty && !options.isEmpty && block == nil }
+
     /// The type of the argument at `index`; a repeated last one goes on.
     func argument(at index: Int) -> Argument? {
         index < arguments.count ? arguments[index] : arguments.last.flatMap { $0.isRepeated ? $0 : nil }
@@ -107,15 +111,22 @@ public struct Directive: Sendable {
 
 /// A row's identity: some names mean different things in different places.
 enum DirectiveID: UInt8, Sendable {
-    case workers, state, shutdownTimeout, trustedProxies, trustedFields, passFields, via, sharedHost, listen, admin, accessLog, problemBase
+    case workers, state, shutdownTimeout, upgradeTimeout
+    case trustedProxies, trustedFields, passFields, via, sharedHost, listen, admin, accessLog, problemBase
     case metricsTenants, ledgerInterval, ledgerRollup, ledgerRetention, ledgerCompress
     case limits, upstreamBlock, planBlock, jwtBlock, defaults, tenant, include
     case certificate, protocols, serverProtocols, minVersion
     case headerTimeout, bodyTimeout, bodyMinRate, idleTimeout, maxHeaderSize, maxHeaders, maxConnections, maxStreams, maxResets
-    case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck
+    case addressConnections, addressHandshakes, overload, overloadMemory, overloadDescriptors, overloadLag
+    case takesProxy, sendsProxy, upstreamTLS, tlsName, serverCA, shownCertificate, verify
+    case server, balance, connectTimeout, responseTimeout, serverConnections, healthCheck, eject, slowStart
+    case queue, maxRequests, retry, serverIdle, tenantConnections, tenantStreams, share
     case rate, concurrency, prorate, quota, bandwidth, cost, costHeader, charge, quotaResetDay, ratelimitHeaders
     case maxBody, weight, feature, set, requestHeader, responseHeader
     case price, currency, plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
+    case routesOnly, strictPaths, require, roleClaim, scopeClaim
+    case split, rewrite, rewriteHost
+    case allow, deny, cors, respond, redirect, redirectsToHTTPS, delay, abort
     case issuer, audience, keys, algorithms, tenantClaim, leeway, claimHeader
     case clientCA, clientCertificate, keysMaxAge
 }

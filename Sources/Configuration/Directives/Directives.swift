@@ -7,13 +7,17 @@ extension Directive {
         // The file itself
         Directive(
             .workers, "workers", in: [.top], [.one("COUNT|auto", .count(1...1024, or: "auto"))],
-            default: "auto", cold: true, "Event loops; auto is one a core."),
+            default: "auto", "Event loops; auto is one a core.",
+            details: ["A reload has more of them serve, or fewer: those that are left over end what they have begun, and then rest."]),
         Directive(
             .state, "state", in: [.top], [.one(.path)], default: "./state", cold: true,
             "Folder of the meters, the usage ledger and the admin token."),
         Directive(
             .shutdownTimeout, "shutdown_timeout", in: [.top], [.one(.time(.upToADay))], default: "30s",
             "How long a shutdown waits for requests in flight."),
+        Directive(
+            .upgradeTimeout, "upgrade_timeout", in: [.top], [.one(.time(.upToADay))], default: "1h",
+            "How long a process that another one has taken over from may end what it has begun, tunnels among it."),
         Directive(
             .trustedProxies, "trusted_proxies", in: [.top], [.many("ADDRESS[/PREFIX]", .addressBlock)],
             repeats: .many, "Peers whose Forwarded and X-Forwarded-* are believed."),
@@ -71,6 +75,13 @@ extension Directive {
             "After how long the lines of a day that is added up are compressed, by the system's gzip."),
         Directive(.limits, "limits", in: [.top], block: .limits, "Bounds on every connection and request head."),
         Directive(
+            .overload, "overload", in: [.top], block: .overload, "From where on requests are given up for the sake of others.",
+            details: [
+                "Stage 1: no new connection is kept for a second request, and those that wait for one end, the oldest first. Stage 2:",
+                "requests of tenants that are above their share get 503 overloaded. Stage 3: new connections wait in the kernel.",
+                "gateway_overload_stage and gateway_shed_total tell of it. The admin listener answers in every stage.",
+            ]),
+        Directive(
             .upstreamBlock, "upstream", in: [.top], [.one(.identifier)], block: .upstream,
             repeats: .oncePerFirstArgument, "Servers that requests are forwarded to."),
         Directive(
@@ -98,11 +109,19 @@ extension Directive {
             [.many("PROTOCOL", .choice(["h2", "http/1.1"]))], default: "h2 http/1.1",
             "What ALPN offers, in order of preference; without TLS `h2` is spoken by prior knowledge."),
         Directive(
-            .minVersion, "min_version", in: [.listen], [.one(.choice(["1.2", "1.3"]))], default: "1.2",
+            .minVersion, "min_version", in: [.listen, .tls], [.one(.choice(["1.2", "1.3"]))], default: "1.2",
             "The lowest TLS version that is spoken."),
         Directive(
             .clientCA, "client_ca", in: [.listen], [.one(.path)],
             "Authorities (PEM) whose client certificates are accepted; a client may still come without one."),
+        Directive(
+            .takesProxy, "proxy_protocol", in: [.listen], [.one(.onOff)], default: "off",
+            "Each connection begins with a PROXY header, v1 or v2, which says who the client is; only from trusted_proxies."),
+        Directive(
+            .redirectsToHTTPS, "redirect", in: [.listen], [.one(.choice(["https"]))],
+            options: [.init("port", .count(1...65535), default: "443")],
+            "Answers every request with 308 and the same URL on https, before its credentials are looked at.",
+            details: ["Not what a trusted proxy says that it came by https: it would come back for ever."]),
 
         // limits
         Directive(
@@ -134,14 +153,64 @@ extension Directive {
             .maxResets, "max_resets", in: [.limits], [.one(.countIn)], default: "100/10s",
             "HTTP/2 streams reset by a client, or because of it; beyond that its connection ends."),
 
+        Directive(
+            .addressConnections, "address_connections", in: [.limits], [.one(.count(1...10_000_000))], default: "1000",
+            "Connections of one client address (of IPv6: a /64), of all workers together; trusted_proxies are excepted.",
+            details: ["Unless it is written, clients of this machine itself (127.0.0.0/8, ::1) are excepted as well."]),
+        Directive(
+            .addressHandshakes, "address_handshakes", in: [.limits], [.one(.rate)], default: "200/s",
+            "TLS handshakes that one client address may begin; trusted_proxies are excepted.",
+            details: ["Unless it is written, clients of this machine itself (127.0.0.0/8, ::1) are excepted as well."]),
+
+        // overload
+        Directive(
+            .overloadMemory, "memory", in: [.overload], [.one(.size(1 << 20...1 << 50))],
+            "Memory of this process; 80 % of the machine's, or of its control group's, unless set.",
+            details: ["Stage 2 begins at 110 % of it, stage 3 at 120 %."]),
+        Directive(
+            .overloadDescriptors, "descriptors", in: [.overload], [.one(.percent(1...99))], default: "90%",
+            "Of the descriptors that this process may have open.",
+            details: ["Stage 2 begins where half of the rest is in use, stage 3 where three quarters of it are."]),
+        Directive(
+            .overloadLag, "lag", in: [.overload], [.one(.time(1_000_000...60_000_000_000))], default: "50ms",
+            "How long work waits for its turn on an event loop, on the average of half a second.",
+            details: ["Stage 2 begins at twice as much, stage 3 at four times as much."]),
+
         // upstream
         Directive(
-            .server, "server", in: [.upstream], [.one("HOST:PORT", .server)],
+            .server, "server", in: [.upstream],
+            [.one("HOST:PORT", .server), .optional(.choice(ServerFlag.allCases.map(\.rawValue)))],
             options: [.init("weight", .count(1...1000), default: "1")], repeats: .oncePerFirstArgument, required: true,
-            "A server; {namespace} and {tenant} in its name are those of the request's tenant."),
+            "A server; {namespace} and {tenant} in its name are those of the request's tenant.",
+            details: [
+                "backup: it gets requests only while no other one is healthy. drain: it finishes what it has and gets nothing new;",
+                "its health is still asked for. down: it gets nothing. A reload that changes these cuts no request.",
+            ]),
         Directive(
-            .balance, "balance", in: [.upstream], [.one(.choice(["least_requests", "round_robin"]))],
-            default: "least_requests", "How a server is chosen."),
+            .balance, "balance", in: [.upstream],
+            [.one(.choice(["least_requests", "round_robin", "hash"])), .optional(.choice(["client", "tenant", "path"]))],
+            options: [.init("header", .token), .init("cookie", .token)],
+            default: "least_requests", "How a server is chosen; hash: the same one for the same header, cookie, client, tenant or path.",
+            details: [
+                "hash: one server of N that is gone or new moves about 1/N of the keys, the order in the file none. One that has more",
+                "than 1.25 times its share of the requests passes on to the next in the key's own order. Without the field or the cookie",
+                "a request goes by least_requests.",
+            ]),
+        Directive(
+            .eject, "eject", in: [.upstream],
+            options: [
+                .init("failures", .count(1...100), default: "5"), .init("for", .time(1_000_000_000...600_000_000_000), default: "10s"),
+                .init("max_share", .percent(1...100), default: "50%"), .init("slower", .factor(2...1000)),
+            ], "Leaves a server out for a while that fails so often in a row, or that is so many times slower than the others.",
+            details: [
+                "What fails: a 5xx, an answer that is cut short, late or malformed, a connection that can't be made, over all workers",
+                "together. `for` doubles with each ejection in a row, up to 10 minutes. Of a share at least one may be out, never the",
+                "last one. slower: nine of ten answers begin later than so many times the others', by 10 ms at least.",
+                "What fails for one tenant alone leaves the server out for that tenant alone: others are to meet it, too.",
+            ]),
+        Directive(
+            .slowStart, "slow_start", in: [.upstream], [.one(.time(.upToADay))],
+            "A server that is back, or new in the file, gets a share that grows for so long."),
         Directive(
             .connectTimeout, "connect_timeout", in: [.upstream], [.one(.time(.upToADay))], default: "5s",
             "For connecting: all servers and addresses that a request tries together."),
@@ -152,15 +221,72 @@ extension Directive {
             .serverConnections, "max_connections", in: [.upstream], [.one(.count(1...1_000_000))], default: "256",
             "Connections to each server, of all workers together."),
         Directive(
-            .serverProtocols, "protocols", in: [.upstream], [.many("PROTOCOL", .choice(["h2", "http/1.1"]))], default: "http/1.1",
-            "What is spoken to the servers: the first one, `h2` by prior knowledge."),
+            .serverIdle, "idle_timeout", in: [.upstream], [.one(.time(.upToADay))], default: "55s",
+            "How long an unused connection is kept, or less where the server says so by Keep-Alive: timeout=N."),
         Directive(
-            .healthCheck, "health_check", in: [.upstream], [.one("PATH", .urlPath)],
+            .retry, "retry", in: [.upstream],
+            options: [
+                .init("tries", .count(1...10), default: "2"), .init("on", .words(RetrySettings.Causes.words), default: "connect,reset"),
+                .init("budget", .percent(0...100), default: "20%"), .init("backoff", .time(0...60_000_000_000), default: "25ms"),
+            ], "How often a request is sent in all, for which failures and answers, and how many retries there are for all requests.",
+            details: [
+                "Idempotent methods only, unless non_idempotent says that others may arrive twice; bodies that are whole in memory.",
+                "Ten retries a second there are always. The pause doubles with each one. The last answer goes to the client.",
+                "Without it a connection that ends without an answer has an idempotent request without a body sent once more, at once.",
+            ]),
+        Directive(
+            .maxRequests, "max_requests", in: [.upstream], [.one(.count(1...100_000_000))],
+            "Requests under way to all servers, of all workers together, waiting ones too; beyond that 503 overloaded.",
+            details: [
+                "A quarter of them, 64 at the most, is for tenants that have less than their weight gives them of all: a flood does not",
+                "get it. An upstream of one tenant alone is all his.",
+            ]),
+        Directive(
+            .queue, "queue", in: [.upstream],
+            options: [
+                .init("size", .count(1...1_000_000), default: "1000"),
+                .init("timeout", .time(.upToADay), default: "2s"),
+            ],
+            "Requests waiting for a connection, of all workers together: fair by tenant weight; who waits too long gets a 503.",
+            details: [
+                "Without it 16 may wait for each connection that there may be (max_connections), for connect_timeout. A full line",
+                "takes requests of tenants that have less than their part of it, and those that have most above theirs lose one.",
+            ]),
+        Directive(
+            .serverProtocols, "protocols", in: [.upstream], [.many("PROTOCOL", .choice(["h2", "http/1.1"]))], default: "http/1.1",
+            "What is spoken to the servers: what ALPN offers with `tls`, without it the first one, `h2` by prior knowledge."),
+        Directive(
+            .upstreamTLS, "tls", in: [.upstream], block: .tls, blockOptional: true,
+            "TLS to the servers, which must prove their names."),
+        Directive(
+            .sendsProxy, "proxy_protocol", in: [.upstream], [.one(.choice(["v1", "v2"]))],
+            "Begins each connection with a PROXY header of that version; a connection then serves one client address only."),
+        Directive(
+            .healthCheck, "health_check", in: [.upstream], [.optional(.healthPath)],
             options: [
                 .init("interval", .time(.upToADay), default: "5s"), .init("timeout", .time(.upToADay), default: "1s"),
                 .init("fall", .count(1...1000), default: "3"),
                 .init("rise", .count(1...1000), default: "2"),
-            ], "Asks each server for this path and leaves out those that fail."),
+                .init("status", .statuses, default: "200-399"), .init("body", .text), .init("host", .host), .init("grpc", .text),
+            ], "Asks each server for this path and leaves out those that fail.",
+            details: [
+                "body: the answer must have this text in its first 64 KiB. host: what Host says, instead of the server's own name.",
+                "With `protocols h2` it asks by HTTP/2. grpc: asks `grpc.health.v1.Health/Check` about the server as a whole, or, as",
+                "grpc=SERVICE, about that service; SERVING is a yes.",
+            ]),
+
+        // tls of an upstream
+        Directive(
+            .tlsName, "name", in: [.tls], [.one("HOST", .host)],
+            "The name that is asked for (SNI) and that the certificate must have; the server's own unless set."),
+        Directive(
+            .serverCA, "ca", in: [.tls], [.one(.path)], "Authorities (PEM) that are believed; the system's unless set."),
+        Directive(
+            .shownCertificate, "certificate", in: [.tls], [.one("CHAIN", .path), .one("KEY", .keyPath)],
+            options: [.init("passphrase", .secret)], "A certificate chain and its private key (PEM), shown to servers that ask for one."),
+        Directive(
+            .verify, "verify", in: [.tls], [.one(.onOff)], default: "on",
+            "Whether servers must prove who they are; without that anybody on the way may be the server."),
 
         // Limits and settings of tenants
         Directive(
@@ -203,6 +329,15 @@ extension Directive {
         Directive(
             .weight, "weight", in: [.plan, .defaults, .tenant], [.one(.count(1...1000))], default: "1",
             "Share of the turns when tenants compete."),
+        Directive(
+            .tenantConnections, "max_connections", in: [.plan, .defaults, .tenant], [.one(.count(1...10_000_000))],
+            "Client connections at once; a request on one more gets a 429, and its connection ends."),
+        Directive(
+            .tenantStreams, "max_streams", in: [.plan, .defaults, .tenant], [.one(.count(1...10_000_000))],
+            "Requests at once on HTTP/2 connections of clients; one more gets a 429."),
+        Directive(
+            .share, "share", in: [.plan, .defaults, .tenant], [.one(.percent(1...100))],
+            "The most of an upstream's connections that it has while other tenants wait for them."),
         Directive(
             .feature, "feature", in: [.plan, .defaults, .tenant], [.one("NAME", .identifier), .one(.onOff)],
             repeats: .oncePerFirstArgument, "A feature, told to the upstream in X-Tenant-Features while it is on."),
@@ -253,8 +388,10 @@ extension Directive {
                 .init("name", .identifier), .init("expires", .date), .init("rate", .rate),
                 .init("burst", .count(1...1_000_000_000)), .init("quota", .quota),
                 .init("concurrency", .count(1...1_000_000)), .init("mode", mode, default: "enforce"),
+                .init("roles", .grants), .init("scopes", .grants),
             ], repeats: .many,
-            "An API key by its digest; limits behind it are its own, beside the tenant's."),
+            "An API key by its digest; limits behind it are its own, beside the tenant's.",
+            details: ["Upstreams see name=, roles= and scopes= in X-Tenant-Consumer, X-Tenant-Roles and X-Tenant-Scopes."]),
         Directive(
             .jwt, "jwt", in: [.tenant], [.many("NAME", .reference)], repeats: .many,
             "Issuers whose tokens name this tenant."),
@@ -262,6 +399,7 @@ extension Directive {
             .clientCertificate, "client_certificate", in: [.tenant], [.optional(.choice(["any"]))],
             options: [
                 .init("fingerprint", .keyDigest), .init("subject", .text), .init("issuer", .text), .init("ca", .path),
+                .init("roles", .grants),
             ], repeats: .many,
             "A TLS client certificate that requests must come with: any that a client_ca vouches for, or one of these.",
             details: [
@@ -274,8 +412,94 @@ extension Directive {
                 "An expired certificate, or one whose authority a reload has taken away, is none, on open connections too.",
             ]),
         Directive(
-            .route, "route", in: [.tenant], [.one("PATH", .urlPath)], block: .route,
-            repeats: .oncePerFirstArgument, "What is different below a path; the longest path wins."),
+            .route, "route", in: [.tenant, .plan, .defaults],
+            [.one("[=] PATH", .routePath), Directive.Argument(name: "", type: .routePath, isOptional: true)],
+            options: [
+                .init("method", .methods), .init("header", .condition(ofField: true), repeats: true),
+                .init("query", .condition(ofField: false), repeats: true),
+            ], block: .route, repeats: .many, "What is different for a path and all below it, or with = for just that path.",
+            details: [
+                "A tenant's routes are looked at before its plan's, those before the ones of `defaults`. In each: an exact path",
+                "first, then the longest one, then more conditions, then the order of the file. All conditions must hold;",
+                "header=NAME and query=NAME want one of that name, whatever it says. Where query= stands, a request may have 1000",
+                "parameters; others are refused with 400.",
+                "Paths are compared, and go to the upstream, without dot segments and with unreserved characters decoded (RFC 3986",
+                "section 6.2.2). `%2F`, `%5C`, `//` and `;` stay as they stand; what some servers would find below another route",
+                "is refused.",
+                "What is checked, in this order: addresses, preflights of browsers, credentials, roles and scopes, limits,",
+                "faults on purpose, and then the rest.",
+            ]),
+        Directive(
+            .routesOnly, "routes", in: [.tenant], [.one(.choice(["only"]))],
+            "What no route is about is answered with 404 no-route."),
+        Directive(
+            .strictPaths, "strict_paths", in: [.plan, .defaults, .tenant], [.one(.onOff)],
+            "Refuses paths with %2F, %5C or a backslash; on wherever a route has `require` or `allow`, unless it is said."),
+        Directive(
+            .allow, "allow", in: limited, [.many("ADDRESS[/PREFIX]|all", .addressBlocks)], repeats: .many,
+            "Client addresses that may come: of all lines with `allow` and `deny` the first one that matches holds.",
+            details: [
+                "Whom no line is about may come. The nearest of route, tenant, plan and `defaults` that has such lines has all of them.",
+                "The address is that of the client, as trusted_proxies tell it. Others get 403 address-denied, before their credentials",
+                "are looked at, unless it is those alone that name the tenant (shared_host).",
+            ]),
+        Directive(
+            .deny, "deny", in: limited, [.many("ADDRESS[/PREFIX]|all", .addressBlocks)], repeats: .many,
+            "Client addresses that may not come; see `allow`."),
+        Directive(
+            .cors, "cors", in: limited, [.optional(.choice(["off"]))],
+            options: [
+                .init("origins", .origins), .init("methods", .browserMethods, default: "GET,HEAD,POST"),
+                .init("headers", .browserFields), .init("expose", .browserFields), .init("credentials", .onOff, default: "off"),
+                .init("max_age", .time(1_000_000_000...86_400_000_000_000)),
+            ], "Which origins' pages may read answers in a browser; their preflights are answered here.",
+            details: [
+                "Preflights are answered before credentials are looked at and take nothing from limits; an address gets 200 a second.",
+                "Answers and refusals have the fields for an origin that is named, and all of them `Vary: Origin`. What the upstream",
+                "says of Access-Control-* is taken away. With credentials=on nothing can be `*`. On a shared_host a preflight, which has",
+                "no credentials, names no tenant: there it is refused.",
+            ]),
+        Directive(
+            .split, "split", in: [.route], [.one("NAME", .reference), .one(.percent(1...100))],
+            options: [.init("by", .splitKey, default: "client")], repeats: .oncePerFirstArgument,
+            "Sends a share of the requests to another upstream; the same client always to the same side.",
+            details: [
+                "by=client goes by the client's address, by=key by the API key or whoever the token names, by=header:NAME by a field's",
+                "value; without what it goes by, key goes by the client, header by each request. A larger share keeps who is there.",
+            ]),
+        Directive(
+            .rewrite, "rewrite", in: [.route], [.one("PATH", .routePath)],
+            "What stands for the route's path towards the upstream; what comes behind it stays. Of an exact route, the whole path."),
+        Directive(
+            .rewriteHost, "rewrite_host", in: [.route], [.one("HOST[:PORT]", .authority)],
+            "What Host says towards the upstream; X-Forwarded-Host has the client's."),
+        Directive(
+            .respond, "respond", in: [.route], [.one("STATUS", .count(200...599)), .optional(.mediaType), .optional(.answerText)],
+            "Answers requests here, with a text or with none.",
+            details: [
+                "{path}, {query}, {host} and {tenant} stand for the request's: the query without its ?, the host without its port,",
+                "percent-encoded as received, and so is what no URI holds. In quotes \\n, \\r, \\t, \\\", \\\\ and \\{ are escapes.",
+                "204, 205 and 304 have no text. Limits hold as for what is forwarded; a body is not read.",
+            ]),
+        Directive(
+            .redirect, "redirect", in: [.route],
+            [.one("URL", .redirectTarget), .optional(.choice(["301", "302", "303", "307", "308"]))],
+            "Sends clients elsewhere, with 308 unless another status is named.",
+            details: [
+                "A URL, or a path on the same host. {path}, {query}, {host} and {tenant} are those of `respond`; the ? in front of",
+                "a {query} that is empty is left out.",
+            ]),
+        Directive(
+            .delay, "delay", in: [.route], [.one(.time(1_000_000...60_000_000_000)), .optional(.percent(1...100))],
+            "Lets requests wait on purpose, or a share of them, before anything of them is sent; `fault` in the log says so.",
+            details: ["They have been let in by limits, and hold no connection to an upstream."]),
+        Directive(
+            .abort, "abort", in: [.route], [.one("STATUS", .count(400...599)), .optional(.percent(1...100))],
+            "Refuses requests on purpose as fault-injected, or a share of them, behind `delay`; `fault` in the log says so."),
+        Directive(
+            .require, "require", in: [.route], options: [.init("role", .grants), .init("scope", .grants)], repeats: .many,
+            "One of these roles, and each of these scopes; others are refused with 403 forbidden.",
+            details: ["Roles and scopes are those of the key, the token and the client certificate that a request comes with."]),
 
         // jwt
         Directive(.issuer, "issuer", in: [.jwt], [.one("ISSUER", .text)], required: true, "The `iss` of its tokens."),
@@ -306,6 +530,11 @@ extension Directive {
         Directive(
             .tenantClaim, "tenant_claim", in: [.jwt], [.one("CLAIM", .text)],
             "The claim that holds the tenant's id; may be left out while a single tenant uses this issuer."),
+        Directive(
+            .roleClaim, "role_claim", in: [.jwt], [.one("CLAIM", .text)],
+            "The claim that gives roles, for `require`: a list of names, or a text with commas or spaces between them."),
+        Directive(
+            .scopeClaim, "scope_claim", in: [.jwt], [.one("CLAIM", .text)], "The claim that gives scopes, likewise: `scope` for most."),
         Directive(
             .leeway, "leeway", in: [.jwt], [.one(.time(0...600_000_000_000))], default: "30s",
             "Allowed difference of clocks."),

@@ -198,12 +198,11 @@ struct Lexer {
                 }
                 return content
             case UInt8(ascii: "\\"):
-                let escaped = offset + 1 < bytes.count ? bytes[offset + 1] : 0
-                if escaped == UInt8(ascii: "\"") || escaped == UInt8(ascii: "\\") {
-                    content.append(escaped)
+                if let meant = Self.meaning(ofEscaped: offset + 1 < bytes.count ? bytes[offset + 1] : 0) {
+                    content.append(meant)
                     offset += 2
                 } else {
-                    fault("`\\` in quotes stands before `\"` or `\\` only", &isBroken, suggestion: "write `\\\\`")
+                    fault("`\\` in quotes stands before `\"`, `\\`, `{`, `n`, `r` or `t` only", &isBroken, suggestion: "write `\\\\`")
                     offset += 1
                 }
             case 0:
@@ -220,6 +219,17 @@ struct Lexer {
             }
         }
         return unclosed(opening, firstSemicolon, content, &isBroken)
+    }
+
+    private static func meaning(ofEscaped byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"): byte
+        case UInt8(ascii: "{"): Word.escapedBraceByte
+        case UInt8(ascii: "n"): ASCII.lf
+        case UInt8(ascii: "r"): ASCII.cr
+        case UInt8(ascii: "t"): ASCII.tab
+        default: nil
+        }
     }
 
     private mutating func unclosed(

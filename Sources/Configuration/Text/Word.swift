@@ -15,6 +15,10 @@ struct Word {
     /// The lexer had something to say about it: it is not judged again.
     var isBroken = false
 
+    /// What stands in `text` for a `{` behind a backslash: it begins no placeholder. Where there are none it is read as a brace.
+    static let escapedBraceByte: UInt8 = 1
+    static let escapedBrace: Character = "\u{1}"
+
     init(_ text: String, file: UInt32, line: Int, column: Int, length: Int) {
         (self.text, self.file) = (text, file)
         self.line = UInt32(clamping: line)

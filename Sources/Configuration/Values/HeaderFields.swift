@@ -37,17 +37,38 @@ enum HeaderFields {
             suggestion: Suggester().suggestion(for: name, among: overrides) ?? "`gateway directives pass_fields` names them")
     }
 
+    static func token(_ text: String) throws(ValueFault) -> Value {
+        guard !text.isEmpty, text.utf8.count <= 256, text.utf8.allSatisfy(ASCII.isToken) else {
+            throw .refused("\(quoted(text)) is not a name of a field or a cookie")
+        }
+        return .text(text)
+    }
+
     static func name(_ text: String) throws(ValueFault) -> Value {
         guard !text.isEmpty, text.utf8.count <= 256, text.utf8.allSatisfy(ASCII.isToken) else {
             throw .refused("\(quoted(text)) is not a header name")
         }
-        // Many servers take `_` for `-`.
-        let dashed = text.utf8.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : ASCII.lowercase($0) }
-        let folded = String(decoding: dashed, as: UTF8.self)
+        let folded = folded(text)
         if reserved.contains(folded) || folded.hasPrefix("x-tenant-") {
             throw .refused("\(quoted(text)) is set by the gateway itself")
         }
         return .text(text)
+    }
+
+    /// One that says of a request what its client wants to say: those of the gateway's are written when its route is found.
+    static func ofClients(_ text: String) throws(ValueFault) {
+        _ = try token(text)
+        if folded(text).hasPrefix("x-tenant-") {
+            throw .refused(
+                "\(quoted(text)) is what the gateway tells upstreams: in a request it is whatever its client likes",
+                suggestion: "`require` asks for roles and scopes")
+        }
+    }
+
+    /// Many servers take `_` for `-`.
+    private static func folded(_ name: String) -> String {
+        let dashed = name.utf8.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : ASCII.lowercase($0) }
+        return String(decoding: dashed, as: UTF8.self)
     }
 
     static func value(_ text: String) throws(ValueFault) -> Value {

@@ -70,6 +70,44 @@ enum Quantities {
         return product(number, scale)
     }
 
+    /// Of a period of rates: `s`, `m`, `h`.
+    static func nanoseconds(of period: String) -> UInt64 {
+        period == "h" ? 3_600_000_000_000 : period == "m" ? 60_000_000_000 : 1_000_000_000
+    }
+
+    /// `200` or `200-399`
+    static func statuses(_ text: String) throws(ValueFault) -> Value {
+        let parts = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { part -> Int? in
+            part.utf8.count == 3 && part.utf8.allSatisfy(ASCII.isDigit) ? Int(part) : nil
+        }
+        guard numbers.count == parts.count, let first = numbers.first, let last = numbers.last, (200...599).contains(first),
+            (first...599).contains(last)
+        else { throw .refused("\(quoted(text)) is not a range of statuses", suggestion: "write 200 or 200-399") }
+        return .statuses(first...last)
+    }
+
+    static func percent(_ text: String, in range: ClosedRange<UInt64>) throws(ValueFault) -> Value {
+        guard let (number, unit) = split(text), unit == "%" else {
+            throw .refused("\(quoted(text)) is not a share", suggestion: "write 50%")
+        }
+        guard let number, range.contains(number) else {
+            throw .refused("\(quoted(text)) is not between \(range.lowerBound)% and \(range.upperBound)%")
+        }
+        return .number(number)
+    }
+
+    /// `3x`
+    static func factor(_ text: String, in range: ClosedRange<UInt64>) throws(ValueFault) -> Value {
+        guard let (number, unit) = split(text), unit == "x" else {
+            throw .refused("\(quoted(text)) is not a multiple", suggestion: "write 3x")
+        }
+        guard let number, range.contains(number) else {
+            throw .refused("\(quoted(text)) is not between \(range.lowerBound)x and \(range.upperBound)x")
+        }
+        return .number(number)
+    }
+
     static func rate(_ text: String) throws(ValueFault) -> Value {
         try amount(text, periods: ["s", "m", "h"], hint: "write 100/s, 6000/m or 90000/h")
     }

@@ -26,25 +26,35 @@ import COpenSSL
     /// - Parameters:
     ///   - host: a name, or a numeric address without brackets.
     ///   - isAddress: the certificate must have the address instead of a name.
-    public init(_ authorities: ServerAuthorities, host: String, isAddress: Bool) throws(OpenSSLError) {
+    ///   - offers: names of protocols for ALPN, in the order of preference.
+    public init(_ authorities: ServerAuthorities, host: String, isAddress: Bool, offers: [String] = []) throws(OpenSSLError) {
         ERR_clear_error()
-        // In a ClientHello and in a certificate there is no dot at the end (RFC 6066 section 3).
-        let host = HostName.normal(host)
         guard let session = unsafe Owned(SSL_new(authorities.context.pointer), SSL_free),
             let received = unsafe Owned(BIO_new(BIO_s_mem()), BIO_free_all),
             let produced = unsafe Owned(BIO_new(BIO_s_mem()), BIO_free_all)
         else { throw OpenSSLError("SSL_new") }
-        // A host is what a subject alternative name says, and nothing else (RFC 9525 section 6.3).
-        unsafe SSL_set_hostflags(session.pointer, UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
-        let isNamed =
-            unsafe isAddress
-            ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.pointer), host) == 1
-            : SSL_set1_host(session.pointer, host) == 1 && c_ssl_set_tlsext_host_name(session.pointer, host) == 1
-        guard isNamed else { throw OpenSSLError("not a name for TLS") }
+        guard unsafe Self.expect(host, isAddress: isAddress, on: session.pointer) else { throw OpenSSLError("not a name for TLS") }
+        let list = offers.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+        // Zero is success here. OpenSSL copies the list.
+        guard unsafe list.isEmpty || SSL_set_alpn_protos(session.pointer, list, UInt32(list.count)) == 0 else {
+            throw OpenSSLError("SSL_set_alpn_protos")
+        }
         self.authorities = authorities
         unsafe (input, output) = (received.take(), produced.take())
         unsafe SSL_set_bio(session.pointer, input, output)
         ssl = session
+    }
+
+    /// The server must prove that it is this host, and is told that it is wanted. An address is no server name (RFC 6066 section
+    /// 3). False where OpenSSL takes it for neither.
+    static func expect(_ host: String, isAddress: Bool, on ssl: OpaquePointer) -> Bool {
+        // In a ClientHello and in a certificate there is no dot at the end.
+        let host = HostName.normal(host)
+        // A host is what a subject alternative name says, and nothing else (RFC 9525 section 6.3).
+        unsafe SSL_set_hostflags(ssl, UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+        return unsafe isAddress
+            ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1
+            : SSL_set1_host(ssl, host) == 1 && c_ssl_set_tlsext_host_name(ssl, host) == 1
     }
 
     /// Takes what has come from the server, for the calls below.
@@ -65,13 +75,24 @@ import COpenSSL
         let result = unsafe SSL_connect(ssl.pointer)
         if result == 1 { return true }
         if unsafe SSL_get_error(ssl.pointer, result) == SSL_ERROR_WANT_READ { return false }
-        // The text is OpenSSL's own, there for good.
-        let verdict = unsafe SSL_get_verify_result(ssl.pointer)
-        if verdict != Int(X509_V_OK), let text = unsafe X509_verify_cert_error_string(verdict) {
+        if let verdict = unsafe Self.verdict(on: ssl.pointer) {
             ERR_clear_error()
-            throw OpenSSLError("the server's certificate is refused: \(unsafe String(cString: text))")
+            throw OpenSSLError("the server's certificate is refused: \(Self.text(ofVerdict: verdict))")
         }
         throw OpenSSLError("no TLS handshake")
+    }
+
+    /// Why the server's certificate was refused, in the handshake that has just failed; nil where it failed for something else.
+    static func verdict(on ssl: OpaquePointer) -> Int? {
+        let verdict = unsafe SSL_get_verify_result(ssl)
+        return unsafe verdict == Int(X509_V_OK) || SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE ? nil : verdict
+    }
+
+    /// `certificate has expired`
+    public static func text(ofVerdict verdict: Int) -> String {
+        // A text of OpenSSL's own, there for good.
+        guard let text = unsafe X509_verify_cert_error_string(verdict) else { return "error \(verdict)" }
+        return unsafe String(cString: text)
     }
 
     /// Encrypts all of the bytes. Once hands are shaken.

@@ -76,7 +76,7 @@ public final class TLSListener: @unchecked Sendable {
         precondition(set, "OpenSSL lacks the ciphers")
         unsafe SSL_CTX_set_info_callback(context.pointer) { ssl, _, _ in unsafe TLSSession.of(ssl) { $0.noteStep() } }
         unsafe SSL_CTX_set_alpn_select_cb(context.pointer, { ssl, out, outLength, offered, offeredLength, _ in
-            guard let ours = unsafe TLSSession.of(ssl, { $0.listener.protocols }) else { return SSL_TLSEXT_ERR_NOACK }
+            guard let ours = unsafe TLSSession.of(ssl, { $0.listener?.protocols ?? [] }) else { return SSL_TLSEXT_ERR_NOACK }
             let theirs = unsafe Array(UnsafeBufferPointer(start: offered, count: Int(offeredLength)))
             // RFC 7301 section 3.2: nothing in common is fatal.
             guard let name = ProtocolNames.first(of: ours, in: theirs) else { return SSL_TLSEXT_ERR_ALERT_FATAL }

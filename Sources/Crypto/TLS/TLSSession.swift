@@ -89,7 +89,7 @@ import COpenSSL
     }
 }
 
-/// One client's TLS, from its first byte on.
+/// One connection's TLS, from its first byte on: a client's, or ours to a server.
 ///
 ///     named ◄──► handshaking ──► open ──► closed
 ///                     └───────────┴────► failed
@@ -104,7 +104,11 @@ import COpenSSL
     }
     public enum Read: Equatable { case bytes(Int), wantsMore, closed, failed }
 
-    let listener: TLSListener
+    /// Of a client's; nil where the peer is a server.
+    let listener: TLSListener?
+    /// Of a server's; nil where the peer is a client.
+    private let upstream: UpstreamTLS?
+    let sessions: KeptSessions?
     private let io: TLSRoom
     private let ssl: OpaquePointer
     /// The name that the client asked for in this handshake, lower case; empty when it named none. Taken from the
@@ -114,27 +118,53 @@ import COpenSSL
     private var isOpen = false
     /// The client has said that it sends no more (close_notify), and all that it has sent was read.
     public private(set) var hasEnded = false
-    /// Why the handshake failed, as OpenSSL's error code; see `text(ofFailure:)`.
+    /// Why the handshake, or a read, failed, as OpenSSL's error code; see `text(ofFailure:)`.
     public private(set) var failure: UInt = 0
+    /// Why the server's certificate was refused; see `TLSClient.text(ofVerdict:)`.
+    public private(set) var verdict: Int?
     /// Steps of TLS itself since the last piece of data, once the handshake is over.
     private var steps = 0
 
-    public init?(listener: TLSListener, io: TLSRoom) {
-        guard let session = unsafe Owned(SSL_new(listener.context.pointer), SSL_free),
+    public convenience init?(listener: TLSListener, io: TLSRoom) {
+        self.init(listener.context, listener: listener, upstream: nil, sessions: nil, io: io)
+        unsafe SSL_set_accept_state(ssl)
+    }
+
+    /// With a server, which is to prove that it is that host, unless `upstream` names another one.
+    /// - Parameters:
+    ///   - host: a name, or a numeric address without brackets.
+    ///   - isAddress: it is the latter.
+    ///   - sessions: those that the server has given before.
+    public convenience init?(to upstream: UpstreamTLS, host: String, isAddress: Bool, sessions: KeptSessions, io: TLSRoom) {
+        self.init(upstream.authorities.context, listener: nil, upstream: upstream, sessions: sessions, io: io)
+        unsafe SSL_set_connect_state(ssl)
+        guard unsafe TLSClient.expect(host, isAddress: isAddress, on: ssl), unsafe upstream.offer(on: ssl) else {
+            // Others would take it for their own.
+            ERR_clear_error()
+            return nil
+        }
+        unsafe sessions.resume(on: ssl)
+    }
+
+    private init?(
+        _ context: borrowing Owned, listener: TLSListener?, upstream: UpstreamTLS?, sessions: KeptSessions?, io: TLSRoom
+    ) {
+        guard let session = unsafe Owned(SSL_new(context.pointer), SSL_free),
             let made = unsafe Owned(BIO_new(io.method.pointer), BIO_free_all)
         else { return nil }
-        (self.listener, self.io) = (listener, io)
+        (self.listener, self.upstream, self.sessions, self.io) = (listener, upstream, sessions, io)
         unsafe ssl = session.take()
         let bio = unsafe made.take()
         unsafe BIO_set_data(bio, Unmanaged.passUnretained(io).toOpaque())
         // The connection owns it from here on.
         unsafe SSL_set_bio(ssl, bio, bio)
         unsafe c_ssl_set_app_data(ssl, Unmanaged.passUnretained(self).toOpaque())
-        unsafe SSL_set_accept_state(ssl)
     }
 
     /// First what points to the exchange, whose method its BIO needs to the last.
     deinit {
+        // A session is good whether or not its connection ends in order; OpenSSL would give it up otherwise.
+        if upstream != nil, failure == 0 { unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN) }
         unsafe SSL_free(ssl)
         io.release(self)
     }
@@ -164,6 +194,7 @@ import COpenSSL
         case SSL_ERROR_WANT_CLIENT_HELLO_CB: return .named
         default:
             failure = ERR_peek_error()
+            if upstream != nil { unsafe verdict = TLSClient.verdict(on: ssl) }
             ERR_clear_error()
             return .failed
         }
@@ -176,7 +207,14 @@ import COpenSSL
         return unsafe String(cString: text)
     }
 
-    /// Goes on after `named`, perhaps in another turn.
+    /// The peer has refused our certificate, or the lack of one, by an alert (RFC 8446 section 6.2).
+    public var wasRefused: Bool {
+        // OpenSSL's number of an alert is a thousand more: bad_certificate to access_denied, and certificate_required.
+        let alert = Int(c_err_get_reason(failure)) - 1000
+        return (42...49).contains(alert) || alert == 116
+    }
+
+    /// Goes on after `named`, perhaps in another turn; or begins, where it is on us to do that.
     public func resumeHandshake() -> Handshake {
         io.claim(self)
         return handshake()
@@ -214,6 +252,7 @@ import COpenSSL
                 hasEnded = true
                 return total > 0 ? .bytes(total) : .closed
             default:
+                failure = ERR_peek_error()
                 ERR_clear_error()
                 return .failed
             }
@@ -256,7 +295,7 @@ import COpenSSL
     /// What the client presented in this handshake, or in the one whose session it resumes; nil when that was nothing.
     public var clientCertificate: ClientCertificate? {
         // The connection keeps what it shows.
-        guard listener.clientAuthorities != nil, unsafe SSL_get_verify_result(ssl) == Int(X509_V_OK),
+        guard listener?.clientAuthorities != nil, unsafe SSL_get_verify_result(ssl) == Int(X509_V_OK),
             let certificate = unsafe SSL_get0_peer_certificate(ssl),
             let chain = unsafe isResumed ? ClientChain(of: SSL_get_session(ssl)) : ClientChain(verifiedBy: ssl)
         else { return nil }
@@ -264,12 +303,23 @@ import COpenSSL
     }
 
     /// What ALPN has chosen, in the handshake that is done.
-    public var speaksH2: Bool {
+    public var speaksH2: Bool { hasChosen("h2") }
+
+    /// The server speaks what it was offered. Whoever says nothing of it speaks HTTP/1.1.
+    public var speaksWhatIsOffered: Bool {
+        guard let upstream else { return true }
+        return upstream.offers.contains(where: hasChosen) || (hasChosen("") && upstream.offers.contains("http/1.1"))
+    }
+
+    private func hasChosen(_ protocol: String) -> Bool {
         var (name, count): (UnsafePointer<UInt8>?, UInt32) = (nil, 0)
         // The connection's own memory, for as long as it is there.
         unsafe SSL_get0_alpn_selected(ssl, &name, &count)
-        return unsafe UnsafeRawBufferPointer(start: name, count: Int(count)).elementsEqual("h2".utf8)
+        return unsafe UnsafeRawBufferPointer(start: name, count: Int(count)).elementsEqual(`protocol`.utf8)
     }
+
+    /// Something has come that was not read, or only a part of a record.
+    public var hasPending: Bool { unsafe SSL_has_pending(ssl) == 1 }
 
     public var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
     public var isVersion13: Bool { unsafe SSL_version(ssl) == TLS1_3_VERSION }
@@ -281,6 +331,7 @@ import COpenSSL
 
     /// At the ClientHello: notes the server name, pauses once, and chooses the certificates.
     func choose() -> Choice {
+        guard let listener else { return .malformed }
         var certificates = listener.fallback
         // The ClientHello's own bytes, which are there for as long as the callback runs.
         var bytes: UnsafePointer<UInt8>?

@@ -21,13 +21,38 @@ final class TicketKeys: Sendable {
             let w = Random.word
             (name, cipher, mac, born) = ((w(), w()), (w(), w(), w(), w()), (w(), w(), w(), w()), now)
         }
+
+        init(_ w: [UInt64]) {
+            (name, cipher) = ((w[0], w[1]), (w[2], w[3], w[4], w[5]))
+            (mac, born) = ((w[6], w[7], w[8], w[9]), w[10])
+        }
     }
 
     private let ring: Mutex<[Key]>
+    /// Words of a key that is handed over.
+    private static let words = 11
     /// Kept for good, and a number, for pointers don't go between threads.
     private let aes = unsafe UInt(bitPattern: EVP_CIPHER_fetch(nil, "AES-256-CBC", nil))
 
     private init() { ring = Mutex([Key(now: Clock.monotonic())]) }
+
+    /// The ring for another process of this boot, which resumes by it what this one has issued. Secret.
+    var handedOver: [UInt64] {
+        ring.withLock { ring in
+            ring.flatMap { key in
+                let (name, c, m) = (key.name, key.cipher, key.mac)
+                return [name.0, name.1, c.0, c.1, c.2, c.3, m.0, m.1, m.2, m.3, key.born]
+            }
+        }
+    }
+
+    /// Goes on with another process's ring. False where it is none.
+    func adopt(_ words: [UInt64]) -> Bool {
+        guard !words.isEmpty, words.count % Self.words == 0, words.count / Self.words <= Self.kept else { return false }
+        let keys = stride(from: 0, to: words.count, by: Self.words).map { Key(Array(words[$0..<$0 + Self.words])) }
+        ring.withLock { $0 = keys }
+        return true
+    }
 
     /// The key to issue with: a new one when the last is an hour old.
     private func issuing() -> Key {
@@ -82,4 +107,14 @@ final class TicketKeys: Sendable {
         }
         return keyed == 1 ? result : -1
     }
+}
+
+/// What a process hands to the one that takes over from it, so that its clients' sessions go on there.
+public enum SessionTickets {
+    /// The keys of tickets that were issued. Whoever has them can read and forge sessions: they go by no file and no
+    /// environment.
+    public static var handedOver: [UInt64] { TicketKeys.shared.handedOver }
+
+    /// Goes on with the keys of another process of this boot. False where they are none.
+    public static func adopt(_ words: [UInt64]) -> Bool { TicketKeys.shared.adopt(words) }
 }

@@ -20,15 +20,16 @@ struct AdminClient {
         + "send it a HUP signal to reload (`systemctl reload`, `kill -HUP PID`), or start it anew"
 
     /// A configuration with errors in it still tells where its gateway is.
-    init(configuration path: String) throws {
+    /// - Parameter signal: by which the same is asked for without an admin listener.
+    init(configuration path: String, signal: String = "HUP") throws {
         let loaded = ConfigurationLoader.load(path, from: .disk(withPipe: path))
         let settings = loaded.settings ?? loaded.partial
         state = settings.cold.state
         let running = RunningGateway.find(state: state)
         // What runs may have another address than what is going to be loaded.
         guard let endpoint = running?.admin.flatMap(Endpoint.init(label:)) ?? settings.hot.admin else {
-            let whom = running.map { "`kill -HUP \($0.pid)`" } ?? "a HUP signal"
-            throw Command.Failure(text: "gateway: there is no `admin` listener to ask; to reload, send it \(whom)")
+            let whom = running.map { "`kill -\(signal) \($0.pid)`" } ?? "a \(signal) signal"
+            throw Command.Failure(text: "gateway: there is no `admin` listener to ask; send it \(whom)")
         }
         do throws(SystemError) {
             (self.endpoint, token) = (endpoint, try StateFolder.readToken(StateFolder(path: state).tokenPath))
@@ -52,5 +53,14 @@ struct AdminClient {
         } catch {
             throw Command.Failure(text: "gateway: can't ask the gateway at \(endpoint.label): \(error)")
         }
+    }
+
+    /// Tells why the gateway has not done what it was asked for.
+    /// - Parameters:
+    ///   - errors: its own words; without them a problem's `detail` tells.
+    func tellRefusal(_ status: Int, _ errors: [String]?, _ detail: String?) {
+        if status == 401 { Console.error("gateway: \(place) does not know the token of \(state): \(Self.moved)") }
+        let lines = errors ?? []
+        for line in lines.isEmpty ? [detail ?? "the gateway answers \(status)"] : lines { Console.error(line) }
     }
 }

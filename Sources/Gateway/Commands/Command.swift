@@ -24,8 +24,8 @@ public enum Command {
             details: """
                 Reads FILE (./gateway.conf unless told otherwise) and serves until it is ended.
 
-                Signals: HUP reloads, USR1 reopens the access log, TERM and INT drain and end within
-                shutdown_timeout; a second TERM ends at once.
+                Signals: HUP reloads, USR1 reopens the access log, USR2 upgrades (gateway upgrade), TERM and INT drain
+                and end within shutdown_timeout; a second TERM ends at once.
 
                 --beside   start beside a gateway of the same state that is to end, for a hand-over to a new binary:
                            both serve, count into the same meters and share every limit. Send TERM to the older one;
@@ -54,6 +54,20 @@ public enum Command {
                 was rejected; the old one then goes on.
                 """,
             run: { try ReloadCommand.run($0) }),
+        Row(
+            name: "upgrade", usage: "gateway upgrade [-c FILE]", summary: "have the binary at the running one's path take over",
+            details: """
+                Finds the running gateway through the `admin` and `state` directives of FILE. It checks that the binary
+                at its own path, which may be another one by now, accepts its configuration, starts that, and hands over
+                listening sockets, the keys of TLS sessions, meters and ledger. Once the new process is ready it takes
+                all connections. The old one ends what it has begun, within upgrade_timeout: it answers each kept
+                connection's next request as the last one. A new process that fails, or is not ready within 30 s, is
+                ended, and the old one goes on: exit 1, and why. USR2 does the same.
+
+                `state` can't change on the way, nor does a metric go on: each process counts from zero, as after a
+                restart. Meters, limits and usage go on.
+                """,
+            run: { try UpgradeCommand.run($0) }),
         Row(
             name: "key", usage: "gateway key create TENANT [--name N] [--expires T]", summary: "make an API key",
             details: """
@@ -142,6 +156,10 @@ public enum Command {
             details: "Prints what may stand in gateway.conf and where; with NAME, all about that directive.",
             run: { try DirectivesCommand.run($0) }),
         Row(
+            name: "recipes", usage: "gateway recipes [NAME]", summary: "configuration for what people do every day",
+            details: "Prints the names of recipes; with NAME, a configuration to begin with or to take a part of.",
+            run: { try RecipesCommand.run($0) }),
+        Row(
             name: "version", usage: "gateway version", summary: "print the version",
             details: "Prints the version.",
             run: { arguments in
@@ -198,7 +216,7 @@ public enum Command {
     private static let elsewhere = [
         "start": "`gateway run` runs in the foreground", "serve": "`gateway run` runs in the foreground",
         "stop": "send the running gateway a TERM signal", "quit": "send the running gateway a TERM signal",
-        "restart": "`gateway reload` takes a new configuration, `gateway run --beside` a new binary",
+        "restart": "`gateway reload` takes a new configuration, `gateway upgrade` a new binary",
         "reopen": "send the running gateway a USR1 signal", "test": "`gateway check` validates the configuration",
         "validate": "`gateway check` validates the configuration", "configtest": "`gateway check` validates the configuration",
     ]

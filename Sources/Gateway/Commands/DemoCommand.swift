@@ -17,7 +17,7 @@ enum DemoCommand {
         let started = try startUpstreams(settings)
         if !started.isEmpty { Console.out("demo upstream on \(started.joined(separator: ", "))") }
         printExamples(settings)
-        return try RunCommand.serve(path)
+        return RunCommand.serve(path)
     }
 
     // MARK: Certificates

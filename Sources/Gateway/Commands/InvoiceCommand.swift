@@ -52,11 +52,12 @@ enum InvoiceCommand {
         }
         let (entries, isWhole) = terms.history(of: id, current: current, at: book.state.time)
         if entries.isEmpty, tenant == nil { try book.expectTenant(id) }
+        let memory = book.state.ledgerMemory
         // Looked for where it matters: what was noted begins later than the month, and maybe than the tenant.
         let isNoted = entries.first.map { $0.time <= month.lowerBound } ?? false
-        let folder = LedgerFolder(book.state.ledgerPath)
-        let first = isNoted || isWhole ? nil : try folder.firstUse(of: id, before: month.upperBound)
-        let parts = BillingPart.parts(of: month, entries, current: current, first: first)
+        let isProrated = ([current] + entries.map(\.terms)).contains { $0?.prices.isProrated == true }
+        let begin = isNoted || isWhole ? Begin() : try begin(of: wish, book, memory, isProrated: isProrated)
+        let parts = BillingPart.parts(of: month, entries, current: current, first: begin.first)
         guard
             parts.contains(where: { !$0.terms.prices.lines.isEmpty })
                 || parts.isEmpty && tenant?.prices.lines.isEmpty != true
@@ -65,7 +66,6 @@ enum InvoiceCommand {
             throw Command.Failure(text: "gateway: tenant \(id) has no prices; add `price 49.00/month;` to \(place)")
         }
         try settleCurrency(of: parts, &wish)
-        let memory = book.state.ledgerMemory
         let (statements, isCoarse) = try statements(of: parts, isWhole: isWhole, wish, book, memory)
         let isOver =
             book.state.time >= month.upperBound
@@ -75,7 +75,7 @@ enum InvoiceCommand {
                 tenant: id, month: month, parts: parts, statements: statements,
                 charge: BillingPart.charge(in: month, entries, current: current),
                 currency: wish.currency ?? tenant?.prices.currency, isAsked: wish.currency != nil,
-                damagedTerms: terms.damaged.count, isProvisional: !isOver, isCoarse: isCoarse)
+                damagedTerms: terms.damaged.count + begin.doubts, isProvisional: !isOver, isCoarse: isCoarse)
         } catch {
             switch error {
             case .overflow(let price):
@@ -86,6 +86,32 @@ enum InvoiceCommand {
                         + "with --currency \(one) and with --currency \(other)")
             }
         }
+    }
+
+    /// When a tenant began, as far as the ledger tells.
+    private struct Begin {
+        /// nil where nothing was used up to the month's end.
+        var first: UInt64?
+        /// Places of the ledger that are damaged and may have had earlier lines of it.
+        var doubts = 0
+    }
+
+    /// What totals have made good counts too. Where nobody knows whether it was there, or by days since which of them, the
+    /// ledger is damaged for this invoice.
+    private static func begin(
+        of wish: Wish, _ book: LedgerBook, _ memory: LedgerMemory?, isProrated: Bool
+    ) throws -> Begin {
+        let statement = try book.read(UsageQuery(tenant: wish.tenant, to: wish.month.upperBound), memory)
+        let first = statement.rows.lazy.filter { $0.usage != Usage() }.map(\.from).min()
+        guard isProrated || first == nil, first ?? .max > wish.month.lowerBound else { return Begin(first: first) }
+        // What is damaged within the month is told with what was used in it, unless nothing is asked for then.
+        let damage = statement.damage.filter { first == nil || $0.span.upperBound <= wish.month.lowerBound }
+        let unclear = statement.mended.filter { !Period.day.bounds(of: $0.span.lowerBound).contains($0.span.upperBound - 1) }
+        let doubts = (damage + unclear).filter { $0.span.lowerBound <= first ?? .max }
+        for one in doubts {
+            Console.error("gateway: damaged: \(book.state.ledgerPath)/\(one); it may be when \(wish.tenant) began")
+        }
+        return Begin(first: first, doubts: doubts.count)
     }
 
     /// Where all prices of the month are in one currency nobody needs to ask for it.

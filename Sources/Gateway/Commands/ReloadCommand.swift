@@ -36,8 +36,7 @@ enum ReloadCommand {
         let (status, body) = try client.request("POST", "/v1/reload", within: Limits.reloadCommandNanoseconds)
         let answer = (try? Answer(json: body)) ?? Answer()
         guard status == 200 else {
-            if status == 401 { Console.error("gateway: \(client.place) does not know the token of \(client.state): \(AdminClient.moved)") }
-            for error in answer.errors ?? [answer.detail ?? "the gateway answers \(status)"] { Console.error(error) }
+            client.tellRefusal(status, answer.errors, answer.detail)
             if status == 422 { Console.error("gateway: rejected; the old configuration goes on") }
             return 1
         }
@@ -52,7 +51,7 @@ enum ReloadCommand {
 }
 
 extension JSONReader {
-    fileprivate mutating func texts() throws(Fault) -> [String] {
+    mutating func texts() throws(Fault) -> [String] {
         var texts: [String] = []
         try array { json throws(Fault) in texts.append(try json.string().text) }
         return texts

@@ -9,14 +9,23 @@ enum RunCommand {
     static func run(_ arguments: Arguments) throws -> Int32 {
         var arguments = arguments
         let isBeside = try arguments.takeFlag("--beside")
-        return try serve(arguments.configurationPath(), beside: isBeside)
+        let takesOver = try arguments.takeFlag(Predecessor.option)
+        let path = try arguments.configurationPath()
+        return serve(path, program: Program(configuration: path), beside: isBeside, takesOver: takesOver)
     }
 
-    static func serve(_ path: String, beside: Bool = false) throws -> Int32 {
+    /// - Parameters:
+    ///   - program: what may be started to take over from this process; nil where nothing may.
+    ///   - beside: a gateway of the same state that is to end may still serve.
+    ///   - takesOver: the gateway that started this process hands over to it.
+    static func serve(_ path: String, program: Program? = nil, beside: Bool = false, takesOver: Bool = false) -> Int32 {
+        var predecessor: Predecessor?
         do throws(StartFailure) {
             do throws(SystemError) { try Signals.block() } catch { throw StartFailure(description: "gateway: \(error)") }
-            return try Gateway(configuration: path, beside: beside).run()
+            if takesOver { predecessor = try Predecessor() }
+            return try Gateway(configuration: path, program: program, beside: beside, predecessor: predecessor).run()
         } catch {
+            predecessor?.tell(failure: error.description)
             // The log of a gateway that did not come to be: it has its times as well.
             Console.log(error.description)
             return 1

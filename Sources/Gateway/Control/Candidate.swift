@@ -13,6 +13,8 @@ struct Candidate: Sendable {
     var settings: Settings?
     /// Of each listener, nil for plain ones.
     var tls: [TLSListener?] = []
+    /// Of each upstream, nil for plain ones.
+    var upstreamTLS: [UpstreamTLS?] = []
     /// Of the settings' issuers, with their keys.
     var issuers: [TokenIssuer] = []
     /// Ids of those that the settings' issuers of client certificates mean.
@@ -27,7 +29,8 @@ struct Candidate: Sendable {
     ///   - isCheck: nothing is going to be started by it: all that a start would meet is looked for.
     ///   - isReload: the file was read before, so that there is nothing more to be had from a pipe.
     static func read(
-        _ path: String, certificates: CertificateCache = CertificateCache(), keySets: KeySetStore = KeySetStore(),
+        _ path: String, certificates: CertificateCache = CertificateCache(), upstreams: UpstreamTLSCache = UpstreamTLSCache(),
+        keySets: KeySetStore = KeySetStore(),
         isCheck: Bool = false, isReload: Bool = false
     ) -> Candidate {
         let loaded = ConfigurationLoader.load(path, from: isReload ? .disk : .disk(withPipe: path))
@@ -71,6 +74,11 @@ struct Candidate: Sendable {
                 tls.append(nil)
             }
         }
+        let upstreamTLS = settings.hot.upstreams.map {
+            let tls = upstreams.load($0, certificates: certificates, into: &diagnostics)
+            diagnostics += CertificateDoubts.of(tls, $0)
+            return tls
+        }
         // Half of them would tell nothing.
         let subjects = lacksAuthorities ? nil : SubjectAuthorities(settings, known: authorities, into: &diagnostics)
         let issuers = settings.hot.issuers.compactMap { keySets.issuer($0, into: &diagnostics) }
@@ -78,8 +86,8 @@ struct Candidate: Sendable {
         if isCheck { diagnostics += TakenPorts.faults(in: settings) }
         let failed = diagnostics.contains { $0.severity == .error }
         return Candidate(
-            loaded: loaded, settings: failed ? nil : settings, tls: tls, issuers: issuers, authorities: subjects?.ids ?? [:],
-            diagnostics: diagnostics)
+            loaded: loaded, settings: failed ? nil : settings, tls: tls, upstreamTLS: upstreamTLS, issuers: issuers,
+            authorities: subjects?.ids ?? [:], diagnostics: diagnostics)
     }
 
     /// As `FILE:LINE:COLUMN: error: ...`, with the line shown.

@@ -1,28 +1,13 @@
 import Base
 import Configuration
 import Crypto
-import Glibc
 import Synchronization
 
 /// Certificates by their files: a reload reads only those that have changed.
 final class CertificateCache: Sendable {
     private struct Entry: Sendable {
-        var stamp: Stamp
+        var stamp: FileStamp
         var certificate: Certificate
-    }
-
-    /// What changes when a file is replaced.
-    private struct Stamp: Equatable, Sendable {
-        var parts: [Int]
-
-        init?(_ paths: String...) {
-            parts = []
-            for path in paths {
-                var info = stat()
-                guard stat(path, &info) == 0 else { return nil }
-                parts += [Int(info.st_mtim.tv_sec), info.st_mtim.tv_nsec, Int(info.st_size), Int(info.st_ino)]
-            }
-        }
     }
 
     private let entries = Mutex<[String: Entry]>([:])
@@ -33,13 +18,14 @@ final class CertificateCache: Sendable {
 
     /// Lets those go that a configuration in force does not name.
     func keep(only settings: HotSettings) {
-        let named = Set(settings.listeners.flatMap { $0.tls?.certificates ?? [] }.map(Self.key))
+        let shown = settings.upstreams.compactMap { $0.tls?.certificate }
+        let named = Set((settings.listeners.flatMap { $0.tls?.certificates ?? [] } + shown).map(Self.key))
         entries.withLock { $0 = $0.filter { named.contains($0.key) } }
     }
 
     func load(_ wanted: CertificateSettings, into diagnostics: inout [Diagnostic]) -> Certificate? {
         let key = Self.key(wanted)
-        let stamp = Stamp(wanted.chain, wanted.key)
+        let stamp = FileStamp(wanted.chain, wanted.key)
         if let stamp, let entry = entries.withLock({ $0[key] }), entry.stamp == stamp { return entry.certificate }
         do {
             let certificate = try Certificate(chain: wanted.chain, key: wanted.key, passphrase: wanted.passphrase)

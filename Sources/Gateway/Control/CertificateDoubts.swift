@@ -36,6 +36,22 @@ enum CertificateDoubts {
         return doubts.map { Diagnostic(.warning, file.location, $0) }
     }
 
+    /// Of what an upstream's servers are judged by, and shown.
+    static func of(_ tls: UpstreamTLS?, _ upstream: UpstreamSettings) -> [Diagnostic] {
+        guard let tls, let wanted = upstream.tls else { return [] }
+        var found: [Diagnostic] = []
+        if let shown = wanted.certificate, let doubt = tls.certificate?.validity.doubt(at: now) {
+            found.append(Diagnostic(.warning, shown.location, "the certificate \(shown.chain) \(doubt)"))
+        }
+        if let file = wanted.authorities, let authorities = try? AuthorityCertificate.read(file.path) {
+            for authority in authorities {
+                guard let doubt = authority.validity.doubt(at: now) else { continue }
+                found.append(Diagnostic(.warning, file.location, "\(name(authority)) \(doubt)"))
+            }
+        }
+        return found
+    }
+
     private static var now: Int { Int(Clock.wall() / 1_000_000_000) }
     private static func name(_ authority: AuthorityCertificate) -> String {
         "the authority \(String(decoding: authority.name, as: UTF8.self))"

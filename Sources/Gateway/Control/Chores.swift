@@ -7,15 +7,19 @@ import Synchronization
 
 /// What the control thread does now and then: looks names up again, tidies up, and tells systemd that every loop moves.
 final class Chores: Source {
-    private let mailboxes: [Mailbox<WorkerMessage>]
+    /// Of all workers.
+    private let mailboxes: () -> [Mailbox<WorkerMessage>]
     private let notifier: SystemdNotifier
     private let meters: MeterKeeper
     private let time: TimeKeeper
     private let refreshNames: () -> Void
     private let tidy: () -> Void
+    /// Another process has taken over, and tells the time.
+    var isLeaving = false
     private var sinceNames: UInt64 = 0
     private var sinceCopy: UInt64 = 0
-    /// Workers that have answered the last question. Shared with them.
+    /// Workers that were asked last, and of those who have answered. Shared with them.
+    private var asked = 0
     private let answered = Answered()
     private static let period: UInt64 = 1_000_000_000
     /// What is counted within it may be lost with the file. Reading a hundred thousand slots takes some 20 ms.
@@ -28,24 +32,24 @@ final class Chores: Source {
     }
 
     init(
-        loop: EventLoop, mailboxes: [Mailbox<WorkerMessage>], notifier: SystemdNotifier, meters: MeterKeeper, time: TimeKeeper,
-        refreshNames: @escaping () -> Void, tidy: @escaping () -> Void
+        loop: EventLoop, mailboxes: @escaping () -> [Mailbox<WorkerMessage>], notifier: SystemdNotifier,
+        meters: MeterKeeper, time: TimeKeeper, refreshNames: @escaping () -> Void, tidy: @escaping () -> Void
     ) {
         (self.meters, self.time, self.tidy) = (meters, time, tidy)
         (self.mailboxes, self.notifier, self.refreshNames) = (mailboxes, notifier, refreshNames)
         super.init(loop: loop, fd: -1, flow: loop.commonFlow)
-        answered.count.store(mailboxes.count, ordering: .relaxed)
         loop.schedule(self, at: loop.now + Self.period)
     }
 
     override func expired() {
         let period = min(Self.period, notifier.watchdogInterval ?? .max)
         loop.schedule(self, at: loop.now + period)
+        let mailboxes = mailboxes()
         Descriptors.keepSome(workers: mailboxes.count)
-        time.now()
+        if !isLeaving { time.now() }
         meters.mend()
         meters.table.reclaim()
-        meters.table.noteTime(monotonic: loop.now)
+        if !isLeaving { meters.table.noteTime(monotonic: loop.now) }
         tidy()
         sinceCopy += period
         if sinceCopy >= Self.copyPeriod {
@@ -59,9 +63,10 @@ final class Chores: Source {
         }
         notifier.tellRest()
         // A loop that hangs does not answer, and then nobody says that all is well.
-        if notifier.watchdogInterval != nil, answered.count.load(ordering: .relaxed) == mailboxes.count {
+        if notifier.watchdogInterval != nil, answered.count.load(ordering: .relaxed) == asked {
             notifier.alive()
             answered.count.store(0, ordering: .relaxed)
+            asked = mailboxes.count
             let answered = answered
             for worker in mailboxes { worker.post(.ask { _ in answered.count.add(1, ordering: .relaxed) }) }
         }

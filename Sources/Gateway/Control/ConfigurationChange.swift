@@ -22,7 +22,6 @@ extension ReloadChange {
         removed = places.keys.sorted()
         added.sort()
         changed.sort()
-        if old.cold.workers != new.cold.workers { warnings.append("`workers` takes effect at the next start") }
         if old.cold.state != new.cold.state { warnings.append("`state` takes effect at the next start") }
     }
 }
@@ -32,7 +31,8 @@ extension TenantSettings {
         let (upstreams, before) = (new.upstreams, old.upstreams)
         func name(_ index: Int?, _ list: [UpstreamSettings]) -> String? { index.map { list[$0].name } }
         return plan == other.plan && hosts == other.hosts && namespace == other.namespace && suspended == other.suspended
-            && maxBody == other.maxBody && weight == other.weight && usage == other.usage && prices == other.prices
+            && maxBody == other.maxBody && weight == other.weight && bounds == other.bounds
+            && usage == other.usage && prices == other.prices
             && features == other.features
             && settings.map(\.name) == other.settings.map(\.name) && settings.map(\.value) == other.settings.map(\.value)
             && requestHeaders == other.requestHeaders && responseHeaders == other.responseHeaders
@@ -40,11 +40,7 @@ extension TenantSettings {
             && authenticate == other.authenticate && keys == other.keys
             && clientCertificates == other.clientCertificates && issuers.map { new.issuers[$0] } == other.issuers.map { old.issuers[$0] }
             && routes.count == other.routes.count
-            && zip(routes, other.routes).allSatisfy { a, b in
-                a.path == b.path && a.authenticate == b.authenticate && a.usage == b.usage
-                    && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody
-                    && a.requestHeaders == b.requestHeaders && a.responseHeaders == b.responseHeaders
-                    && name(a.upstream, upstreams) == name(b.upstream, before)
-            }
+            && routesOnly == other.routesOnly && strictPaths == other.strictPaths && door == other.door
+            && zip(routes, other.routes).allSatisfy { $0 == $1 && name($0.upstream, upstreams) == name($1.upstream, before) }
     }
 }

@@ -6,13 +6,13 @@ import Net
 /// Whether this process may have the descriptors for all the connections that a configuration allows. Each is two: one to
 /// the client, one to its upstream.
 enum ConnectionBudget {
-    static func workers(_ settings: ColdSettings) -> Int {
+    static func workers(_ settings: HotSettings) -> Int {
         settings.workers ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     }
 
     /// Takes `max_connections` down to what can be had, with a warning where it stands. The default is nobody's mistake.
     static func clamp(_ settings: inout Settings, into diagnostics: inout [Diagnostic]) {
-        let workers = workers(settings.cold)
+        let workers = workers(settings.hot)
         let limit = Descriptors.raiseLimit()
         let kept = Descriptors.kept(of: limit, workers: workers) + settings.hot.listeners.count * workers
         let wanted = settings.hot.limits.maxConnections

@@ -24,9 +24,7 @@ public final class Gateway {
         /// A candidate was read, on a thread of its own, and compared with what is in force.
         case candidate(Candidate, ReloadChange?)
         /// All that goes by it was made, on that thread too.
-        case prepared(Result<Prepared, StorageFault>, sockets: NewSockets, change: ReloadChange)
-        /// A worker can't begin: there is nothing to serve with.
-        case failed(worker: Int, SystemError)
+        case prepared(Result<Prepared, ReloadObstacle>, [StartedWorker], sockets: NewSockets, change: ReloadChange)
         /// A worker goes by the new snapshot.
         case adopted
         /// A token names a key that its issuer's set does not have.
@@ -34,70 +32,89 @@ public final class Gateway {
         case keysFetched(KeySetRefresher.Result)
         /// A worker has clients that can't be served.
         case clientFaults(ClientFaultReport)
-        case drained
+        case drained(worker: Int)
+        /// A process is ready to take over, or there is none.
+        case successor(Result<Successor, Successor.Failure>)
+        /// Of this process's lane of the meter table, a worker has nothing any more.
+        case moved
+        /// The ledger is for who has taken over.
+        case ledgerFinished
     }
 
     private let path: String
-    private let loop: EventLoop
+    let loop: EventLoop
     /// Signals, and the mail of reloads and of the end: before whatever anybody asks of this thread.
     private let urgent = Flow(weight: 1, isUrgent: true)
-    private let mailbox: Mailbox<Mail>
-    private let registry: MetricsRegistry
+    let mailbox: Mailbox<Mail>
+    let registry: MetricsRegistry
     private let servers: ServerRegistry
-    private let meters: MeterTable
+    let meters: MeterTable
     private let meterKeeper: MeterKeeper
     private let time: TimeKeeper
-    private let ledger: LedgerKeeper
+    let ledger: LedgerKeeper
     private let usage: UsageReader
     private var quotaReports: QuotaReports
-    private let resolver = Resolver()
-    private let logWriter: AccessLogWriter
+    let resolver = Resolver()
+    let logWriter: AccessLogWriter
     private let certificates: CertificateCache
+    private let upstreamTLS: UpstreamTLSCache
     private let keySets: KeySetStore
     private var refresher: KeySetRefresher?
-    private let notifier = SystemdNotifier()
-    private let health: HealthChecker
+    let notifier = SystemdNotifier()
+    let health: HealthChecker
     private let token: [UInt8]
-    private var settings: Settings
+    var settings: Settings
     private var snapshot: Snapshot
     private var oldSnapshots = OldSnapshots()
     private var tenantIDs: [String]
     /// Slots of what is no longer configured are still held, for another process may use them.
-    private var hasToRetire = false
-    private var mailboxes: [Mailbox<WorkerMessage>] = []
-    private var threads: [Thread] = []
+    var hasToRetire = false
+    private(set) var workers: Workers
+    var mailboxes: [Mailbox<WorkerMessage>] { workers.mailboxes }
     private let scrapes: Scrapes
     /// Made with the first address, and there as long as the loop.
-    private var admin: AdminServer?
+    var admin: AdminServer?
     /// Where it listens.
-    private var adminEndpoint: Endpoint?
-    private var isReady = false
-    private var isDraining = false
-    private var drained = 0
+    var adminEndpoint: Endpoint?
+    var isReady = false
+    var isDraining = false
+    /// Workers without a connection, once there are to be none.
+    private var drained: Set<Int> = []
     private var exitCode: Int32 = 0
-    private let reload: Reload
-    private var chores: Chores?
+    let reload: Reload
+    let upgrade: Upgrade
+    var chores: Chores?
     private var serverWatch = ServerWatch()
+    private var slowServers = SlowServers()
+    private var ejectionWatch = EjectionWatch()
+    private var overload: OverloadWatch?
 
     // MARK: Start
 
     /// Everything that can fail at a start fails here, with a text for the operator.
-    /// - Parameter beside: a gateway of the same state that is to end may still serve.
-    public init(configuration path: String, beside: Bool = false) throws(StartFailure) {
+    /// - Parameters:
+    ///   - program: what may be started to take over from this process; nil where nothing may.
+    ///   - beside: a gateway of the same state that is to end may still serve.
+    ///   - predecessor: the one that this process takes over from.
+    init(
+        configuration path: String, program: Program?, beside: Bool, predecessor: Predecessor?
+    ) throws(StartFailure) {
         self.path = path
-        let certificates = CertificateCache()
+        upgrade = Upgrade(program: program, predecessor: predecessor)
+        let (certificates, upstreamTLS) = (CertificateCache(), UpstreamTLSCache())
         do {
             (loop, mailbox, logWriter) = (try EventLoop(), try Mailbox(), try AccessLogWriter())
         } catch { throw StartFailure(description: "gateway: \(error)") }
         let mail = mailbox
         keySets = KeySetStore { mail.post(.keysWanted($0)) }
-        let candidate = Candidate.read(path, certificates: certificates, keySets: keySets)
+        let candidate = Candidate.read(path, certificates: certificates, upstreams: upstreamTLS, keySets: keySets)
         guard let settings = candidate.settings else {
             throw StartFailure(description: candidate.render(candidate.diagnostics).joined(separator: "\n"))
         }
+        try predecessor?.expect(state: settings.cold.state)
         for text in candidate.render(candidate.warnings) { Console.log(text) }
         if let note = ConnectionBudget.note(settings.hot.limits) { Console.log(note) }
-        (self.settings, self.certificates) = (settings, certificates)
+        (self.settings, self.certificates, self.upstreamTLS) = (settings, certificates, upstreamTLS)
         servers = ServerRegistry()
         let prepared: Prepared
         do {
@@ -108,7 +125,7 @@ public final class Gateway {
         } catch {
             throw StartFailure(description: "gateway: \(error)")
         }
-        let count = ConnectionBudget.workers(settings.cold)
+        let count = ConnectionBudget.workers(settings.hot)
         Descriptors.keepSome(workers: count)
         let process = ProcessStatistics.Source(
             file: ProcessFiles.read, openDescriptors: ProcessFiles.openDescriptors,
@@ -126,6 +143,9 @@ public final class Gateway {
             usage = try UsageReader(StateFolder(path: settings.cold.state), metrics: registry.ledger)
             scrapes = try Scrapes(registry)
             health = try HealthChecker(loop: loop, registry: registry, resolver: resolver)
+            workers = Workers(WorkerMaker(
+                group: try WorkerGroup(count: 0), registry: registry, resolver: resolver, logWriter: logWriter,
+                tellOfClients: { mail.post(.clientFaults($0)) }))
         } catch { throw StartFailure(description: "gateway: \(error)") }
         reload = Reload()
         logWriter.setTarget(settings.hot.accessLog.target)
@@ -148,18 +168,25 @@ public final class Gateway {
         registry.setQuotas { id in
             reports.limits(of: id).map { QuotaReading(policy: $0.policy, limit: $0.limit, used: $0.used) }
         }
+        registry.setServers { [snapshot] in snapshot.serverReadings() }
     }
 
     private func bind(
         _ listeners: [(Endpoint, Location)], workers: Int, _ candidate: Candidate, beside: Bool
-    ) throws(StartFailure) -> [[Endpoint: Int32]] {
-        do {
+    ) throws(StartFailure) -> [[Endpoint: [Int32]]] {
+        do throws(ListenerSockets.Failure) {
+            if let predecessor = upgrade.predecessor {
+                return try predecessor.take { given throws(ListenerSockets.Failure) in
+                    let held = listeners.map(\.0).filter(given.has)
+                    return try ListenerSockets.bind(listeners, workers: workers, inherited: &given, held: held)
+                }
+            }
             var inherited = InheritedSockets.take()
             defer { inherited.closeRest() }
             return try ListenerSockets.bind(listeners, workers: workers, inherited: &inherited, beside: beside)
         } catch {
             var text = candidate.loaded.render(Diagnostic(.error, error.location, error.description))
-            if meters.isShared, !beside {
+            if meters.isShared, !beside, upgrade.predecessor == nil {
                 text += "\ngateway: another gateway uses \(settings.cold.state): end it first, "
                 text += "or see `gateway run --help` for --beside"
             }
@@ -167,30 +194,26 @@ public final class Gateway {
         }
     }
 
-    private func startWorkers(_ sockets: [[Endpoint: Int32]]) throws(SystemError) {
-        let (snapshot, registry, resolver, logWriter) = (snapshot, registry, resolver, logWriter)
-        let (count, mail) = (sockets.count, mailbox)
-        let group = try WorkerGroup(count: count)
-        for index in 0..<count {
-            let first = Handover(snapshot)
-            let thread = try Thread("worker-\(index)") {
-                do throws(SystemError) {
-                    let worker = try Worker(
-                        index: index, of: group, snapshot: first.take()!, registry: registry, resolver: resolver,
-                        logWriter: logWriter)
-                    worker.tellOfClients = { mail.post(.clientFaults($0)) }
-                    worker.run()
-                } catch { mail.post(.failed(worker: index, error)) }
-            }
-            threads.append(thread)
-            mailboxes.append(group.mailboxes[index])
-            group.mailboxes[index].post(.adopt(snapshot, sockets: sockets[index]) { mail.post(.adopted) })
-        }
-        reload.waitingForWorkers = count
+    private func startWorkers(_ sockets: [[Endpoint: [Int32]]]) throws(SystemError) {
+        servers.keep(only: snapshot)
+        snapshot.tellServers(isStart: true, at: loop.now)
+        overload = OverloadWatch(
+            loop: loop, flow: urgent, group: workers.maker.group.overload, registry: registry, settings: settings.hot.overload)
+        let (started, failure) = workers.maker.start(upTo: sockets.count, snapshot)
+        workers.add(started)
+        if let failure { throw failure }
+        haveAdopted(WorkerSockets(new: sockets, endpoints: settings.hot.listeners.map(\.endpoint), workers.shares))
+    }
+
+    /// Has every worker go by the snapshot.
+    private func haveAdopted(_ sockets: WorkerSockets) {
+        let mail = mailbox
+        reload.waitingForWorkers = workers.adopt(snapshot, sockets.new.count, sockets) { mail.post(.adopted) }
     }
 
     private func openAdmin(_ endpoint: Endpoint?) throws(StartFailure) {
-        guard let endpoint else { return }
+        // One that is handed over is opened once there is something to tell.
+        guard let endpoint, upgrade.predecessor?.hasAdmin(endpoint.address) != true else { return }
         do {
             try listenAdmin(endpoint)
         } catch {
@@ -211,7 +234,7 @@ public final class Gateway {
         return try Socket.listen(address, sharesPort: false, backlog: 128)
     }
 
-    private func serveAdmin(_ endpoint: Endpoint, on fd: Int32) {
+    func serveAdmin(_ endpoint: Endpoint, on fd: Int32) {
         let server = admin ?? AdminServer(loop: loop, handler: AdminHandler(adminServices()).respond)
         server.listen(on: fd)
         (admin, adminEndpoint) = (server, endpoint)
@@ -235,14 +258,19 @@ public final class Gateway {
         }
         health.adopt(snapshot)
         chores = Chores(
-            loop: loop, mailboxes: mailboxes, notifier: notifier, meters: meterKeeper, time: time,
+            loop: loop, mailboxes: { [unowned self] in mailboxes }, notifier: notifier, meters: meterKeeper, time: time,
             refreshNames: { [unowned self] in
                 for server in servers.all where server.needsResolver { server.refreshIfUsed(with: resolver) }
             },
             tidy: { [unowned self] in
                 oldSnapshots.letGo()
-                if time.takeWasSet() { snapshot.quotas.alignWindows() }
-                takeOver()
+                if upgrade.successorID == nil {
+                    if time.takeWasSet() { snapshot.quotas.alignWindows() }
+                    takeOver()
+                } else {
+                    tidyLeaving()
+                }
+                lookAtServers()
                 serverWatch.look(at: { servers.all }, news: servers.news, now: loop.now, say: Console.log)
             })
         lookUpNames()
@@ -256,6 +284,7 @@ public final class Gateway {
         if exitCode != 0 { return }
         Console.log("gateway: \(why)")
         exitCode = 1
+        upgrade.predecessor?.tell(failure: "gateway: \(why)")
         stop()
     }
 
@@ -271,7 +300,13 @@ public final class Gateway {
     }
 
     /// For commands, which find it by that.
-    private func noteRunning() { RunningGateway.note(admin: settings.hot.admin, state: settings.cold.state) }
+    func noteRunning() { RunningGateway.note(admin: settings.hot.admin, state: settings.cold.state) }
+
+    /// Ejects those that are slow, and takes back whose time is over.
+    private func lookAtServers() {
+        slowServers.look(at: snapshot, now: loop.now)
+        ejectionWatch.look(at: { servers.all }, news: servers.news, now: loop.now, say: Console.log)
+    }
 
     private func lookUpNames() {
         for upstream in snapshot.upstreams { for server in upstream.servers { server.lookUpAhead(with: resolver) } }
@@ -299,28 +334,38 @@ public final class Gateway {
     private func receive(_ mail: Mail) {
         switch mail {
         case .candidate(let candidate, let change): prepare(candidate, change)
-        case .prepared(let prepared, let sockets, let change): apply(prepared, sockets, change)
-        case .failed(let worker, let error): fail("worker-\(worker): \(error)")
+        case .prepared(let prepared, let started, let sockets, let change):
+            let known = mailboxes.count
+            workers.add(started)
+            if isDraining { drainWorkers(from: known) }
+            apply(prepared, sockets, change)
         case .adopted:
             reload.waitingForWorkers -= 1
             if reload.waitingForWorkers == 0 { adopted() }
         case .keysWanted(let source): refresher?.want(source)
         case .keysFetched(let result): refresher?.finish(result)
         case .clientFaults(let report): report.lines.forEach(Console.log)
-        case .drained:
-            drained += 1
-            if drained == mailboxes.count {
-                Console.log("drained: no request was cut")
-                stop()
-            }
+        case .drained(let worker):
+            drained.insert(worker)
+            endIfDrained()
+        case .successor(let result): receive(result)
+        case .moved: movedFromLane()
+        case .ledgerFinished: ledgerFinished()
         }
+    }
+
+    /// Not before who takes over has everything.
+    func endIfDrained() {
+        guard drained.count == mailboxes.count, !upgrade.isHandingOver else { return }
+        if !upgrade.hasCut { Console.log("drained: no request was cut") }
+        stop()
     }
 
     private func signal(_ signal: Int32) {
         switch signal {
-        case SIGHUP: startReload { _ in }
+        case SIGHUP: reloadBySignal()
         case SIGUSR1: logWriter.reopen()
-        case SIGUSR2: Console.log("USR2 is ignored: there is no upgrade by signal, see `gateway run --help` for --beside")
+        case SIGUSR2: startUpgrade { _ in }
         default:
             if isDraining {
                 Console.log("stopped at once: \(requestsCut)")
@@ -331,7 +376,7 @@ public final class Gateway {
         }
     }
 
-    private var summary: String {
+    var summary: String {
         counted(settings.hot.tenants.count, "tenant") + " on " + settings.hot.listeners.map(\.endpoint.label).joined(separator: ", ")
     }
 
@@ -344,8 +389,9 @@ public final class Gateway {
         if !isReady {
             isReady = true
             registry.setReady(true)
+            Console.log("gateway \(Self.version) serves \(summary) (\(counted(workers.serving, "worker")))")
+            if let predecessor = upgrade.predecessor { return takeOver(from: predecessor) }
             noteRunning()
-            Console.log("gateway \(Self.version) serves \(summary) (\(counted(mailboxes.count, "worker")))")
             notifier.ready(summary)
             return
         }
@@ -367,14 +413,16 @@ public final class Gateway {
 
     // MARK: Reload
 
-    private func startReload(_ done: @escaping (ReloadOutcome) -> Void) {
+    func startReload(_ done: @escaping (ReloadOutcome) -> Void) {
+        if let obstacle = upgrade.obstacleToReload { return done(.rejected(errors: ["gateway: \(obstacle)"])) }
         guard reload.join(done) else { return }
         notifier.reloading()
         // Beside the running one, on a thread of its own: health checks, names and the admin listener go on.
-        let (path, certificates, keySets, mailbox, settings) = (path, certificates, keySets, mailbox, settings)
+        let (path, certificates, upstreams, keySets, mailbox, settings) = (path, certificates, upstreamTLS, keySets, mailbox, settings)
         do throws(SystemError) {
             try Thread("reload", isBackground: true) {
-                let candidate = Candidate.read(path, certificates: certificates, keySets: keySets, isReload: true)
+                let candidate = Candidate.read(
+                    path, certificates: certificates, upstreams: upstreams, keySets: keySets, isReload: true)
                 mailbox.post(.candidate(candidate, candidate.settings.map { ReloadChange(from: settings, to: $0) }))
             }.detach()
         } catch { reject(["gateway: \(error)"]) }
@@ -386,14 +434,16 @@ public final class Gateway {
         change.warnings += candidate.render(candidate.warnings)
         change.settings = SettingsChange(from: settings, snapshot, to: next, candidate).lines
         next.cold = settings.cold
+        let count = ConnectionBudget.workers(next.hot)
         let known = Set(settings.hot.listeners.map(\.endpoint))
         let fresh = next.hot.listeners.filter { !known.contains($0.endpoint) }.map { ($0.endpoint, $0.location) }
         var sockets: NewSockets
         do {
             var none = InheritedSockets()
             let listeners = try ListenerSockets.bind(
-                fresh, workers: mailboxes.count, inherited: &none, held: settings.hot.listeners.map(\.endpoint))
-            sockets = NewSockets(listeners: listeners)
+                fresh, workers: count, inherited: &none, held: settings.hot.listeners.map(\.endpoint))
+            sockets = NewSockets(
+                listeners: WorkerSockets(new: listeners, endpoints: next.hot.listeners.map(\.endpoint), workers.shares))
         } catch {
             return reject([candidate.loaded.render(Diagnostic(.error, error.location, error.description))])
         }
@@ -403,13 +453,18 @@ public final class Gateway {
             sockets.close()
             return reject(["can't listen on \(next.hot.admin?.label ?? "") (admin): \(error)"])
         }
-        let (meters, servers, mailbox) = (meters, servers, mailbox)
+        let (meters, servers, mailbox, maker, snapshot) = (meters, servers, mailbox, workers.maker, snapshot)
         do throws(SystemError) {
-            try Thread("reload", isBackground: true) { [next, change, sockets] in
-                let prepared = Result { () throws(StorageFault) in
-                    try Prepared(candidate, next, meters: meters, servers: servers)
+            // Workers have the priority of the thread that starts them.
+            try Thread("reload", isBackground: maker.group.count >= count) { [next, change, sockets] in
+                let (started, failure) = maker.start(upTo: count, snapshot)
+                let prepared = Result { () throws(ReloadObstacle) in
+                    if let failure { throw ReloadObstacle(description: "gateway: workers \(count): \(failure)") }
+                    do throws(StorageFault) {
+                        return try Prepared(candidate, next, meters: meters, servers: servers)
+                    } catch { throw ReloadObstacle(description: "\(error)") }
                 }
-                mailbox.post(.prepared(prepared, sockets: sockets, change: change))
+                mailbox.post(.prepared(prepared, started, sockets: sockets, change: change))
             }.detach()
         } catch {
             sockets.close()
@@ -419,30 +474,29 @@ public final class Gateway {
 
     /// From here on it is in force.
     private func apply(
-        _ prepared: Result<Prepared, StorageFault>, _ sockets: NewSockets, _ change: ReloadChange
+        _ prepared: Result<Prepared, ReloadObstacle>, _ sockets: NewSockets, _ change: ReloadChange
     ) {
         let next: Prepared
         do {
             next = try prepared.get()
         } catch {
             sockets.close()
-            return reject(["\(error)"])
+            return reject([error.description])
         }
         moveAdmin(to: next.settings.hot.admin, sockets.admin)
         oldSnapshots.add(snapshot)
+        next.snapshot.tellServers(isStart: false, at: loop.now)
         (settings, snapshot, quotaReports, tenantIDs) = (next.settings, next.snapshot, next.reports, next.tenantIDs)
         showQuotas()
         registry.setTenantBudget(settings.hot.metricsTenants)
         logWriter.setTarget(settings.hot.accessLog.target)
         ledger.adopt(settings.hot)
+        overload?.settings = settings.hot.overload
         certificates.keep(only: settings.hot)
+        upstreamTLS.keep(only: settings.hot)
         keySets.keep(only: settings.hot.issuers)
         reload.change = change
-        reload.waitingForWorkers = mailboxes.count
-        let mail = mailbox
-        for (index, worker) in mailboxes.enumerated() {
-            worker.post(.adopt(snapshot, sockets: sockets.listeners[index]) { mail.post(.adopted) })
-        }
+        haveAdopted(sockets.listeners)
     }
 
     private func moveAdmin(to endpoint: Endpoint?, _ socket: Int32?) {
@@ -475,28 +529,37 @@ public final class Gateway {
         registry.setReady(false)
         notifier.stopping()
         Console.log("draining, at most \(settings.hot.shutdownTimeout / 1_000_000_000) s")
-        let mail = mailbox
-        for worker in mailboxes { worker.post(.drain { mail.post(.drained) }) }
-        let deadline = Deadline(loop: loop) { [unowned self] in
+        upgrade.giveUp()
+        drainWorkers(from: 0)
+        limitEnd(to: settings.hot.shutdownTimeout) { [unowned self] in
             Console.log("shutdown_timeout is over: \(requestsCut)")
             stop()
         }
-        loop.schedule(deadline, at: loop.now + settings.hot.shutdownTimeout)
+    }
+
+    private func drainWorkers(from first: Int) {
+        let mail = mailbox
+        for (index, worker) in mailboxes.enumerated().dropFirst(first) { worker.post(.drain { mail.post(.drained(worker: index)) }) }
+    }
+
+    /// Calls `action` after that time, in place of an earlier one.
+    func limitEnd(to time: UInt64, _ action: @escaping () -> Void) {
+        if let deadline { loop.close(deadline) }
+        let deadline = Deadline(loop: loop, action: action)
+        loop.schedule(deadline, at: loop.now + time)
         self.deadline = deadline
     }
     private var deadline: Deadline?
 
     /// Those that are under way, as the log tells of their end.
-    private var requestsCut: String {
+    var requestsCut: String {
         let count = registry.requestsUnderWay
         return "\(counted(count, "request")) \(count == 1 ? "is" : "are") cut"
     }
 
     private func stop() {
         health.stop()
-        for worker in mailboxes { worker.post(.stop) }
-        for thread in threads { thread.join() }
-        threads = []
+        workers.stop()
         logWriter.finish()
         ledger.finish()
         RunningGateway.forget(state: settings.cold.state)
@@ -521,6 +584,7 @@ public final class Gateway {
                 return true
             },
             reload: { [unowned self] done in startReload(done) },
+            upgrade: { [unowned self] done in startUpgrade(done) },
             usage: { [unowned self] query, done in usage.read(query, done) },
             token: { [token] in token },
             problemBase: { [unowned self] in settings.hot.problemBase })
@@ -530,16 +594,4 @@ public final class Gateway {
 /// A start that can't be: everything the operator must mend, in one text.
 public struct StartFailure: Error, CustomStringConvertible {
     public var description: String
-}
-
-/// A function for later.
-private final class Deadline: Source {
-    private let action: () -> Void
-
-    init(loop: EventLoop, action: @escaping () -> Void) {
-        self.action = action
-        super.init(loop: loop, fd: -1, flow: loop.commonFlow)
-    }
-
-    override func expired() { action() }
 }

@@ -13,9 +13,13 @@ import Synchronization
 final class LedgerKeeper: Sendable {
     private struct State {
         var settings: LedgerSettings
-        /// What tenants are charged by since a moment, by the monotonic clock, where that is not noted yet.
-        var terms: (tenants: [TenantSettings], since: UInt64)?
+        /// What tenants are charged by since a moment, by the monotonic clock.
+        var terms: (tenants: [TenantSettings], since: UInt64)
+        /// What the time that they are noted by is ahead of that clock; nil while they are not.
+        var noted: UInt64?
         var isEnding = false
+        /// Whoever had the ledger has let it go.
+        var isFree = false
         var thread: Thread?
         var isRollingUp = false
         /// When the next rollup is due, in the ledger's time.
@@ -52,8 +56,23 @@ final class LedgerKeeper: Sendable {
 
     /// A reload.
     func adopt(_ settings: HotSettings) {
-        state.withLock { ($0.settings, $0.terms) = (settings.ledger, (settings.tenants, Clock.monotonic())) }
+        state.withLock { state in
+            (state.settings, state.terms, state.noted) = (settings.ledger, (settings.tenants, Clock.monotonic()), nil)
+        }
         wake.ring()
+    }
+
+    /// Another process may have had the ledger, and has let it go.
+    func hurry() {
+        state.withLock { $0.isFree = true }
+        wake.ring()
+    }
+
+    private func takeFree() -> Bool {
+        state.withLock { state in
+            defer { state.isFree = false }
+            return state.isFree
+        }
     }
 
     /// Closes a last interval. When it returns the ledger says all that was counted, or the log says why not.
@@ -83,7 +102,7 @@ final class LedgerKeeper: Sendable {
             let (settings, isEnding) = state.withLock { ($0.settings, $0.isEnding) }
             // Whoever waits for another to end does not wait long after that.
             let interval = ledger == nil ? min(settings.interval, Self.patience) : settings.interval
-            if !isEnding, wait(interval) { continue }
+            if !isEnding, wait(interval), !takeFree() { continue }
             if ledger == nil { isWell = open(&ledger, &trouble) }
             if let ledger { close(ledger, &trouble, &doubt) }
             if ledger != nil { noteTerms() } else {
@@ -156,17 +175,22 @@ final class LedgerKeeper: Sendable {
         state.withLock { state in (state.isRollingUp, state.nextRollup) = (false, next) }
     }
 
-    /// Which tenant has which plan and prices, whenever that has changed: invoices go by it.
+    /// Which tenant has which plan and prices, whenever that or the time that is believed has changed: invoices go by it.
     private func noteTerms() {
         let reading = time.observe()
-        guard !reading.isStarting, let terms = state.withLock({ $0.terms }) else { return }
+        if reading.isStarting { return }
+        let terms: (tenants: [TenantSettings], since: UInt64)? = state.withLock { state in
+            state.noted = state.noted.flatMap { TrustedTime.isNear($0, reading.offset) ? reading.offset : nil }
+            return state.noted == nil ? state.terms : nil
+        }
+        guard let terms else { return }
         let tenants = Dictionary(terms.tenants.map { ($0.id, TenantTerms($0)) }) { $1 }
         do throws(StorageFault) {
             var book = try folder.termsBook
             try book.note(tenants, at: terms.since &+ reading.offset, in: Journal(folder: folder.path))
             book.remember(in: meters.table)
             // Unless another reload came meanwhile.
-            state.withLock { if $0.terms?.since == terms.since { $0.terms = nil } }
+            state.withLock { if $0.terms.since == terms.since { $0.noted = reading.offset } }
         } catch { Console.log("ledger: can't note plans and prices, tries again: \(error)") }
     }
 

@@ -17,22 +17,22 @@ enum ListenerSockets {
     static func bind(
         _ listeners: [(Endpoint, Location)], workers: Int, inherited: inout InheritedSockets,
         held: [Endpoint] = [], beside: Bool = false
-    ) throws(Failure) -> [[Endpoint: Int32]] {
+    ) throws(Failure) -> [[Endpoint: [Int32]]] {
         // All of them before the first is there: `*:80` would be in the way of `127.0.0.1:80`.
         for (endpoint, location) in listeners where !beside && !inherited.has(endpoint) && !held.contains(where: endpoint.overlaps) {
             do throws(SystemError) {
                 if let address = endpoint.address { try probe(address) }
             } catch { throw Failure(location: location, description: "can't listen on \(endpoint.label): \(error)") }
         }
-        var sockets: [[Endpoint: Int32]] = Array(repeating: [:], count: workers)
+        var sockets: [[Endpoint: [Int32]]] = Array(repeating: [:], count: workers)
         for (endpoint, location) in listeners {
             do throws(SystemError) {
                 if let given = try inherited.remove(endpoint, workers: workers) {
-                    for (worker, fd) in given.enumerated() { sockets[worker][endpoint] = fd }
+                    for (worker, those) in given.enumerated() { sockets[worker][endpoint] = those }
                     continue
                 }
                 guard let address = endpoint.address else { throw SystemError("listen", EINVAL) }
-                for worker in 0..<workers { sockets[worker][endpoint] = try Socket.listen(address, sharesPort: true) }
+                for worker in 0..<workers { sockets[worker][endpoint] = [try Socket.listen(address, sharesPort: true)] }
             } catch {
                 close(sockets)
                 throw Failure(location: location, description: "can't listen on \(endpoint.label): \(error)")
@@ -41,8 +41,8 @@ enum ListenerSockets {
         return sockets
     }
 
-    static func close(_ sockets: [[Endpoint: Int32]]) {
-        for list in sockets { for fd in list.values { Glibc.close(fd) } }
+    static func close(_ sockets: [[Endpoint: [Int32]]]) {
+        for list in sockets { for fd in list.values.joined() { Glibc.close(fd) } }
     }
 
     /// Shared ports would let a second gateway of the same user take half of the first one's connections, unnoticed.

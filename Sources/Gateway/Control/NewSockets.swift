@@ -3,13 +3,12 @@ import Glibc
 
 /// What a reload opens ahead: in use once nothing can go wrong any more, else closed.
 struct NewSockets: Sendable {
-    /// Of new listeners, for each worker.
-    var listeners: [[Endpoint: Int32]]
+    var listeners: WorkerSockets
     /// Where the admin listener moves to.
     var admin: Int32?
 
     func close() {
-        ListenerSockets.close(listeners)
+        listeners.close()
         if let admin { Glibc.close(admin) }
     }
 }

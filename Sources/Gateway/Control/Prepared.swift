@@ -20,8 +20,8 @@ struct Prepared: Sendable {
         self.settings = settings
         let quotas = try QuotaBook(settings.hot.tenants, table: meters)
         snapshot = Snapshot(
-            settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, issuers: candidate.issuers,
-            authorities: candidate.authorities)
+            settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, upstreamTLS: candidate.upstreamTLS,
+            issuers: candidate.issuers, authorities: candidate.authorities)
         reports = QuotaReports(snapshot)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
     }

@@ -1,11 +1,17 @@
 import Admin
 
+/// Why a configuration that is right can't come into force.
+struct ReloadObstacle: Error {
+    var description: String
+}
+
 /// One reload at a time. Whoever asks while one is under way gets the outcome of the next, which starts after it: the file
 /// may have changed since this one read it.
 final class Reload {
     private var asked: [(ReloadOutcome) -> Void] = []
     private var asksAgain: [(ReloadOutcome) -> Void] = []
-    private var isRunning = false
+    private(set) var isRunning = false
+    /// How often a worker has yet to say that it goes by the new configuration, or has the socket that another one gave.
     var waitingForWorkers = 0
     var change: ReloadChange?
 

@@ -12,11 +12,15 @@ struct SettingsChange {
     ///   - candidate: what the new settings were read with.
     init(from old: Settings, _ running: Snapshot, to new: Settings, _ candidate: Candidate) {
         listeners(old.hot, running.listeners, new.hot, candidate.tls)
-        upstreams(old.hot.upstreams, new.hot.upstreams)
+        upstreams(old.hot.upstreams, running.upstreamTLS, new.hot.upstreams, candidate.upstreamTLS)
         issuers(old.hot.issuers, running.directory.issuers, new.hot.issuers, candidate.issuers)
         let (before, now) = (old.hot, new.hot)
         let limits = Self.differences(before.limits.asWritten, now.limits.asWritten)
         if !limits.isEmpty { lines.append("limits: changed (\(limits.joined(separator: ", ")))") }
+        let overload = Self.differences(before.overload, now.overload)
+        if !overload.isEmpty { lines.append("overload: changed (\(overload.joined(separator: ", ")))") }
+        let workers = (ConnectionBudget.workers(before), ConnectionBudget.workers(now))
+        if workers.0 != workers.1 { lines.append("workers: \(workers.1) instead of \(workers.0)") }
         note("via", before.via == now.via)
         note("trusted_fields", before.trustedFields == now.trustedFields)
         note("pass_fields", before.passFields == now.passFields)
@@ -27,6 +31,7 @@ struct SettingsChange {
         note("problem_base", before.problemBase == now.problemBase)
         note("metrics_tenants", before.metricsTenants == now.metricsTenants)
         note("shutdown_timeout", before.shutdownTimeout == now.shutdownTimeout)
+        note("upgrade_timeout", before.upgradeTimeout == now.upgradeTimeout)
         note("ledger_interval", before.ledger.interval == now.ledger.interval)
         note("ledger_rollup", before.ledger.rollup == now.ledger.rollup)
         note("ledger_retention", before.ledger.retention == now.ledger.retention)
@@ -85,12 +90,16 @@ struct SettingsChange {
         }
     }
 
-    private mutating func upstreams(_ old: [UpstreamSettings], _ new: [UpstreamSettings]) {
+    private mutating func upstreams(
+        _ old: [UpstreamSettings], _ running: [UpstreamTLS?], _ new: [UpstreamSettings], _ read: [UpstreamTLS?]
+    ) {
         for (was, place) in common("upstream", old, new, by: \.name, named: \.name) {
             let (a, b) = (old[was], new[place])
             // A server's place in the file is not its own.
             let isSame = a.servers.elementsEqual(b.servers) { Self.differences($0, $1).isEmpty }
-            note("upstream", b.name, [("server", isSame)] + Self.differences(a, b, except: ["servers"]).map { ($0, false) })
+            // What its files hold counts as well.
+            let changes = [("server", isSame), ("tls", running[was] === read[place])]
+            note("upstream", b.name, changes + Self.differences(a, b, except: ["servers", "tls"]).map { ($0, false) })
         }
     }
 

@@ -12,8 +12,19 @@ struct StateFolder: Sendable {
     var metersPath: String { path + "/meters" }
     var tokenPath: String { path + "/admin.token" }
 
-    /// What the meters know of the ledger; nil where there are none.
-    var ledgerMemory: LedgerMemory? { MeterSnapshot(path: metersPath).flatMap { LedgerMemory($0) } }
+    /// What the meters know of the ledger; nil where there are none. Where the ledger is gone with them what was noted beside it
+    /// tells that there was one.
+    var ledgerMemory: LedgerMemory? {
+        if let meters = MeterSnapshot(path: metersPath).flatMap({ LedgerMemory($0) }) { return meters }
+        return isLedgerLost ? .lost(at: Clock.moment().wall) : nil
+    }
+
+    /// Only who has the ledger notes plans and prices, and of a ledger invoices are issued.
+    private var isLedgerLost: Bool {
+        guard (try? LedgerFolder(ledgerPath).hasLines) == false else { return false }
+        let invoices = (try? DiskFiles().status(path: path + "/invoices")) ?? nil
+        return invoices != nil || (try? TermsBook(path).entries.isEmpty) == false
+    }
 
     /// Plans and prices since when; what is missing of them the meters know.
     var termsBook: TermsBook {

@@ -8,6 +8,8 @@ final class SystemdNotifier {
     /// Nanoseconds between two signs of life; nil without `WatchdogSec`.
     let watchdogInterval: UInt64?
     private var untold: [String] = []
+    /// Another process is the service.
+    private var isMuted = false
     /// Of states, only the latest count.
     private static let untoldMax = 8
 
@@ -21,13 +23,19 @@ final class SystemdNotifier {
     func rejected(_ why: String) { tell("READY=1\nSTATUS=reload rejected: \(why)\nERRNO=\(EINVAL)") }
     func reloading() { tell("RELOADING=1\nMONOTONIC_USEC=\(Clock.monotonic() / 1000)") }
     func stopping() { tell("STOPPING=1") }
+    /// That process is the service from now on (`NotifyAccess=main` believes it once this is said), and speaks for it.
+    func handOver(to pid: Int32) {
+        tell("MAINPID=\(pid)")
+        isMuted = true
+    }
 
     /// A sign of life is worth nothing later on: it is not kept.
     func alive() {
-        if tellRest() { _ = send("WATCHDOG=1") }
+        if tellRest(), !isMuted { _ = send("WATCHDOG=1") }
     }
 
     private func tell(_ message: String) {
+        if isMuted { return }
         untold.append(message)
         if untold.count > Self.untoldMax { untold.removeFirst() }
         tellRest()

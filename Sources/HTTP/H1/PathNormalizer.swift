@@ -1,7 +1,7 @@
 import Base
 
-/// The path as routes are compared with it; the target is forwarded as it was sent. Paths that the gateway and an
-/// upstream could read as two different ones are refused, or a route's rules could be walked around.
+/// The path as routes are compared with it, and as it goes to the upstream. Paths that the gateway and an upstream could read
+/// as two different ones are refused, or a route's rules could be walked around.
 ///
 /// What is written is never longer than what was read, and `out` has room for that; an escape is read on only where it is whole.
 public enum PathNormalizer {
@@ -14,7 +14,7 @@ public enum PathNormalizer {
 
     /// Writes the normal form of `path` (a target up to its `?`) into `out`, which must have room for as many bytes,
     /// and gives its length. Unreserved characters are decoded, the digits of other escapes are made upper case,
-    /// slashes merged, dot segments removed (RFC 3986 section 6.2.2). Nil: refuse with 400.
+    /// dot segments removed (RFC 3986 section 6.2.2); empty segments stay. Nil: refuse with 400.
     public static func normalize(_ path: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer) -> Int? {
         if path.count == 1, unsafe path[0] == 0x2A, out.count >= 1 {
             unsafe out[0] = 0x2A
@@ -101,6 +101,12 @@ public enum PathNormalizer {
         return !(disputed && hasParent)
     }
 
+    /// Whether something in a normal path is a slash to some servers and is none here.
+    public static func hidesSeparators(_ path: UnsafeRawBufferPointer) -> Bool {
+        for at in 0..<path.count where unsafe path[at] != 0x2F && separatorLength(path, at) > 0 { return true }
+        return false
+    }
+
     /// How long the separator at `at` is for the most lenient reader; 0 when there is none.
     static func separatorLength(_ path: UnsafeRawBufferPointer, _ at: Int) -> Int {
         switch unsafe path[at] {
@@ -140,7 +146,7 @@ public enum PathNormalizer {
                 guard written > 1 else { return nil }
                 written -= 1
                 while unsafe path[written - 1] != 0x2F { written -= 1 }
-            } else if count > 0, unsafe !(count == 1 && path[start] == 0x2E) {
+            } else if unsafe !(count == 1 && path[start] == 0x2E) {
                 for i in start..<end {
                     unsafe path[written] = path[i]
                     written += 1

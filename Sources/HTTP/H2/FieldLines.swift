@@ -8,18 +8,30 @@ import Glibc
 
     init(_ lines: UnsafeRawBufferPointer) { unsafe self.lines = lines }
 
-    mutating func next() -> (name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)? {
-        guard let base = unsafe lines.baseAddress else { return nil }
-        while let end = unsafe lineEnd(base) {
-            let start = at
-            at = end + 2
-            let colon = unsafe WordScan.colon(base, start, end)
-            guard colon > start, colon < end, unsafe lines[colon] == 0x3A else { continue }
-            return unsafe (
-                UnsafeRawBufferPointer(rebasing: lines[start..<colon]), UnsafeRawBufferPointer(rebasing: lines[(colon + 1)..<end]).trimmed
-            )
+    /// Without its CRLF.
+    mutating func nextLine() -> UnsafeRawBufferPointer? {
+        guard let base = unsafe lines.baseAddress, let end = unsafe lineEnd(base) else { return nil }
+        let start = at
+        at = end + 2
+        return unsafe UnsafeRawBufferPointer(rebasing: lines[start..<end])
+    }
+
+    mutating func next() -> Field? {
+        while let line = unsafe nextLine() {
+            if let field = unsafe Self.field(line) { return unsafe field }
         }
         return nil
+    }
+
+    typealias Field = (name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer)
+
+    static func field(_ line: UnsafeRawBufferPointer) -> Field? {
+        guard let base = line.baseAddress else { return nil }
+        let colon = unsafe WordScan.colon(base, 0, line.count)
+        guard colon > 0, colon < line.count, unsafe line[colon] == 0x3A else { return nil }
+        return unsafe (
+            UnsafeRawBufferPointer(rebasing: line[..<colon]), UnsafeRawBufferPointer(rebasing: line[(colon + 1)...]).trimmed
+        )
     }
 
     private func lineEnd(_ base: UnsafeRawPointer) -> Int? {
@@ -55,12 +67,17 @@ extension HPACKEncoder {
         unsafe encode(name, UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount), to: &out)
     }
 
+    mutating func encode(_ pseudo: PseudoField, _ value: StaticString, to out: inout ByteWriter) {
+        // As above.
+        unsafe encode(pseudo, UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount), to: &out)
+    }
+
     mutating func encode(status: UInt16, to out: inout ByteWriter) {
         // Room for the digits, filled before they are looked at.
         unsafe withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8) { room in
             var digits = unsafe ByteWriter(room)
             digits.append(decimal: UInt64(status))
-            unsafe encode(":status", digits.written, to: &out)
+            unsafe encode(.status, digits.written, to: &out)
         }
     }
 
@@ -69,14 +86,19 @@ extension HPACKEncoder {
         var lines = unsafe FieldLines(lines)
         // Room for a name, filled before it is looked at.
         unsafe withUnsafeTemporaryAllocation(byteCount: Self.nameMax, alignment: 8) { room in
-            while let (name, value) = unsafe lines.next() {
+            while let line = unsafe lines.nextLine() {
+                // What is known was not left out before. Of what a caller leaves out nothing is known.
+                let hash = unsafe FieldHash.of(line)
+                if unsafe encode(known: line, hash: hash, to: &out) { continue }
+                guard let (name, value) = unsafe FieldLines.field(line) else { continue }
                 let id = unsafe FieldName.classify(name)
                 if Self.ofConnection.contains(id) || leavingOut.contains(id) { continue }
+                let isKnowable = id != .host
                 if name.count <= Self.nameMax {
-                    unsafe encode(id, name, value, in: room, to: &out)
+                    unsafe encode(id, name, value, ofLine: isKnowable ? hash : nil, in: room, to: &out)
                 } else {
                     unsafe withUnsafeTemporaryAllocation(byteCount: name.count, alignment: 8) {
-                        unsafe encode(id, name, value, in: $0, to: &out)
+                        unsafe encode(id, name, value, ofLine: nil, in: $0, to: &out)
                     }
                 }
             }
@@ -84,11 +106,12 @@ extension HPACKEncoder {
     }
 
     private mutating func encode(
-        _ id: FieldName, _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, in room: UnsafeMutableRawBufferPointer,
-        to out: inout ByteWriter
+        _ id: FieldName, _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, ofLine hash: UInt32?,
+        in room: UnsafeMutableRawBufferPointer, to out: inout ByteWriter
     ) {
         for i in 0..<name.count { unsafe room[i] = ASCII.lowercase(name[i]) }
         let lowered = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<name.count])
+        if let hash, !Self.isSecret(id) { return unsafe encode(lowered, value, ofLine: hash, to: &out) }
         unsafe encode(lowered, value, isSecret: Self.isSecret(id), to: &out)
     }
 

@@ -46,6 +46,7 @@ extension H2Connection {
         guard frame.stream == 0 else { throw H2Fault(.protocolError, "SETTINGS on a stream") }
         if frame.flags.contains(.ack) {
             guard unsafe payload.isEmpty else { throw H2Fault(.frameSizeError, "an acknowledgement with settings") }
+            isAcknowledged = true
             return nil
         }
         guard payload.count % 6 == 0 else { throw H2Fault(.frameSizeError, "SETTINGS is no list of settings") }

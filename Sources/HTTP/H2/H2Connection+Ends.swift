@@ -37,6 +37,14 @@ extension H2Connection {
         return role == .server ? .reset(stream: stream, code) : .malformed(stream: stream, code)
     }
 
+    /// More streams are opened than may be. That is abuse of who knows how many may be; of who can't know yet it is bounded.
+    mutating func refuse(_ stream: UInt32, _ now: UInt64) throws(H2Fault) -> Event? {
+        if isAcknowledged || early.count == limits.earlyStreams { return try reset(stream, .refusedStream, now) }
+        early = (early.count + 1, stream)
+        writeReset(stream, .refusedStream)
+        return nil
+    }
+
     /// The first word of a drain, or the last one of a connection.
     /// - Parameter last: false: streams that are under way, and those that the peer has opened and we haven't seen, go on.
     public mutating func goAway(_ code: H2Code, isLast: Bool) {
@@ -48,6 +56,7 @@ extension H2Connection {
     /// Frames of the stream are of no use and no fault: the peer has sent them before it knew of a reset, or of our GOAWAY.
     func isLate(_ stream: UInt32) -> Bool {
         if role == .server, let lastTaken, stream > lastTaken { return true }
+        if stream <= early.newest { return true }
         // A client that has cancelled more than are remembered can't tell.
         return recent.contains(stream) || (role == .client && recent.hasForgotten)
     }

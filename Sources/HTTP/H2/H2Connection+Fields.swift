@@ -87,7 +87,7 @@ extension H2Connection {
         try unsafe decode(bytes, into: &text, &room, now)
         if let lastTaken, id > lastTaken { return nil }
         // More than allowed: nothing was done of it, so it may come again (section 8.7).
-        guard streams.count < limits.streams else { return try reset(id, .refusedStream, now) }
+        guard streams.count < limits.streams else { return try refuse(id, now) }
         let head = text.finish(&room)
         if text.isMalformed || block.dependsOnItself { return try reset(id, .protocolError, now) }
         var stream = H2Stream(id: id, sendWindow: peer.window, receiveWindow: limits.window)

@@ -44,12 +44,12 @@ extension H2Connection {
         if isLast { streams[place].isLocalClosed = true }
         scratch.removeAll()
         encoder.begin(&scratch)
-        if isConnect { encoder.encode(":method", "CONNECT", to: &scratch) } else { unsafe encoder.encode(":method", method, to: &scratch) }
+        if isConnect { encoder.encode(.method, "CONNECT", to: &scratch) } else { unsafe encoder.encode(.method, method, to: &scratch) }
         if unsafe upgrade != nil || !isConnect {
-            encoder.encode(":scheme", scheme, to: &scratch)
-            unsafe encoder.encode(":path", path, to: &scratch)
+            encoder.encode(.scheme, scheme, to: &scratch)
+            unsafe encoder.encode(.path, path, to: &scratch)
         }
-        if let authority = unsafe authority ?? FieldLines.host(lines) { unsafe encoder.encode(":authority", authority, to: &scratch) }
+        if let authority = unsafe authority ?? FieldLines.host(lines) { unsafe encoder.encode(.authority, authority, to: &scratch) }
         if let upgrade = unsafe upgrade { unsafe encoder.encode(":protocol", upgrade, to: &scratch) }
         unsafe encoder.encode(lines, leavingOut: FieldSet(.host), to: &scratch)
         if takesTrailers { encoder.encode("te", "trailers", to: &scratch) }

@@ -18,6 +18,8 @@ public struct H2Connection: ~Copyable {
         public var windowMax = 1 << 20
         /// Of all streams: what a connection may have sent and we have not passed on. 65,535 at least.
         public var connectionWindow = 8 << 20
+        /// That a client opens beyond `streams` before it can know of that: they are refused, and no abuse.
+        public var earlyStreams = 1000
         public var resets = AbuseBudget.Bound(100, in: 10_000_000_000)
 
         public init() {}
@@ -79,6 +81,9 @@ public struct H2Connection: ~Copyable {
     var outstanding = 0
     /// The newest stream that was opened; the peer's end that opens them is always the same.
     var newest: UInt32 = 0
+    /// Of a server's end: the client has acknowledged our SETTINGS. Before that it may open more streams than we allow.
+    var isAcknowledged = false
+    var early = (count: 0, newest: UInt32(0))
     /// The last streams that were never opened, and won't be: newer ones were.
     var skipped: ClosedRange<UInt32> = 0...0
     /// No newer stream is taken, or opened, any more.

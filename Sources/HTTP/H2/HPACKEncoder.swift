@@ -12,6 +12,7 @@ public struct HPACKEncoder: ~Copyable {
     private var added = 0
     /// Hashes of fields that came once.
     private var seen: [UInt32] = []
+    private var lines = KnownLines()
     /// Said with the next block: the smallest size since the last one, and the one that holds (section 4.2).
     private var announced: (least: Int, now: Int)? = (tableSize, tableSize)
     private let names = StaticNames.shared
@@ -49,18 +50,60 @@ public struct HPACKEncoder: ~Copyable {
         let known = unsafe names.find(name, hash: hash, value: value)
         if known.hasValue { return Self.write(known.entry, prefix: 7, 0x80, to: &out) }
         if isSecret { return unsafe literal(known.entry, name, value, prefix: 4, 0x10, &out) }
-        let whole = unsafe FieldHash.of(value, from: hash)
-        if let index = unsafe find(whole, name, value) {
+        unsafe encode(name, value, hash: FieldHash.of(value, from: hash), entry: known.entry, to: &out)
+    }
+
+    /// One whose name is that of a static entry, the first of those that have it.
+    mutating func encode(_ pseudo: PseudoField, _ value: UnsafeRawBufferPointer, to out: inout ByteWriter) {
+        for entry in pseudo.entries where unsafe value.equals(StaticTable.entry(entry).value) {
+            return Self.write(entry, prefix: 7, 0x80, to: &out)
+        }
+        let entry = pseudo.entries.lowerBound
+        let name = StaticTable.entry(entry).name
+        // Text of the program.
+        let bytes = unsafe UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        unsafe encode(bytes, value, hash: FieldHash.of(value, from: UInt32(entry)), entry: entry, to: &out)
+    }
+
+    /// - Parameters:
+    ///   - hash: the same for the same field.
+    ///   - entry: a static one of that name; 0: there is none.
+    private mutating func encode(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, hash: UInt32, entry: Int, to out: inout ByteWriter
+    ) {
+        if let index = unsafe find(hash, name, value) {
             return Self.write(StaticTable.count + 1 + index, prefix: 7, 0x80, to: &out)
         }
-        guard repeats(whole), name.count + value.count + DynamicTable.overhead <= table.limit else {
-            return unsafe literal(known.entry, name, value, prefix: 4, 0, &out)
+        guard repeats(hash), name.count + value.count + DynamicTable.overhead <= table.limit else {
+            return unsafe literal(entry, name, value, prefix: 4, 0, &out)
         }
-        unsafe literal(known.entry, name, value, prefix: 6, 0x40, &out)
+        unsafe literal(entry, name, value, prefix: 6, 0x40, &out)
         unsafe table.add(name: name, value: value)
         if hashes.isEmpty { hashes = Array(repeating: 0, count: Self.entriesMax) }
-        hashes[added % Self.entriesMax] = whole
+        hashes[added % Self.entriesMax] = hash
         added += 1
+    }
+
+    /// A line of text whose field stands in the peer's table, and was put there from the same line. False where it is not known.
+    /// - Parameter hash: of the line.
+    mutating func encode(known line: UnsafeRawBufferPointer, hash: UInt32, to out: inout ByteWriter) -> Bool {
+        guard let number = lines.number(hash), added - number <= table.count else { return false }
+        let index = added - 1 - number
+        guard unsafe table.with(index, { unsafe KnownLines.is(line, $0, $1) }) else { return false }
+        Self.write(StaticTable.count + 1 + index, prefix: 7, 0x80, to: &out)
+        return true
+    }
+
+    /// The same, of a line that may be known the next time.
+    /// - Parameters:
+    ///   - name: that of the line, in lower case.
+    ///   - hash: of the line.
+    mutating func encode(
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, ofLine hash: UInt32, to out: inout ByteWriter
+    ) {
+        let before = added
+        unsafe encode(name, value, to: &out)
+        if added > before { lines.add(hash, number: before) }
     }
 
     /// Whether the field was here before; it is from now on.
@@ -89,8 +132,11 @@ public struct HPACKEncoder: ~Copyable {
         unsafe string(value, &out)
     }
 
+    /// What is short is not worth the time that its code takes here and there.
+    private static let huffmanMin = 64
+
     private func string(_ bytes: UnsafeRawBufferPointer, _ out: inout ByteWriter) {
-        let count = unsafe huffman.encodedCount(bytes)
+        let count = unsafe bytes.count < Self.huffmanMin ? bytes.count : huffman.encodedCount(bytes)
         guard count < bytes.count else {
             Self.write(bytes.count, prefix: 7, 0, to: &out)
             return unsafe out.append(bytes)

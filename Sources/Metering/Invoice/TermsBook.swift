@@ -11,6 +11,8 @@ public struct TenantTerms: Sendable, Equatable {
 
     public init(plan: String?, prices: PriceSettings, charge: String) {
         (self.plan, self.prices, self.charge) = (plan, prices, charge)
+        // What says nothing of it is what says no: one is not a change from the other.
+        self.prices.isProrated = prices.isProrated == true
     }
 
     public init(_ tenant: TenantSettings) {
@@ -65,19 +67,25 @@ public struct TermsBook: Sendable {
                 damaged.append(number)
                 return true
             }
-            entries[entry.tenant, default: []].append(entry)
+            add(entry)
             let wanted = count + 1
             if let place = entry.number, place > wanted { damaged.append(number) }
             count = max(entry.number ?? wanted, count)
             return true
         }
-        for tenant in entries.keys { entries[tenant]!.sort { $0.time < $1.time } }
+    }
+
+    /// What was noted before, of a later time, was noted by a clock that was wrong and has gone back since.
+    private mutating func add(_ entry: Entry) {
+        entries[entry.tenant, default: []].removeAll { $0.time > entry.time }
+        entries[entry.tenant]!.append(entry)
     }
 
     /// Has the meters remember how many lines there are: which of them are lost can be told by that.
     public func remember(in table: some UsageTable) { LedgerState.terms.store(count, in: table) }
 
-    /// Notes what is different from what was noted last. For who writes the ledger.
+    /// Notes what is different from what was noted last, and what is the same where that was noted of a time to come, by a
+    /// clock that was wrong: it is in force already. For who writes the ledger.
     public mutating func note(
         _ tenants: [String: TenantTerms], at now: UInt64, in journal: Journal
     ) throws(StorageFault) {
@@ -87,9 +95,11 @@ public struct TermsBook: Sendable {
         if entries.isEmpty { fresh.append(Entry(tenant: "", time: now, terms: nil)) }
         for (tenant, terms) in tenants.sorted(by: { $0.key < $1.key }) {
             if terms.prices.lines.isEmpty && entries[tenant] == nil { continue }
-            if entries[tenant]?.last?.terms != terms { fresh.append(Entry(tenant: tenant, time: now, terms: terms)) }
+            let last = entries[tenant]?.last
+            if last?.terms != terms || last!.time > now { fresh.append(Entry(tenant: tenant, time: now, terms: terms)) }
         }
-        for tenant in entries.keys.sorted() where tenants[tenant] == nil && entries[tenant]!.last?.terms != nil {
+        for (tenant, known) in entries.sorted(by: { $0.key < $1.key }) where tenants[tenant] == nil {
+            guard let last = known.last, last.terms != nil || last.time > now else { continue }
             fresh.append(Entry(tenant: tenant, time: now, terms: nil))
         }
         if fresh.isEmpty { return }
@@ -99,7 +109,7 @@ public struct TermsBook: Sendable {
         }
         try journal.append(lines, to: Self.file)
         count += UInt64(fresh.count)
-        for entry in fresh { entries[entry.tenant, default: []].append(entry) }
+        for entry in fresh { add(entry) }
     }
 }
 
@@ -154,7 +164,6 @@ extension TermsBook.Entry {
         var isEnded = false
         var number: UInt64?
         var terms = TenantTerms(plan: nil, prices: PriceSettings(), charge: "forwarded")
-        terms.prices.isProrated = false
         do throws(JSONReader.Fault) {
             try JSONReader.read(line) { json throws(JSONReader.Fault) in
                 try json.object { name, json throws(JSONReader.Fault) in

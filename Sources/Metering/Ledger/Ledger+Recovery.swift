@@ -71,6 +71,10 @@ extension Ledger {
         LedgerState.last.store(end ?? max(LedgerState.last.value(in: table), tail.last), in: table)
         let start = RecordID(node: node, epoch: epoch, sequence: 0).place
         LedgerState.noted.store(start, in: table)
+        // Of a table from before it was remembered all lines so far may be of somebody unknown.
+        if LedgerState.released.value(in: table) == 0 {
+            LedgerState.released.store(known == 0 && tail.last == 0 ? 1 : start, in: table)
+        }
         let closed = max(known, tail.closed)
         LedgerState.closed.store(closed == 0 ? now : closed, in: table)
         try table.sync()

@@ -221,7 +221,7 @@ public final class Ledger<Table: UsageTable> {
                 counters[.admitted] &-= later
             }
             if counters == shadow.counters {
-                if isOver, waiting.isEmpty, later == 0 { table.release(slot) }
+                if isOver, waiting.isEmpty, later == 0 { release(slot, shadow) }
                 return
             }
             shadow.early = early
@@ -247,6 +247,12 @@ public final class Ledger<Table: UsageTable> {
         if !piece.isEmpty { flush() }
         if let fault { throw fault }
         return batch
+    }
+
+    /// The table may forget it: that lines up to its last one may be of somebody unknown is noted before.
+    private func release(_ slot: Table.Slot, _ shadow: Shadow) {
+        LedgerState.released.store(max(LedgerState.released.value(in: table), shadow.last), in: table)
+        table.release(slot)
     }
 
     /// The file of the batch's day takes its lines from now on.

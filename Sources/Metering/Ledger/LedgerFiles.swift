@@ -100,22 +100,6 @@ public struct LedgerFolder: Sendable {
         return try files.status(path: compressed) == nil ? plain : compressed
     }
 
-    /// When the first line of a tenant begins, in files that begin before a time; nil where there is none.
-    public func firstUse(of tenant: String, before end: UInt64) throws(StorageFault) -> UInt64? {
-        var first: UInt64?
-        for file in try list().sorted(by: LedgerFile.isLater).reversed()
-        where file.span.lowerBound < min(end, first ?? end) {
-            try JournalReader(files).forward(readPath(of: file)) { line in
-                guard let record = UsageRecord(line), record.account.key == nil, record.account.tenant == tenant else {
-                    return true
-                }
-                first = min(first ?? .max, record.from)
-                return true
-            }
-        }
-        return first
-    }
-
     /// Of the first good line of a file; nil where there is none, or nothing can be read.
     func firstID(of path: String) -> RecordID? {
         var first: RecordID?
@@ -126,6 +110,11 @@ public struct LedgerFolder: Sendable {
             }
         } catch { return nil }
         return first
+    }
+
+    /// Whether anything in it can be read.
+    public var hasLines: Bool {
+        get throws(StorageFault) { try list().contains { $0.level != nil || $0.isCompressed || firstID(of: $0.path) != nil } }
     }
 
     /// How long a compressed file was before, modulo 2^32, as its last four bytes say (RFC 1952 section 2.3.1).

@@ -25,6 +25,8 @@ enum LedgerState: Int {
     case terms
     /// What the time of `closed` is ahead of the monotonic clock of this boot; zero is not known.
     case offset = 32
+    /// Up to here lines may be of accounts whose slots were given away, and of which the table knows nothing.
+    case released = 33
 
     func value(in table: some UsageTable) -> UInt64 { table.headerWord(rawValue) }
     /// The same of what is a day; nil is none.

@@ -6,7 +6,7 @@ extension LedgerDiagnosis {
     struct Answer {
         var damage: [LedgerDamage] = []
         var mended: [LedgerDamage] = []
-        /// Made good, and of which of its lines were of that time only totals tell.
+        /// Made good, and which of its lines were of that time is not known, or which ids they had.
         var ambiguous: [LedgerDamage] = []
         /// What was used and is in no line, with what is uncertain.
         var records: [UsageRecord] = []
@@ -23,7 +23,10 @@ extension LedgerDiagnosis {
             if !query.holds(mend.window) { doubtful.add(mend.losses) }
         }
         let doubts = doubtful.counts
-        let isBad = losses.indices.map { !losses[$0].isProven || doubts[$0] > 0 }
+        let isForStrangers = query.tenant.map { !knows($0) } ?? true
+        let isBad = losses.indices.map { index in
+            !losses[index].isProven || doubts[index] > 0 || isForStrangers && mayBeOfStranger(losses[index])
+        }
         for mend in mends where query.covers(mend.record.from) {
             answer.records.append(mend.record)
             if query.holds(mend.window), !mend.losses.contains(where: { isBad[$0] }) {
@@ -36,13 +39,10 @@ extension LedgerDiagnosis {
                 continue
             }
             answer.mended += loss.names
-            if !query.contains(loss.window) {
+            if query.contains(loss.window), let ids = loss.ids {
+                answer.ids.insert(ids)
+            } else {
                 answer.ambiguous += loss.names
-            } else if loss.isDefinite {
-                answer.ids.insert(
-                    RecordRanges.Range(
-                        first: RecordID(node: loss.node, place: loss.first),
-                        last: RecordID(node: loss.node, place: loss.last)))
             }
         }
         for record in answer.certain { answer.ids.insert(record.range) }
@@ -51,6 +51,30 @@ extension LedgerDiagnosis {
         answer.damage = Self.once(answer.damage)
         answer.mended = Self.once(answer.mended).filter { !answer.damage.contains($0) }
         return answer
+    }
+
+    /// The ids of a loss and of those next to it of which nothing tells whether they are any. Totals say what was used between
+    /// two lines, in one of these or another: where an opening ended between the two nobody knows how many lines it had, and
+    /// should they be put back they must not count once more.
+    /// - Parameters:
+    ///   - isReal: whether a loss is known to be one.
+    ///   - isTold: whether all that may have been used in one that is not is told.
+    func ids(around index: Int, isReal: [Bool], isTold: (Int) -> Bool) -> RecordRanges? {
+        let loss = losses[index]
+        guard var ids = RecordRanges(node: loss.node, loss.first, loss.last) else { return nil }
+        for next in [1, -1] {
+            var place = index + next
+            while losses.indices.contains(place), !isReal[place], losses[place].node == loss.node,
+                lower(losses[place]) == lower(loss)
+            {
+                guard isTold(place), let more = RecordRanges(node: loss.node, losses[place].first, losses[place].last) else {
+                    return nil
+                }
+                ids.insert(more)
+                place += next
+            }
+        }
+        return ids
     }
 
     private static func once(_ list: [LedgerDamage]) -> [LedgerDamage] {

@@ -20,6 +20,10 @@ struct LedgerDiagnosis {
         /// When they began.
         var window: ClosedRange<UInt64> = LedgerDiagnosis.always
         var isProven = false
+        /// Each of its lines is accounted for.
+        var isCounted = false
+        /// All ids of which the lines that tell what was used in it may have been; nil where that is not known.
+        var ids: RecordRanges?
         /// What says that they are missing, or stands in their place.
         var names: [LedgerDamage] = []
         fileprivate var runs: [Evidence] = []
@@ -228,7 +232,7 @@ struct LedgerDiagnosis {
         return start..<max(start, index { ($0.node, $0.first) <= (node, last) })
     }
 
-    private func lower(_ loss: Loss) -> RecordID? { present.last(before: loss.first, of: loss.node) }
+    func lower(_ loss: Loss) -> RecordID? { present.last(before: loss.first, of: loss.node) }
     private func upper(_ loss: Loss) -> RecordID? {
         loss.last == .max ? nil : present.first(behind: loss.last, of: loss.node)
     }
@@ -409,8 +413,13 @@ struct LedgerDiagnosis {
                 }
             }
             let last = previous?.last ?? 0
-            guard let memory, memory.node == key.node, let said = memory.totals[key.account] else {
+            guard let memory, memory.node == key.node else {
                 lost.add(places(key.node, last == .max ? .max : last + 1, .max))
+                continue
+            }
+            guard let said = memory.totals[key.account] else {
+                // Its slot was given away, and then it had all of its lines.
+                if last < memory.released { lost.add(places(key.node, last + 1, memory.released)) }
                 continue
             }
             let usage = Usage(said).minus(previous?.end ?? Usage())
@@ -427,8 +436,12 @@ struct LedgerDiagnosis {
             let (loss, own) = (losses[index], counts[index] - shared[index])
             let isAlone = shared[index] == 0 && loss.isDefinite && own == loss.count
             let isFollowed = unfollowed[index] == 0 && (counts[index] > 0 || isKnownWhole(loss))
+            losses[index].isCounted = isAlone
             // More accounts than lines: some of it is missing elsewhere.
             losses[index].isProven = (isAlone || isFollowed) && (!loss.isDefinite || own <= loss.count)
+        }
+        for index in losses.indices where isReal[index] {
+            losses[index].ids = ids(around: index, isReal: isReal) { unfollowed[$0] == 0 && !mayBeOfStranger(losses[$0]) }
         }
         keep(isReal)
         giveIDs()
@@ -437,6 +450,18 @@ struct LedgerDiagnosis {
     /// Whether nothing can be missing where no account misses anything: the meters know all accounts, and a bad line at the
     /// end of an opening may be nobody's.
     private func isKnownWhole(_ loss: Loss) -> Bool { !loss.isDefinite && memory?.node == loss.node }
+
+    /// Whether anything is known of it but what may be in lines that are lost.
+    func knows(_ tenant: String) -> Bool {
+        chains.runs.keys.contains { $0.account.tenant == tenant } || memory?.totals.keys.contains { $0.tenant == tenant } == true
+    }
+
+    /// Whether lines of it may be of who has no others. The meters know all accounts but those that they have let go of.
+    func mayBeOfStranger(_ loss: Loss) -> Bool {
+        if loss.isCounted { return false }
+        guard let memory, memory.node == loss.node else { return true }
+        return max(loss.first, RecordID(node: loss.node, epoch: 1, sequence: 1).place) <= memory.released
+    }
 
     private func window(
         _ found: Range<Int>, _ one: AccountChains.Run?

@@ -10,6 +10,8 @@ public struct LedgerMemory: Sendable {
     /// The first line of the file that was written to last, and the day of that file.
     let fileFirst: UInt64
     let fileDay: UInt64
+    /// Lines behind this place are of accounts that it knows.
+    let released: UInt64
     /// How many lines the book of plans and prices has.
     public let terms: UInt64
     /// End of the last interval that is in the ledger.
@@ -20,11 +22,17 @@ public struct LedgerMemory: Sendable {
     let totals: [Account: UsageCounters]
 
     init(
-        node: UInt32, last: RecordID?, fileFirst: UInt64 = 0, fileDay: UInt64 = 0, closed: UInt64, isWritten: Bool,
-        totals: [Account: UsageCounters]
+        node: UInt32, last: RecordID?, fileFirst: UInt64 = 0, fileDay: UInt64 = 0, released: UInt64 = 0, closed: UInt64,
+        isWritten: Bool, totals: [Account: UsageCounters]
     ) {
         (self.node, self.last, self.closed, self.isWritten, self.totals) = (node, last, closed, isWritten, totals)
-        (self.fileFirst, self.fileDay, terms) = (fileFirst, fileDay, 0)
+        (self.fileFirst, self.fileDay, self.released, terms) = (fileFirst, fileDay, released, 0)
+    }
+
+    /// Of a ledger of which nothing is left but that there was one: whatever is asked of it, something is missing.
+    public static func lost(at now: UInt64) -> LedgerMemory {
+        LedgerMemory(
+            node: 0, last: RecordID(node: 0, epoch: 1, sequence: 1), released: .max, closed: now, isWritten: true, totals: [:])
     }
 
     /// To be made before the ledger is listed: then whatever it names is there. nil of a table whose ledger was never
@@ -38,7 +46,7 @@ public struct LedgerMemory: Sendable {
         let end = state(.last)
         last = end > 0 ? RecordID(node: noted.node, place: end) : noted.sequence > 0 ? noted : nil
         (fileFirst, fileDay, terms) = (state(.fileFirst), state(.fileDay), state(.terms))
-        closed = state(.closed)
+        (released, closed) = (state(.released) == 0 ? .max : state(.released), state(.closed))
         var totals: [Account: UsageCounters] = [:]
         var isWritten = true
         table.forEach { meter in

@@ -107,8 +107,8 @@ final class LedgerReader {
             if hasDays { if try daysAreBroken(month) { damage.append(note) } } else { damage.append(note) }
             return false
         }
-        let isWhole = try holdsFinerSums(of: month, seal)
-        if file.isFineEnough(for: query), isWhole, !query.readsLines {
+        // Asked for days, nobody needs to read all sums of the month for each of them.
+        if file.isFineEnough(for: query), !query.readsLines, try holdsFinerSums(of: month, seal) {
             try deliver(file, seal, lines: lineFiles(in: month), body)
             return true
         }

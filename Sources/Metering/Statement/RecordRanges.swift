@@ -15,6 +15,19 @@ public struct RecordRanges: Sendable, Equatable {
 
     public init() {}
 
+    /// All ids from one place to another, of each opening between them whatever it may have had; nil of more openings than
+    /// anybody lists, or of one that may go on.
+    init?(node: UInt32, _ first: UInt64, _ last: UInt64) {
+        let (start, end) = (RecordID(node: node, place: first), RecordID(node: node, place: last))
+        guard last < .max, end.epoch - start.epoch <= 1000 else { return nil }
+        for epoch in max(start.epoch, 1)...max(end.epoch, 1) {
+            let opening = RecordID(node: node, epoch: epoch, sequence: 0).place
+            let (low, high) = (max(first, opening + 1), min(last, opening + (1 << RecordID.sequenceBits - 1)))
+            guard low <= high else { continue }
+            insert(Range(first: RecordID(node: node, place: low), last: RecordID(node: node, place: high)))
+        }
+    }
+
     public var count: Int { ranges.reduce(0) { $0 + $1.count } }
     public var isEmpty: Bool { ranges.isEmpty }
 

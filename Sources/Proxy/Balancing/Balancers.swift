@@ -26,6 +26,9 @@ final class Balancers {
         return pool
     }
 
+    /// The balancer of that upstream, if any request of this loop has wanted it.
+    func known(_ identity: String) -> Balancer? { balancers[identity] }
+
     /// The pool of that server, if any request of this loop has wanted it.
     func known(_ server: Server) -> ServerPool? { pools[ObjectIdentifier(server)] }
 
@@ -44,10 +47,19 @@ final class Balancers {
             }
         }
         for identity in retired { balancers[identity] = nil }
-        for (id, pool) in pools where !next.servers.contains(id) {
+        for pool in pools.values { pool.rename() }
+        for (id, pool) in pools where !next.openServers.contains(id) {
             pool.retire()
             pools[id] = nil
         }
+    }
+
+    /// Tells metrics of unused connections.
+    func tellIdle() { for pool in pools.values { pool.tellIdle() } }
+
+    /// Connections are kept again.
+    func reopenPools() {
+        for pool in pools.values { pool.reopen() }
     }
 
     /// No connection of any pool is kept any more.

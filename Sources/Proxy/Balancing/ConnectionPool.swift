@@ -22,6 +22,11 @@ struct ConnectionPool<Connection: AnyObject> {
     /// The one that was used last. In use from now on.
     mutating func take() -> Connection? { idle.popLast() }
 
+    /// The same of those that will do.
+    mutating func take(where isGood: (Connection) -> Bool) -> Connection? {
+        idle.lastIndex(where: isGood).map { idle.remove(at: $0) }
+    }
+
     /// It is closed, whether it was in use or not.
     mutating func closed(_ connection: Connection) {
         assert(open > 0, "more connections closed than opened")

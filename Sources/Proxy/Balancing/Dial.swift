@@ -1,5 +1,4 @@
 import Base
-import Glibc
 import Net
 
 /// A request's way to a new connection. Nothing of it is sent yet, so that any server will do: the addresses of one are
@@ -14,7 +13,7 @@ import Net
 /// Attempts and outcomes are counted for each server, not for each address of it.
 final class Dial: Source {
     private let balancer: Balancer
-    private let exchange: Exchange
+    let exchange: Exchange
     /// Whose addresses are tried, and those that are left.
     private var pool: ServerPool
     private var addresses: ArraySlice<ServerAddress>
@@ -70,20 +69,22 @@ final class Dial: Source {
     // MARK: What happens to it
 
     /// A connection stands.
-    func connected(_ end: UpstreamEnd) {
-        guard let place = racers.firstIndex(where: { $0.object === end.object }), exchange.isCalled(by: self) else { return }
+    /// - Parameter begun: what it was begun as, where that was something else.
+    func connected(_ end: UpstreamEnd, begunAs begun: OpeningEnd? = nil) {
+        let object = begun ?? end.object
+        guard let place = racers.firstIndex(where: { $0.object === object }), exchange.isCalled(by: self) else { return }
         let winner = racers.remove(at: place)
         winner.pool.inFlight -= 1
         winner.pool.reached(winner.address)
         // Who was asked well before it and has said nothing yet would hold up the next request as well.
         for racer in racers where loop.now >= racer.began + Limits.raceNanoseconds {
-            racer.pool.failed(racer.address, .silent)
+            racer.pool.failed(racer.address, .silent, .late)
             // Of one that was heard of a short while ago nothing is said.
             guard racer.address.standing.rests(at: loop.now), racer.pool !== winner.pool,
                 let place = owed.firstIndex(where: { $0 === racer.pool })
             else { continue }
             owed.remove(at: place)
-            balancer.record(.unreachable, of: racer.pool)
+            balancer.record(.unreachable, of: racer.pool, for: exchange)
         }
         owed.removeAll { $0 === winner.pool }
         leave(as: .abandoned)
@@ -93,12 +94,11 @@ final class Dial: Source {
     }
 
     /// A connection could not be made.
-    /// - Parameter error: why, as the system calls it.
-    func failed(_ end: UpstreamEnd, _ error: Int32) {
+    func failed(_ end: UpstreamEnd, _ failure: ConnectFailure) {
         guard let place = racers.firstIndex(where: { $0.object === end.object }) else { return }
         let racer = racers.remove(at: place)
         racer.pool.inFlight -= 1
-        racer.pool.failed(racer.address, error == ETIMEDOUT ? .silent : .refused, error)
+        racer.pool.failed(racer.address, failure.isSilent ? .silent : .refused, failure)
         judge(racer.pool)
         goOn()
     }
@@ -108,7 +108,7 @@ final class Dial: Source {
 
     /// The request's time is over: who has not answered by now can't be connected to.
     func gaveUp() {
-        for racer in racers { racer.pool.failed(racer.address, .silent, ETIMEDOUT) }
+        for racer in racers { racer.pool.failed(racer.address, .silent, racer.end.timedOut()) }
         leave(as: .unreachable)
     }
 
@@ -165,7 +165,7 @@ final class Dial: Source {
         guard let silent else { return false }
         let racer = racers.remove(at: silent)
         racer.pool.inFlight -= 1
-        racer.pool.failed(racer.address, .silent)
+        racer.pool.failed(racer.address, .silent, .late)
         racer.end.cancel(abort: false)
         return balancer.takePlace(at: pool)
     }
@@ -195,7 +195,7 @@ final class Dial: Source {
             end.race(self)
             return true
         } catch {
-            if error.isLack { isLacking = true } else { pool.failed(address, .refused, error.code) }
+            if error.isLack { isLacking = true } else { pool.failed(address, .refused, .system(error.code)) }
             return false
         }
     }
@@ -205,7 +205,7 @@ final class Dial: Source {
         if judged === pool, !addresses.isEmpty { return }
         guard !racers.contains(where: { $0.pool === judged }), let place = owed.firstIndex(where: { $0 === judged }) else { return }
         owed.remove(at: place)
-        balancer.record(isLacking ? .abandoned : .unreachable, of: judged)
+        balancer.record(isLacking ? .abandoned : .unreachable, of: judged, for: exchange)
     }
 
     private func setTime() {
@@ -221,7 +221,7 @@ final class Dial: Source {
             racer.end.cancel(abort: false)
         }
         racers = []
-        for pool in owed { balancer.record(outcome, of: pool) }
+        for pool in owed { balancer.record(outcome, of: pool, for: exchange) }
         owed = []
     }
 }

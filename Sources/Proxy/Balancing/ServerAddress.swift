@@ -25,6 +25,16 @@ struct ServerAddresses {
         look()
     }
 
+    /// Nothing that is known of them holds any more, but that they are down: connections to them are others'.
+    mutating func renew() {
+        all = all.map { known in
+            let address = ServerAddress(known.address)
+            address.isDown = known.isDown
+            return address
+        }
+        look()
+    }
+
     /// All of them, in the order in which a new connection tries them. They take turns at being the first, families take
     /// turns behind it (RFC 8305 section 4); those that rest come last, the one whose rest is over first before the others.
     /// Those that are down get nothing, unless all of them are.

@@ -1,4 +1,5 @@
 import Base
+import Crypto
 import Metrics
 import Net
 
@@ -6,14 +7,21 @@ import Net
 final class ServerPool {
     let server: Server
     let worker: Worker
-    let metrics: ServerMetrics
+    /// The registry keeps them until the process ends.
+    private(set) var metrics: Uncounted<ServerMetrics>
     private var connections = ConnectionPool<H1Upstream>()
     /// Those of HTTP/2, which many requests share: open, and taking more.
     private var shared: [H2Upstream] = []
-    /// Its connections are of HTTP/2.
-    var speaksH2 = false
+    private(set) var terms = ConnectionTerms()
+    /// Its connections are of HTTP/2, or expected to be by what was seen last.
+    private(set) var speaksH2 = false
+    /// Of TLS, to be resumed under these terms.
+    private(set) var sessions = KeptSessions()
+    private(set) lazy var tlsMetrics = worker.registry.upstream(server.upstream, worker: worker.index)
     /// Of those, how many are being made.
     private var dialing = 0
+    /// And how many take no more and have given their places.
+    private var leaving = 0
     private var addresses = ServerAddresses()
     /// Of the server's addresses, as of the last look at them.
     private var version = 0
@@ -29,18 +37,20 @@ final class ServerPool {
     private var isGiving = false
     /// Until then what can't be sent twice goes on no kept connection: monotonic nanoseconds.
     private var distrustedUntil: UInt64 = 0
+    /// How long its answers take, where somebody wants to know.
+    private(set) var latencies: LatencyCells?
     /// Its name is not looked up before this time only because another server is used meanwhile.
     private var lookedUpUntil: UInt64 = 0
 
-    /// Unused connections are closed after this time: most servers keep theirs for a minute or more.
-    static let idleTimeout: UInt64 = 55_000_000_000
+    /// Unused connections are closed after this time.
+    var idleTimeout: UInt64 = 55_000_000_000
 
     init(server: Server, worker: Worker, metrics: ServerMetrics) {
-        (self.server, self.worker, self.metrics) = (server, worker, metrics)
+        (self.server, self.worker, self.metrics) = unsafe (server, worker, Uncounted(metrics))
     }
 
     /// Health checks say so, or nothing.
-    var isHealthy: Bool { server.isHealthy.load(ordering: .relaxed) }
+    var isHealthy: Bool { server.isHealthy }
 
     /// None of its addresses can be connected to at the moment.
     func rests(at now: UInt64) -> Bool { addresses.restsUntil > now }
@@ -71,6 +81,11 @@ final class ServerPool {
         version = current
         let (all, down) = server.reachable
         addresses.adopt(all, down: down)
+        closeStrangers()
+    }
+
+    /// Unused connections that are of no use any more.
+    private func closeStrangers() {
         for connection in connections.idle where !addresses.areGood(connection.address) { connection.shut() }
         for connection in shared where !addresses.areGood(connection.address) { connection.leave() }
     }
@@ -83,15 +98,42 @@ final class ServerPool {
         worker.lookUp(server)
     }
 
+    // MARK: Terms
+
+    /// Another configuration's. Connections that were made under others end, with their requests.
+    func adopt(_ next: ConnectionTerms) {
+        if next == terms { return }
+        (terms, speaksH2, sessions) = (next, next.speaksH2, KeptSessions())
+        addresses.renew()
+        closeStrangers()
+    }
+
+    /// What a new connection speaks. Where servers of both kinds are behind one name, those that many share are asked first.
+    /// - Parameter made: what it was made under. Of others it tells nothing.
+    func speaks(h2: Bool, under made: ConnectionTerms) {
+        if made == terms { speaksH2 = h2 || !shared.isEmpty }
+        if !h2 { tellWaiting() }
+    }
+
+    /// A new connection is expected to be one that many share.
+    var expectsShared: Bool { speaksH2 && terms.proxy == nil }
+
+    /// One that is expected to be such is being made.
+    func dials() { dialing += 1 }
+
     // MARK: Connections
 
-    var hasIdle: Bool { speaksH2 ? shared.contains { $0.canOpen } : connections.hasIdle }
+    /// There is a kept connection for whoever comes: one to go on, or, where each serves one client, one to have the place of.
+    var hasIdle: Bool { connections.hasIdle || shared.contains { terms.proxy == nil ? $0.canOpen : $0.isUnused } }
 
     /// One that many can share is being made: whoever comes meanwhile waits for it.
     var isDialing: Bool { speaksH2 && dialing > 0 }
 
     /// Whether there is a kept connection that this request may go on.
-    func hasIdle(for exchange: Exchange) -> Bool { hasIdle && (speaksH2 || mayTakeIdle(for: exchange)) }
+    func hasIdle(for exchange: Exchange) -> Bool {
+        let isOnes = connections.idle.contains { $0.serves(exchange) } && mayTakeIdle(for: exchange)
+        return isOnes || shared.contains { $0.canOpen && $0.serves(exchange) }
+    }
 
     /// What can't be sent twice goes on no kept connection of a server that closes them at once.
     private func mayTakeIdle(for exchange: Exchange) -> Bool {
@@ -104,7 +146,7 @@ final class ServerPool {
         look()
         let isRepeatable = exchange.request.isRepeatable
         guard mayTakeIdle(for: exchange) else { return nil }
-        while let connection = connections.take() {
+        while let connection = terms.proxy == nil ? connections.take() : connections.take(where: { $0.serves(exchange) }) {
             // What is reported of an idle connection is its end. What can't be sent twice asks the kernel as well: the end
             // may have come since the loop last looked; and so may the body of an answer that has none.
             let isSure = isRepeatable && !connection.hadNoBody
@@ -115,17 +157,21 @@ final class ServerPool {
     }
 
     /// A place on a connection that takes more requests: on the fullest one, so that others age out.
-    func takeShared() -> H2UpstreamStream? {
+    func takeShared(for exchange: Exchange) -> H2UpstreamStream? {
         look()
         var found: H2Upstream?
-        for connection in shared where connection.canOpen && connection.streamCount >= found?.streamCount ?? 0 { found = connection }
-        return found.map { H2UpstreamStream(on: $0) }
+        for connection in shared
+        where connection.canOpen && connection.streamCount >= found?.streamCount ?? 0 && connection.serves(exchange) {
+            found = connection
+        }
+        return found.map { worker.takeStream(on: $0) }
     }
 
-    /// A connection of HTTP/2 stands.
-    func opened(_ connection: H2Upstream) {
-        dialing -= 1
+    /// A connection of HTTP/2 stands. False where its address has gone meanwhile, or the terms that it was made under.
+    func opened(_ connection: H2Upstream) -> Bool {
+        guard addresses.areGood(connection.address), !isRetired else { return false }
         shared.append(connection)
+        return true
     }
 
     /// It takes no more requests, or has never stood.
@@ -133,8 +179,21 @@ final class ServerPool {
         if let at = shared.firstIndex(where: { $0 === connection }) { shared.remove(at: at) }
     }
 
-    /// One of HTTP/2 that never stood is closed.
-    func neverStood() { dialing -= 1 }
+    /// It takes no more requests, and those on it may go on for long: its place is another one's from now on. Not of too many,
+    /// for a server may send away one connection after the other.
+    /// - Returns: whether it has given its place.
+    func leavesPlace() -> Bool {
+        if leaving == Limits.leavingConnections { return false }
+        leaving += 1
+        forget(nil)
+        return true
+    }
+
+    /// One that had given its place is closed.
+    func forgetLeaving() { leaving -= 1 }
+
+    /// One that many were to share stands, or never will.
+    func dialed() { dialing -= 1 }
 
     /// Closes an unused connection, if there is one, for the sake of its place.
     func closeUnused() -> Bool {
@@ -168,6 +227,7 @@ final class ServerPool {
     /// - Parameter connection: nil for one that is never unused.
     func forget(_ connection: H1Upstream?) {
         if let connection { connections.closed(connection) } else { connections.closed() }
+        metrics.follow { $0.connections.closed() }
         if isGiving { return }
         server.places.giveBack()
         tellWaiting()
@@ -180,7 +240,8 @@ final class ServerPool {
         do throws(SystemError) {
             if let connection = try worker.dial(self, address) {
                 connections.opened()
-                if connection.isH2 { dialing += 1 }
+                metrics.follow { $0.connections.opened() }
+                if connection.isH2 { dials() }
                 return connection
             }
         } catch {
@@ -189,6 +250,12 @@ final class ServerPool {
         }
         server.places.giveBack()
         return nil
+    }
+
+    /// Tells metrics how many are unused: now and then, for that changes with each request.
+    func tellIdle() {
+        let idle = speaksH2 ? shared.count { $0.isUnused } : connections.idle.count
+        metrics.follow { $0.connections.set(idle: idle) }
     }
 
     // MARK: Places
@@ -259,25 +326,42 @@ final class ServerPool {
     func reached(_ address: ServerAddress) { addresses.reached(address, at: worker.loop.now) }
 
     /// A connection to that address could not be made.
-    /// - Parameter error: why, as the system calls it; the outcome of the attempt may follow.
-    func failed(_ address: ServerAddress, _ failure: Standing.Failure, _ error: Int32? = nil) {
+    /// - Parameter why: for the log; the outcome of the attempt may follow.
+    func failed(_ address: ServerAddress, _ failure: Standing.Failure, _ why: ConnectFailure? = nil) {
         addresses.failed(address, failure, at: worker.loop.now)
-        if let error { server.connectFailed(error) }
+        if let why { server.connectFailed(why) }
     }
 
     /// For the balancer, to whom outcomes are told.
     func record(_ outcome: AttemptOutcome) {
         server.note(outcome)
-        if case .answered(let status) = outcome {
-            metrics.finished(code: Int(status))
-        } else {
-            metrics.finished(code: 0)
-        }
+        var code = 0
+        if case .answered(let status) = outcome { code = Int(status) }
+        metrics.follow { $0.finished(code: code) }
     }
 
-    /// The server is no longer in the configuration: none of its connections is kept any more.
+    /// The configuration in force may have another name for its upstream: that is what is counted under from now on.
+    func rename() {
+        let name = server.upstream
+        if metrics.follow({ $0.key.upstream == name }) { return }
+        let next = worker.registry.server(server.configured, of: name, worker: worker.index)
+        let count = connections.open
+        metrics.follow { $0.connections.handOver(count, to: next.connections) }
+        metrics = unsafe Uncounted(next)
+        tlsMetrics = worker.registry.upstream(name, worker: worker.index)
+    }
+
+    /// Somebody wants to know how long its answers take.
+    func measure() { if latencies == nil { latencies = server.newLatencies() } }
+
+    /// Connections are kept again, of a pool that was retired with its worker.
+    func reopen() { isRetired = false }
+
+    /// The server is no longer in the configuration, or the worker is to have no part in what comes: none of its connections is
+    /// kept any more.
     func retire() {
         isRetired = true
+        metrics.follow { $0.connections.set(idle: 0) }
         for connection in connections.idle { connection.shut() }
         for connection in shared { connection.leave() }
     }

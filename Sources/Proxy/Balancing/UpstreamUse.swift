@@ -5,5 +5,9 @@ import Base
 final class UpstreamUse: Sendable {
     /// Requests that wait for a place.
     let waiting = SharedCount()
+    /// Requests under way, where `max_requests` bounds them.
+    let requests = RequestPlaces()
     let retries = RetryBudget()
+    /// Whose they are.
+    let tenants = TenantParts()
 }

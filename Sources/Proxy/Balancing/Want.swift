@@ -30,7 +30,7 @@ final class Want: Source {
     override func ready(_ events: Readiness) {
         while count > 0, pool.mayGive(toOneWith: has), pool.takeAway(most: most) {
             (has, count) = (has + 1, count - 1)
-            pool.worker.group.mailboxes[index].post(.placeGiven(pool.server))
+            pool.worker.group.post(.placeGiven(pool.server), to: index)
         }
     }
 

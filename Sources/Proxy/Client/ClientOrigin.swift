@@ -10,6 +10,10 @@ final class ClientOrigin {
     /// The same as text, written once.
     private let peerText: AddressText
     private let listener: ListenerState
+    /// What a proxy has said that the client connected to.
+    private let told: SocketAddress?
+    /// The client's connection, as long as it is there.
+    private let fd: Int32
     /// Of TLS, as the access log calls it; nil without it, and in the handshake.
     private(set) var tlsVersion: StaticString?
     /// Without TLS, and where the client has named nobody, empty.
@@ -17,13 +21,20 @@ final class ClientOrigin {
     /// What the client presented in its TLS handshake.
     private var presented: PresentedCertificate?
 
+    /// What its connection is counted under, by its address.
+    var place: AddressLimits.Place?
+
     /// The configuration that these are of, by its number.
     private var looked = -1
     private var named: String?
-    private var trusted = false
+    private var known = ClientStanding()
+    private var port: UInt16 = 443
+    /// It is one of that tenant's `max_connections`.
+    private var holder: TenantUse?
 
-    init(peer: SocketAddress, listener: ListenerState) {
-        (self.peer, self.listener) = (peer, listener)
+    /// - Parameter told: what a proxy has said that the client connected to.
+    init(peer: SocketAddress, listener: ListenerState, fd: Int32 = -1, told: SocketAddress? = nil) {
+        (self.peer, self.listener, self.fd, self.told) = (peer, listener, fd, told)
         peerText = AddressText(peer)
     }
 
@@ -35,10 +46,34 @@ final class ClientOrigin {
     }
 
     /// The connection is over: nothing secret stays with what may still hold this.
-    func forget() { presented = nil }
+    func forget() {
+        presented = nil
+        isNobodys()
+    }
+
+    /// It counts as no tenant's from now on.
+    func isNobodys() {
+        holder?.connections.giveBack()
+        holder = nil
+    }
+
+    /// Whether it counts as that tenant's.
+    /// - Parameter keepsFirst: a connection of many tenants at a time is the first one's.
+    func isHeld(of use: TenantUse, keepsFirst: Bool) -> Bool { holder === use || (keepsFirst && holder != nil) }
+
+    /// It counts as that tenant's from now on, if that may have another one.
+    func hold(of use: TenantUse, upTo most: Int) -> Bool {
+        guard use.connections.take(upTo: most) else { return false }
+        holder?.connections.giveBack()
+        holder = use
+        return true
+    }
 
     /// The listener's address, for logs.
     var listenerLabel: String { listener.label }
+
+    /// What the client has connected to.
+    var local: SocketAddress { told ?? Socket.localAddress(fd) ?? listener.endpoint.address ?? .any(port: listener.endpoint.port) }
 
     func writePeer(to writer: inout ByteWriter) { peerText.write(to: &writer) }
 
@@ -52,7 +87,12 @@ final class ClientOrigin {
     private func lookAnew(_ view: WorkerView) {
         looked = view.number
         named = serverName.isEmpty ? nil : view.directory.tenant(host: serverName)?.id
-        trusted = view.snapshot.trusts(peer)
+        known = view.snapshot.trusts(peer) ? .trusted : []
+        // A reload may have changed what the listener does with connections that it has taken.
+        let current = view.snapshot.listeners.first { $0.endpoint == listener.endpoint } ?? listener
+        guard let httpsPort = current.httpsPort else { return }
+        port = httpsPort
+        known.insert(.onPlainListener)
     }
 
     /// The tenant that the TLS server name names; nil without TLS or when nobody has that name.
@@ -69,9 +109,17 @@ final class ClientOrigin {
     }
 
     /// Whether what it says of others is believed: it is one of the `trusted_proxies`.
-    func isTrusted(in view: WorkerView) -> Bool {
+    func isTrusted(in view: WorkerView) -> Bool { standing(in: view).contains(.trusted) }
+
+    func standing(in view: WorkerView) -> ClientStanding {
         look(view)
-        return trusted
+        return known
+    }
+
+    /// Where https is served.
+    func httpsPort(in view: WorkerView) -> UInt16 {
+        look(view)
+        return port
     }
 
     /// What it has presented, while that is good.
@@ -82,6 +130,15 @@ final class ClientOrigin {
     func hasLapsedCertificate(in view: WorkerView, now: UInt64) -> Bool {
         presented != nil && certificate(in: view, now: now) == nil
     }
+}
+
+/// What is true of a client's connection under one configuration.
+struct ClientStanding: OptionSet {
+    let rawValue: UInt8
+    /// It is one of the `trusted_proxies`.
+    static let trusted = ClientStanding(rawValue: 1)
+    /// Its listener sends everybody to https.
+    static let onPlainListener = ClientStanding(rawValue: 2)
 }
 
 /// A numeric address as text, at hand for every request.

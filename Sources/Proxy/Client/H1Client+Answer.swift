@@ -26,7 +26,7 @@ extension H1Client {
         if !body.isDone { retireAfterAnswer(expectsMore: true) }
         chunks = head.body == .unknown && !isHTTP10
         // Without chunks only the end of the connection ends such a body.
-        if worker.isDraining || (head.body == .unknown && isHTTP10) { keepsOn = false }
+        if worker.isDraining || !worker.keeps(newAfter: requests) || (head.body == .unknown && isHTTP10) { keepsOn = false }
         let bytes = unsafe worker.rooms.h1(head, with: framed(first)) { out in
             if head.body != .unknown || chunks { out.append(head.body) }
             if !keepsOn {
@@ -61,6 +61,7 @@ extension H1Client {
         phase = .tunnel
         body.begin(.untilClose)
         loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)
+        if first.isLast { endDirection() }
         // What came before the answer was left in the kernel or here, and no event tells of it again.
         if canRead || inbound != nil { loop.wake(self, []) }
     }

@@ -61,9 +61,10 @@ final class H1Client: Transport {
         case closes
     }
 
-    init(worker: Worker, fd: Int32, peer: SocketAddress, listener: Listener) {
+    /// - Parameter told: what a proxy has said that it connected to.
+    init(worker: Worker, fd: Int32, peer: SocketAddress, listener: Listener, told: SocketAddress? = nil) {
         metrics = listener.metrics
-        origin = ClientOrigin(peer: peer, listener: listener.state)
+        origin = ClientOrigin(peer: peer, listener: listener.state, fd: fd, told: told)
         phase = .head
         (speaksH1, speaksH2) = (listener.state.speaksH1, listener.state.speaksH2)
         super.init(worker: worker, fd: fd, flow: worker.flow(forStranger: peer))
@@ -97,7 +98,7 @@ final class H1Client: Transport {
             case .endsSending: endSending()
             case .closes: return finishSending()
             }
-            if phase == .head, worker.isDraining { return close() }
+            if phase == .head, worker.isEnding { return close() }
             if phase == .head { loop.schedule(self, at: loop.now + worker.limits.idleTimeout) }
             exchange?.clientHasRoom()
         }
@@ -154,7 +155,7 @@ final class H1Client: Transport {
         // An exchange that is kept for the next request may keep this one as well: nothing secret stays with it.
         tls = nil
         origin.forget()
-        worker.forgetClient()
+        worker.forgetClient(origin)
     }
 
     // MARK: The end of an exchange
@@ -168,7 +169,7 @@ final class H1Client: Transport {
         let passed = done.bill.admission != nil && verdict.isAdmitted
         worker.giveBack(done)
         if !body.isDone, phase != .tunnel { retireAfterAnswer(expectsMore: true) }
-        guard keepsOn, !worker.isDraining, !peerFinished || inbound != nil || canRead else { return close() }
+        guard keepsOn, !worker.isEnding, !peerFinished || inbound != nil || canRead else { return close() }
         if peerFinished { endsInTurn = true }
         phase = .head
         // The time of a client that does not take its answer is not idle time.
@@ -208,6 +209,8 @@ final class H1Client: Transport {
     }
 
     // MARK: Control
+
+    var idleUntil: UInt64? { phase == .head && inbound == nil && !isCongested && hold.until == 0 ? deadline : nil }
 
     /// No other request after this one.
     /// - Parameter expectsMore: the client may be in the middle of sending something.

@@ -113,6 +113,8 @@ extension H2Client {
     }
 
     private func begin(_ id: UInt32, _ text: UnsafeRawBufferPointer, hasBody: Bool) {
+        // In an overload one that is new is not kept. What it has sent already is served.
+        if id == 1, !worker.keeps(newAfter: 1) { retire() }
         let stream = stream(id)
         guard unsafe stream.begin(text, hasBody: hasBody) else { return }
         // With the first of its body, if that has come as well.

@@ -131,7 +131,7 @@ final class H2Client: H2Transport {
         for stream in last.values { stream.connectionEnded() }
         tls = nil
         origin.forget()
-        worker.forgetClient()
+        worker.forgetClient(origin)
     }
 
     /// By what it is there for. A frame that has begun, and a client that takes nothing, keep the time they have.
@@ -208,6 +208,8 @@ final class H2Client: H2Transport {
     }
 
     // MARK: The end
+
+    var idleUntil: UInt64? { phase == .open && streams.isEmpty && connection.newestStream > 0 && !isHeld ? deadline : nil }
 
     /// No new requests on it. Those that are on their way already are served.
     func retire() {
@@ -322,6 +324,8 @@ final class H2Client: H2Transport {
         for stream in served where stream.isWaiting {
             stream.isWaiting = false
             stream.hasRoom()
+            // Who sends no more opens no window.
+            if hasEnded, stream.isWaiting, connection.room(of: stream.id) == 0 { stream.giveUp() }
         }
         served.removeAll(keepingCapacity: true)
         if !connection.output.isEmpty { wantsToSend() }

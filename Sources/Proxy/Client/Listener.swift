@@ -22,5 +22,14 @@ final class Listener: Acceptor {
         return true
     }
 
+    /// In the last stage of an overload new connections wait where they are.
+    override var mayAccept: Bool { worker.overloadStage < 3 }
+
+    /// Connections that the kernel has taken already are served.
+    func end() {
+        acceptAll()
+        loop.closeShared(self)
+    }
+
     override func acceptFailed() { worker.metrics.acceptErrors.add() }
 }

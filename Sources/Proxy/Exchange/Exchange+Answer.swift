@@ -34,6 +34,8 @@ extension Exchange {
 
     /// The final head, and what has come of the body.
     func answerHead(_ head: borrowing ResponseHead, _ first: consuming BodyPart) {
+        if head.status >= 429, isSentAgain(insteadOf: head.status, isWhole: first.isLast) { return }
+        if request.wantsUpgrade, looksSwitched(head) { return noSwitch(head.status) }
         guard let written = writeAnswerHead(head) else { return fail(.malformed) }
         answered(head.status)
         phase = .answering
@@ -89,6 +91,7 @@ extension Exchange {
         if code >= 200 {
             writeQuotaFields(to: &out)
             if let edits = resolution.route?.responseEdits { unsafe out.append(edits.added) }
+            if resolution.granted != nil { writeGranted(beside: head, to: &out) }
         }
         if code == 101, let field = head.fields.first(.upgrade) { unsafe out.append(upgrade: head[field.value]) }
         if out.overflowed { return nil }
@@ -97,7 +100,8 @@ extension Exchange {
 
     private func copyAnswerFields(_ head: borrowing ResponseHead, to out: inout ByteWriter) {
         let edits = resolution.route!.responseEdits
-        let checksNames = !edits.removesNothing
+        let isGranted = resolution.granted != nil
+        let checksNames = !edits.removesNothing || isGranted
         let cost = unsafe readDeclaredCost(head)
         // Of an answer without a body, what a GET would have got (RFC 9110 sections 9.3.2 and 15.4.5).
         let endsLength = head.framing != .none || head.hasNoBody || (request.method != .head && head.status != 304)
@@ -106,7 +110,8 @@ extension Exchange {
                 return true
             }
             if let cost = unsafe cost, unsafe Self.spells(head[field.name], cost) { return true }
-            return unsafe checksNames && edits.removes(head[field.name])
+            if !checksNames { return false }
+            return unsafe edits.removes(head[field.name]) || (isGranted && isReplacedByGrant(head[field.name]))
         }
     }
 
@@ -148,9 +153,21 @@ extension Exchange {
         phase = .tunnel
         // Of a tunnel: its direction goes on.
         request.isDone = false
+        // A server of HTTP/2 may end its own in one piece with the switch.
+        answer.isDone = first.isLast
         count(&first)
         upstream?.pause()
         client.openTunnel(written, first)
+        if answer.isDone, phase == .tunnel { tunnelMoved() }
+    }
+
+    /// A client of HTTP/2 would take this success for the switch that it has asked for (RFC 8441 section 5), and all that follows
+    /// for the other protocol.
+    private func looksSwitched(_ head: borrowing ResponseHead) -> Bool { client.isH2 && head.status < 300 }
+
+    private func noSwitch(_ status: UInt16) {
+        dropUpstream(as: .answered(status))
+        refuse(.badUpstream, "the upstream answers without switching protocols")
     }
 
     /// Whether a server that was asked by the gateway's own handshake understands it (RFC 6455 section 4.1).

@@ -40,6 +40,9 @@ extension Exchange {
         out.append("\r\n")
     }
 
+    /// Both ends of the client's connection, as PROXY headers tell of them.
+    var clientEnds: ProxyHeader.Ends { ProxyHeader.Ends(source: clientAddress, destination: client.origin.local) }
+
     /// Whether the client came by https, as far as it is known.
     var isSecure: Bool { request.provenance?.isSecure ?? client.origin.isSecure }
 

@@ -61,6 +61,7 @@ extension Exchange {
             if let named = origin.namedTenant(in: view), named != tenant.id {
                 throw refuse(.misdirected, "this host is not served on this connection")
             }
+            if tenant.hasDoor { try passDoor(of: tenant, head, in: view) }
             // Where nobody asks for credentials, they are the application's.
             let examines = !tenant.examined.isEmpty
             let shows = head.fields.present.intersects(FieldSet(.authorization) | .xAPIKey)
@@ -76,7 +77,10 @@ extension Exchange {
             if case .guess = pause { throw refuseGuess(head, host: nil, in: view) }
             try standOnce(head, host: nil, in: view)
             let server = origin.namedTenant(in: view).flatMap { view.directory.tenant(id: $0) }
-            return try resolve(claim.presented, head, host: nil, server: server, after: pause, in: view)
+            let tenant = try resolve(claim.presented, head, host: nil, server: server, after: pause, in: view)
+            // Whose it is nothing else could tell.
+            if tenant.hasDoor { try passDoor(of: tenant, head, in: view) }
+            return tenant
         }
     }
 
@@ -186,11 +190,14 @@ extension Exchange {
     /// RFC 6750 section 3: no error where nothing was presented.
     func writeChallenge(_ realm: UnsafeRawBufferPointer, to out: inout ByteWriter) {
         switch answer.refusal {
-        case .credentialsRequired, .credentialsInvalid:
+        case .credentialsRequired, .credentialsInvalid, .forbidden:
+            // Of others than tokens there is no challenge for what they do not allow.
+            if answer.refusal == .forbidden, resolution.identity?.token == nil { return }
             out.append("\r\nWWW-Authenticate: Bearer realm=\"")
             unsafe out.append(realm)
             out.append(byte: 0x22)
             if answer.refusal == .credentialsInvalid { out.append(", error=\"invalid_token\"") }
+            if answer.refusal == .forbidden { out.append(", error=\"insufficient_scope\"") }
         case .rateLimited where bill.verdict.isAdmitted: out.append("\r\nRetry-After: 2")
         default: break
         }

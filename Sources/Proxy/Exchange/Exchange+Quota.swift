@@ -9,15 +9,23 @@ extension Exchange {
     /// Takes what the request needs of every limit that applies, or refuses it: before anything else is done for it.
     func reserve(_ route: Route) throws(Halt) {
         guard let rules = resolution.rules else { return }
+        if worker.shedding.isOn, resolution.tenant?.follow({ worker.shedding.refuses($0) }) == true { throw shed() }
         bill.admission = rules.admission(key: resolution.identity?.key, route: route.number)
         let now = worker.loop.now
         bill.verdict = worker.enforcer.reserve(&bill.admission!, monotonic: now, wall: worker.calendar(now))
         switch bill.verdict.reason {
-        case nil: return
+        case nil: resolution.tenant?.follow { worker.shedding.began($0) }
         case .rate: throw refuse(.rateLimited, "the tenant's request rate is used up")
         case .quota: throw refuse(.quotaExceeded, "the tenant's quota is used up")
         case .concurrency: throw refuse(.concurrencyLimited, "too many requests of the tenant are under way")
         }
+    }
+
+    /// Refused for the sake of all others: its tenant has more than its share.
+    private func shed() -> Halt {
+        let cause = worker.overloadCause
+        resolution.tenant?.follow { $0.metrics.follow { $0.shed(Shed(cause)) } }
+        return refuse(.overloaded, "the gateway is overloaded")
     }
 
     /// Of a refusal by a limit, the seconds after which it lets such a request in.
@@ -29,6 +37,11 @@ extension Exchange {
     }
 
     func writeViolatedPolicies(to out: inout ByteWriter) {
+        if let violated = bill.violated {
+            out.append(",\"violated-policies\":[\"")
+            out.append(violated.name)
+            return out.append("\"]")
+        }
         guard let admission = bill.admission, !bill.verdict.isAdmitted else { return }
         worker.enforcer.writeViolated(admission, bill.verdict, to: &out)
     }
@@ -44,6 +57,7 @@ extension Exchange {
             status: Int(answer.status), wasForwarded: attempts.sentAt > 0, isOwnAnswer: answer.refusal != nil,
             requestBytes: request.bytes, responseBytes: answer.bytes, upstreamMicroseconds: (upstreamTime ?? 0) / 1000,
             declaredCost: bill.declaredCost)
+        resolution.tenant?.follow { worker.shedding.ended($0) }
         worker.enforcer.settle(&bill.admission!, outcome, monotonic: worker.loop.now)
     }
 

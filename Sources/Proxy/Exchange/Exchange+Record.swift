@@ -62,7 +62,7 @@ extension Worker {
             let answered = exchange.attempts.answeredAt > 0 ? exchange.attempts.answeredAt : done
             let time = answered &- exchange.attempts.sentAt
             upstreamTime = time
-            exchange.resolution.balancer?.follow { $0.metrics.finished(nanoseconds: time) }
+            exchange.resolution.balancer?.follow { $0.metrics.follow { $0.finished(nanoseconds: time) } }
             // What is left when the wait for the upstream is taken out. Bodies run at the speed of both ends: only
             // exchanges without one say something about the gateway.
             if exchange.answer.status != 101, exchange.request.bytes == 0, duration > time {
@@ -77,6 +77,7 @@ extension Worker {
         var line = AccessLogLine(time: wall(exchange.request.started))
         line.status = Int(exchange.answer.status)
         line.refused = exchange.answer.refusal
+        line.fault = exchange.answer.faults.name
         if exchange.request.grpc != nil { line.grpcStatus = exchange.answer.callStatus }
         line.requestBytes = exchange.request.bytes
         line.responseBytes = exchange.answer.bytes

@@ -33,11 +33,7 @@ extension Exchange {
         // Both are written in rooms that nobody else uses until the client's end has sent or copied them.
         let body = unsafe writeProblem(problem, detail)
         let (head, part) = unsafe writeRefusalHead(problem, body, realm)
-        client.answer(head, part)
-        answer.bytes = UInt64(part.count)
-        settle()
-        client.finished()
-        return .refused
+        return give(head, part)
     }
 
     private func writeProblem(_ problem: Refusal, _ detail: StaticString) -> UnsafeMutableRawBufferPointer {
@@ -67,20 +63,13 @@ extension Exchange {
             writeCallRefusal(to: &out)
             return (WrittenHead(count: out.count, body: .none), .end)
         }
-        out.append("HTTP/1.1 ")
-        out.append(decimal: UInt64(answer.status))
-        out.append(byte: ASCII.space)
-        out.append(ReasonPhrase.of(Int(answer.status)))
+        writeOwnStart(to: &out)
         out.append("\r\nContent-Type: application/problem+json")
         if request.method == .head {
             // As a GET would have got (RFC 9110 section 9.3.2).
             out.append("\r\nContent-Length: ")
             out.append(decimal: UInt64(body.count))
         }
-        out.append("\r\nDate: ")
-        out.append(worker.date)
-        out.append("\r\nX-Request-Id: ")
-        request.id.write(to: &out)
         if let seconds = quotaRetryAfter ?? problem.retryAfter {
             out.append("\r\nRetry-After: ")
             out.append(decimal: seconds)
@@ -89,18 +78,9 @@ extension Exchange {
         if answer.status == 405 { out.append("\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") }
         if let realm = unsafe realm { unsafe writeChallenge(realm, to: &out) }
         out.append("\r\n")
-        writeQuotaFields(to: &out)
-        // What a tenant wants on its answers (HSTS, say) it wants on these too.
-        if let edits = responseEdits { unsafe out.append(edits.added) }
+        writeOwnEnd(to: &out)
         if request.method == .head { return (WrittenHead(count: out.count, body: .none), .end) }
         return unsafe (WrittenHead(count: out.count, body: .length(UInt64(body.count))), BodyPart(body, isLast: true))
-    }
-
-    /// The route's, or of a tenant whose routes were not looked at yet what it wants on all.
-    private var responseEdits: HeaderEdits? {
-        if let route = resolution.route { return route.responseEdits }
-        guard let id = resolution.tenant?.follow({ $0.id }) else { return nil }
-        return resolution.view?.directory.tenant(id: id)?.responseEdits
     }
 
     /// For bytes that are no request, or no whole one: nothing of them can be used.

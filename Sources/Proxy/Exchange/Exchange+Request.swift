@@ -24,39 +24,23 @@ extension Exchange {
         }
     }
 
-    /// Nil for a path that leads elsewhere for another reader.
-    func findRoute(_ path: UnsafeRawBufferPointer, of tenant: Tenant) -> Route? {
-        if unsafe PathNormalizer.isNormal(path) {
-            let route = unsafe tenant.route(for: path)
-            if unsafe tenant.hasOneRoute || !PathNormalizer.hasParameters(path) { return route }
-            return unsafe isRead(path, of: tenant, as: route) ? route : nil
-        }
-        // The room for heads is free yet, and as large as any path.
-        let room = unsafe worker.rooms.head
-        guard let count = unsafe PathNormalizer.normalize(path, into: room) else { return nil }
-        let normal = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])
-        let route = unsafe tenant.route(for: normal)
-        return unsafe tenant.hasOneRoute || isRead(normal, of: tenant, as: route) ? route : nil
-    }
-
-    /// Whether an upstream that reads the path in another way finds it below the same route. May overwrite the path.
-    private func isRead(_ path: UnsafeRawBufferPointer, of tenant: Tenant, as route: Route) -> Bool {
-        let room = unsafe worker.rooms.head
-        let count = unsafe PathNormalizer.readLeniently(path, into: room)
-        return unsafe tenant.route(for: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])) == route
-    }
-
     /// Writes the head for the upstream into the room for heads. False when it does not fit.
     func writeRequestHead(_ head: borrowing RequestHead, _ tenant: Tenant, _ route: Route, trusted: Bool) -> Bool {
         var out = unsafe ByteWriter(worker.rooms.head)
         unsafe out.append(head[head.methodRange])
         out.append(byte: ASCII.space)
-        if let implied = head.impliedTarget { out.append(byte: implied) }
-        unsafe out.append(head[head.target])
-        out.append(" HTTP/1.1\r\n")
+        if let way = route.way {
+            write(way, head, to: &out)
+        } else {
+            writeTarget(head, to: &out)
+            out.append(" HTTP/1.1\r\n")
+        }
         copyRequestFields(head, to: &out, route, trusted: trusted)
         unsafe out.append(tenant.identityFields)
-        if let fields = resolution.identity?.token?.fields { out.append(fields) }
+        if let identity = resolution.identity {
+            if let fields = identity.token?.fields { out.append(fields) }
+            writeConsumer(identity, to: &out)
+        }
         out.append("X-Request-Id: ")
         request.id.write(to: &out)
         if !request.trace.isContinued {
@@ -87,6 +71,15 @@ extension Exchange {
         }
         request.written = WrittenHead(count: out.count, body: BodyExtent(head.framing), isUpgrade: head.wantsUpgrade)
         return !out.overflowed
+    }
+
+    /// As its route was found.
+    @inline(__always)
+    func writeTarget(_ head: borrowing RequestHead, to out: inout ByteWriter) {
+        if let implied = head.impliedTarget { out.append(byte: implied) }
+        if request.hasNormalPath { return unsafe out.append(head[head.target]) }
+        unsafe out.append(normal: head[head.path])
+        unsafe out.append(UnsafeRawBufferPointer(rebasing: head[head.target][Int(head.path.count)...]))
     }
 
     /// Fields that the gateway writes itself, or that end here.
@@ -121,8 +114,10 @@ extension Exchange {
     private func copyRequestFields(_ head: borrowing RequestHead, to out: inout ByteWriter, _ route: Route, trusted: Bool) {
         let edits = route.requestEdits
         let checksNames = !edits.removesNothing
+        let hasHost = unsafe route.way?.host != nil
         unsafe out.append(head.fields, of: head.bytes) { _, field in
-            unsafe field.dropped || isReplaced(field, head, trusted: trusted) || (checksNames && edits.removes(head[field.name]))
+            unsafe field.dropped || isReplaced(field, head, trusted: trusted) || (hasHost && field.id == .host)
+                || (checksNames && edits.removes(head[field.name]))
         }
     }
 

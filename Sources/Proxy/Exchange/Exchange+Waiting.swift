@@ -11,6 +11,10 @@ extension Exchange {
         case name(Server, WaitingLine<Exchange>.Ticket)
         /// Connections are being made for it.
         case dial(Dial)
+        /// It is to be sent again, but not yet.
+        case pause
+        /// It is late on purpose.
+        case fault
     }
 
     /// It stands in a line from now on, until it is called or its time is over.
@@ -24,6 +28,7 @@ extension Exchange {
             if attempts.dialsUntil == 0 { attempts.dialsUntil = worker.loop.now + patience }
             waitsUntil = attempts.dialsUntil
         }
+        if let call = request.grpc { waitsUntil = min(waitsUntil, call.deadline) }
         setClientDeadline()
     }
 
@@ -60,7 +65,7 @@ extension Exchange {
         case .connection: connected()
         case .later: break
         case .refused(let problem): refuse(problem, "no server is available")
-        case .unreachable: refuse(.badUpstream, "the upstream can't be reached")
+        case .unreachable: if !connectsAgain() { refuse(.badUpstream, "the upstream can't be reached") }
         }
     }
 
@@ -69,22 +74,31 @@ extension Exchange {
         guard phase == .waiting, let left = line else { return }
         (phase, line) = (.forwarding, nil)
         switch left {
-        case .place(let balancer, let ticket): balancer.stopWaiting(ticket)
+        case .place(let balancer, let ticket): balancer.stopWaiting(ticket, self)
         case .name(let server, let ticket): worker.stopWaiting(for: server, ticket)
         case .dial(let dial): dial.cancel()
+        case .pause, .fault: break
         }
     }
 
-    func refuseWaiting() {
+    /// Its time in the line is over.
+    func endWaiting() {
+        if let call = request.grpc, call.deadline <= worker.loop.now {
+            stopWaiting()
+            refuse(.upstreamTimeout, "the call's time is over")
+            return
+        }
         let left = line
+        if case .pause? = left { return endPause() }
+        if case .fault? = left { return endFault() }
         if case .dial(let dial)? = left { dial.gaveUp() }
         stopWaiting()
         switch left {
         case .dial?: goOn(.unreachable)
         case .name(let server, _)?:
-            resolution.balancer?.follow { $0.gaveUp(server) }
+            resolution.balancer?.follow { $0.gaveUp(server, for: self) }
             refuse(.noHealthyUpstream, "the upstream's name was not found in time")
-        case .place?, nil: refuse(.overloaded, "no connection to the upstream became free in time")
+        case .place?, .pause?, .fault?, nil: refuse(.overloaded, "no connection to the upstream became free in time")
         }
     }
 }

@@ -56,6 +56,8 @@ final class Exchange {
     var tried: [ServerPool] = []
     var answer = Answer()
     private var kept = Kept()
+    /// What it owes; nothing between two requests.
+    var contention = Contention()
     /// What the access log says of the head.
     var noted = NotedHead()
     /// Of a body that comes in parts.
@@ -81,6 +83,7 @@ final class Exchange {
     func letGo() {
         sever()
         assert(!attempts.owesOutcome, "what its last attempt has come to was not told")
+        assert(!contention.isOwed, "a turn has no end")
         phase = .over
         resolution = Resolution()
         (attempts.pool, bill.admission) = (nil, nil)
@@ -95,10 +98,11 @@ final class Exchange {
     }
 
     /// The connection is in no state to carry another request.
-    func dropUpstream(abort: Bool = false, as outcome: AttemptOutcome = .abandoned) {
+    /// - Parameter keeps: it may be, if it knows itself that its answer is over.
+    func dropUpstream(abort: Bool = false, as outcome: AttemptOutcome = .abandoned, keeps: Bool = false) {
         unlinkUpstream { connection in
             attemptEnded(outcome)
-            connection.cancel(abort: abort)
+            if keeps { connection.release() } else { connection.cancel(abort: abort) }
         }
     }
 
@@ -107,6 +111,7 @@ final class Exchange {
         guard let connection = upstream else { return }
         let object = upstreamObject
         (upstream, upstreamObject) = (nil, nil)
+        if contention.isOwed { endTurn() }
         withExtendedLifetime(object) { body(connection) }
     }
 
@@ -139,25 +144,33 @@ final class Exchange {
         if client.isH2 { takeCall(head) }
         // Ranges of the head, which stands until this returns: nobody reads meanwhile.
         let claim = claim(head, in: view)
-        let trusted = client.origin.isTrusted(in: view)
+        let standing = client.origin.standing(in: view)
+        let trusted = standing.contains(.trusted)
         request.provenance = trusted ? view.snapshot.provenance(of: head) : nil
         nameRequest(head, trusted: trusted)
         if worker.accessLog != nil { noted.note(head, worker, client: request.provenance?.client) }
 
+        if standing.contains(.onPlainListener), !isSecure { throw goToHTTPS(head, claim.owner, in: view) }
         let tenant = try identify(claim, head, after: pause, in: view)
         view.prefetch(tenant, key: resolution.identity?.key)
         attribute(to: tenant, in: view)
         if tenant.suspended { throw refuse(.tenantSuspended, "this service is suspended") }
 
-        guard let route = unsafe findRoute(head[head.path], of: tenant) else { throw refuse(.badRequest, "ambiguous path") }
+        let route = try findRoute(head, of: tenant)
         resolution.route = route
         try admit(to: route, head, after: pause)
+        if let requirements = route.requirements { try check(requirements, head) }
         if request.grpc?.isMalformed == true { throw refuse(.badRequest, "grpc-timeout is malformed") }
         if request.grpc == nil, let most = route.maxBody, case .length(let length) = head.framing, length > most { throw refuseBody() }
         if goesInCircles(head) { throw refuse(.badUpstream, "the request goes in circles") }
-        guard let upstream = route.upstream else { throw refuse(.noHealthyUpstream, "no upstream") }
+        if let state = resolution.tenant, state.follow({ $0.isBounded }) { try takeBounds(of: state.counted) }
         try reserve(route)
+        if let acts = route.acts, try actsItself(acts, head, tenant) { return }
+        guard let upstream = route.way.flatMap({ side(of: $0, head, tenant) }) ?? route.upstream else {
+            throw refuse(.noHealthyUpstream, "no upstream")
+        }
         resolution.balancer = worker.balancer(forUpstream: upstream, in: view)
+        if let key = resolution.balancer!.follow({ $0.key }) { findKey(key, head, tenant) }
         guard writeRequestHead(head, tenant, route, trusted: trusted) else {
             throw refuse(.headersTooLarge, "the head is too large")
         }
@@ -178,28 +191,32 @@ final class Exchange {
         guard take(&first) else { return }
         if !request.isDone { request.isRepeatable = false }
         phase = .forwarding
+        if answer.faults.contains(.delay) { return delay(first) }
         let result = resolution.balancer!.follow { $0.acquire(for: self) }
         switch result {
         case .connection:
             // What a server has surely not processed goes elsewhere, whatever it is.
-            if request.isRepeatable || (request.isDone && upstream!.isH2) { keep(first) }
+            if request.isRepeatable || (request.isDone && upstream!.isH2) || mayArriveTwice { keep(first) }
             askForBody(after: first)
             upstream!.send(request.written, first)
             sent()
         case .later:
             keep(first)
             askForBody(after: first)
-        case .refused, .unreachable: goOn(result)
+        case .refused: goOn(result)
+        case .unreachable:
+            if isKeptForConnecting { keep(first) }
+            goOn(result)
         }
     }
 
-    private func keep(_ first: BodyPart) {
+    func keep(_ first: BodyPart) {
         unsafe kept.keep(head: worker.rooms.bytes(of: request.written), worker.loop.buffers)
         if request.hasBody || !first.isEmpty { kept.keep(first, worker.loop.buffers) }
     }
 
     /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
-    private func askForBody(after first: BodyPart) {
+    func askForBody(after first: BodyPart) {
         if request.isDone { return }
         bodyRate = BodyRate()
         bodyRate.sent(first.count)
@@ -247,23 +264,31 @@ final class Exchange {
     func attemptEnded(_ outcome: AttemptOutcome) {
         guard attempts.owesOutcome, let pool = attempts.pool else { return }
         attempts.owesOutcome = false
-        resolution.balancer?.follow { $0.record(outcome, of: pool) }
+        resolution.balancer?.follow { $0.record(outcome, of: pool, for: self) }
+        if attempts.isRetry { judgeRetry(outcome) }
     }
 
     /// The connection is there: what was kept goes out.
     func connected() {
         guard let upstream, kept.hasHead else { return }
-        // Copies of what is kept: it may go before the two are sent.
-        unsafe worker.rooms.restore(kept.head)
-        let first = unsafe BodyPart(worker.rooms.inbox(limit: kept.body.count), isLast: request.isDone, trailers: kept.trailers)
-        unsafe first.data.copyMemory(from: kept.body)
+        let first = takeOut(isLast: request.isDone)
         // A fresh connection does not end unasked: of what it carries only the head may be needed again.
-        if upstream.isH2 ? !request.isDone : !request.isRepeatable || (request.hasBody && !upstream.isReused) { kept.clear() }
+        if upstream.isH2 ? !request.isDone : !goesAgain || (request.hasBody && !upstream.isReused && !keepsBody) { kept.clear() }
         if !request.isDone { setClientDeadline() }
         upstream.send(request.written, first)
         sent()
         if wantsRequest { worker.loop.wake(client.source, []) }
     }
+
+    /// Copies of what is kept: it may go before the two are sent.
+    func takeOut(isLast: Bool) -> BodyPart {
+        unsafe worker.rooms.restore(kept.head)
+        let first = unsafe BodyPart(worker.rooms.inbox(limit: kept.body.count), isLast: isLast, trailers: kept.trailers)
+        unsafe first.data.copyMemory(from: kept.body)
+        return first
+    }
+
+    private var goesAgain: Bool { request.isRepeatable || mayArriveTwice }
 
     private func sent() {
         attempts.sentAt = worker.loop.now
@@ -329,7 +354,7 @@ final class Exchange {
     func clientTimedOut() {
         if !request.isDone, client.room > 0, phase == .forwarding || phase == .answering, goesOn(worker.loop.now) { return }
         switch phase {
-        case .waiting: refuseWaiting()
+        case .waiting: endWaiting()
         case .answering, .tunnel: breakOff()
         case .beginning, .forwarding:
             // It does not take what came before its answer.
@@ -345,6 +370,7 @@ final class Exchange {
     func settle() {
         if bill.isSettled { return }
         bill.isSettled = true
+        if contention.isOwed { giveBackAll() }
         worker.record(self)
     }
 }

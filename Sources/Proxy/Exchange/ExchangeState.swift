@@ -16,6 +16,8 @@ extension Exchange {
         var wantsUpgrade = false
         /// A second arrival does no harm, and all of it is there to be sent again.
         var isRepeatable = false
+        /// Its path goes on as it came.
+        var hasNormalPath = true
         /// It takes fields behind a body (`TE: trailers`), which is said to a server of HTTP/2.
         var takesTrailers = false
         /// It is gRPC's.
@@ -26,6 +28,8 @@ extension Exchange {
         var trace = TraceContext()
         /// What trusted proxies say of where it comes from.
         var provenance: Provenance?
+        /// What its upstream's servers are chosen by, where that is a key; zero is none.
+        var affinity: UInt64 = 0
         /// The head as it goes to the upstream.
         var written = WrittenHead(count: 0, body: .none)
         /// Monotonic nanoseconds.
@@ -65,6 +69,20 @@ extension Exchange {
         /// What its credentials show; nil where none are asked for.
         var identity: Identity?
         var rules: AdmissionRules?
+        /// What browsers are told; nil where nothing is said to them.
+        var granted: CORS.Grant?
+    }
+
+    /// A number that a tenant may have at once, as problems name it.
+    enum Bound: UInt8 {
+        case connections, streams
+
+        var name: StaticString {
+            switch self {
+            case .connections: "connections"
+            case .streams: "streams"
+            }
+        }
     }
 
     /// What it takes of its tenant's limits.
@@ -76,6 +94,8 @@ extension Exchange {
         /// The answer's next part is read only then: monotonic nanoseconds.
         var pacedUntil: UInt64 = 0
         var isSettled = false
+        /// A bound of its tenant's that has refused it, beside those of the verdict.
+        var violated: Bound?
     }
 
     /// Of sending it to a server.
@@ -86,6 +106,12 @@ extension Exchange {
         var sendings = 0
         /// How often a server has surely not processed it.
         var refusals = 0
+        /// How often no server could be connected to.
+        var vain: Int32 = 0
+        /// How often it was sent again, or is to be, as `retry` says.
+        var retries: Int32 = 0
+        /// What the last of these has come to is not counted yet.
+        var isRetry = false
         /// Of the last one.
         var pool: ServerPool?
         /// The next connection is that of an attempt which is counted already.
@@ -105,6 +131,8 @@ extension Exchange {
     struct Answer {
         var status: UInt16 = 0
         var refusal: Refusal?
+        /// What goes wrong on purpose.
+        var faults = Faults()
         /// What gRPC calls the outcome; nil before it is known.
         var grpcStatus: UInt16?
         /// Of its body; in a tunnel all that the upstream has sent.

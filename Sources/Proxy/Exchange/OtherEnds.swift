@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import HTTP
 import Net
 
@@ -30,6 +31,9 @@ class OtherUpstream {
     var isReused: Bool { false }
 
     init(pool: ServerPool) { self.pool = pool }
+
+    /// While it is being connected: its time is over, and this is what takes so long.
+    func timedOut() -> ConnectFailure { .system(ETIMEDOUT) }
 
     func use(_ exchange: Exchange) { exchange.attempt(on: .other(self)) }
     func send(_ head: WrittenHead, _ first: BodyPart) {}

@@ -7,7 +7,8 @@ extension Refusal {
         switch self {
         case .badRequest: 400
         case .credentialsRequired, .credentialsInvalid: 401
-        case .tenantMismatch, .tenantSuspended: 403
+        case .tenantMismatch, .tenantSuspended, .forbidden, .addressDenied: 403
+        case .noRoute: 404
         case .timeout: 408
         case .contentTooLarge: 413
         case .uriTooLong: 414
@@ -15,7 +16,7 @@ extension Refusal {
         case .rateLimited, .quotaExceeded, .concurrencyLimited: 429
         case .headersTooLarge: 431
         case .badUpstream: 502
-        case .noHealthyUpstream, .overloaded: 503
+        case .noHealthyUpstream, .overloaded, .faultInjected: 503
         case .upstreamTimeout: 504
         }
     }
@@ -24,7 +25,7 @@ extension Refusal {
     var retryAfter: UInt64? {
         switch self {
         case .noHealthyUpstream: 5
-        case .overloaded: 1
+        case .overloaded, .concurrencyLimited: 1
         default: nil
         }
     }

@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import HTTP
 import Net
 
@@ -55,6 +56,12 @@ extension UpstreamEnd {
         case .h2(let stream): stream.follow { $0.dial = dial }
         case .other(let upstream): upstream.follow { $0.dial = dial }
         }
+    }
+
+    /// While it is being connected: its time is over, and this is what takes so long.
+    func timedOut() -> ConnectFailure {
+        if case .other(let upstream) = kind { return upstream.follow { $0.timedOut() } }
+        return .system(ETIMEDOUT)
     }
 
     /// Belongs to the exchange from now on.

@@ -1,4 +1,5 @@
 import Base
+import Configuration
 import Metrics
 
 /// How an attempt at a server ends without an answer.
@@ -7,6 +8,8 @@ enum UpstreamFailure {
     case stale
     /// It has surely not processed the request (RFC 9113 section 8.7).
     case refused
+    /// It refuses our certificate, or the lack of one, and has read nothing of the request.
+    case unwelcome
     /// It has closed or reset the connection, before or in the middle of its answer.
     case cut
     /// What it sends is not valid HTTP, or not what was asked for.
@@ -20,7 +23,7 @@ extension UpstreamFailure {
     struct Circumstances {
         /// The answer, or a tunnel, has begun.
         var hasAnswer: Bool
-        /// How often it was sent.
+        /// How often it was sent, or could not be.
         var sendings: Int
         /// How often it was surely not processed.
         var refusals = 0
@@ -29,6 +32,17 @@ extension UpstreamFailure {
         /// A second arrival does no harm, and nothing of it is gone.
         var isRepeatable: Bool
         var hasBody: Bool
+        /// What its upstream says of sending again.
+        var retry = RetrySettings()
+        /// All of it was read, and it asks for no other protocol.
+        var isWhole = false
+
+        /// Whether it is to be sent once more for that cause, if the budget bears it.
+        func maySendAgain(for cause: RetrySettings.Causes) -> Bool {
+            guard isKept, sendings < retry.tries, !retry.causes.isDisjoint(with: cause) else { return false }
+            guard isRepeatable || (isWhole && retry.causes.contains(.nonIdempotent)) else { return false }
+            return !hasBody || retry.hasBodies
+        }
     }
 
     enum Consequence: Equatable {
@@ -45,31 +59,29 @@ extension UpstreamFailure {
     /// What becomes of the request.
     ///
     ///                  before an answer                                               in an answer
-    ///     stale        send afresh, if it may be sent again with all of its body      (can't be)
+    ///     stale        send afresh, if it may be sent again with all of its body;     (can't be)
+    ///                  what is not idempotent as `cut`
     ///     refused      send elsewhere, whatever it is, while all of it is there       (can't be)
-    ///     cut          retry, if it may be sent again and has no body                 break off
+    ///     unwelcome    the same
+    ///     cut          retry, if `retry` has `reset` and it may be sent again         break off
     ///     malformed    refuse: the server has it, and would answer the same           break off
-    ///     timedOut     refuse: the client has waited long enough                      break off
+    ///     timedOut     the same, if `retry` has `timeout`                             break off
     ///
-    /// What can't be connected to is no failure of this kind: see `Dial`.
+    /// What can't be connected to is no failure of this kind: see `Dial`. What is answered is none: see `isSentAgain`.
     func consequence(_ now: Circumstances) -> Consequence {
         if now.hasAnswer { return .breakOff }
-        if self == .refused { return now.isKept && now.refusals < Limits.refusalsMax ? .sendElsewhere : .refuse }
-        guard now.isKept, now.isRepeatable else { return .refuse }
         switch self {
-        case .refused: return .refuse
-        case .stale: return now.refusals < Limits.refusalsMax ? .sendAfresh : .refuse
-        case .cut: return !now.hasBody && now.sendings < Self.sendingsMax ? .retry : .refuse
-        case .malformed, .timedOut: return .refuse
+        case .refused, .unwelcome: return now.isKept && now.refusals < Limits.refusalsMax ? .sendElsewhere : .refuse
+        case .stale where now.isRepeatable: return now.isKept && now.refusals < Limits.refusalsMax ? .sendAfresh : .refuse
+        case .stale, .cut: return now.maySendAgain(for: .reset) ? .retry : .refuse
+        case .timedOut: return now.maySendAgain(for: .timeout) ? .retry : .refuse
+        case .malformed: return .refuse
         }
     }
 
-    /// A request is sent at most so often.
-    private static let sendingsMax = 2
-
     var refusal: Refusal {
         switch self {
-        case .stale, .refused, .cut, .malformed: .badUpstream
+        case .stale, .refused, .unwelcome, .cut, .malformed: .badUpstream
         case .timedOut: .upstreamTimeout
         }
     }
@@ -79,6 +91,7 @@ extension UpstreamFailure {
         switch self {
         case .stale: .stale
         case .refused: .abandoned
+        case .unwelcome: .unreachable
         case .cut: .cut
         case .malformed: .malformed
         case .timedOut: .timedOut
@@ -89,6 +102,7 @@ extension UpstreamFailure {
         switch self {
         case .stale, .cut: "the upstream closed the connection without an answer"
         case .refused: "the upstream does not take the request"
+        case .unwelcome: "the upstream does not take the gateway's certificate"
         case .malformed: "the upstream's answer is not valid HTTP"
         case .timedOut: "the upstream did not answer in time"
         }
@@ -96,14 +110,17 @@ extension UpstreamFailure {
 }
 
 extension Exchange {
+    /// Its client has given it less time than the upstream has: that it is over says nothing about the server.
+    private var isHurried: Bool {
+        guard let call = request.grpc, call.deadline < .max else { return false }
+        return call.deadline < attempts.sentAt &+ upstreamTimeout
+    }
+
     /// The attempt under way has failed.
     func fail(_ failure: UpstreamFailure) {
-        let circumstances = UpstreamFailure.Circumstances(
-            hasAnswer: phase.hasAnswer, sendings: attempts.sendings, refusals: attempts.refusals, isKept: isKept,
-            isRepeatable: request.isRepeatable, hasBody: request.hasBody)
         let consequence = failure.consequence(circumstances)
         if consequence == .breakOff { return breakOff() }
-        dropUpstream(as: failure.outcome)
+        dropUpstream(as: failure == .timedOut && isHurried ? .abandoned : failure.outcome)
         switch (consequence, resolution.balancer?.counted) {
         case (.sendAfresh, let balancer?):
             attempts.sendings -= 1
@@ -113,8 +130,7 @@ extension Exchange {
             attempts.sendings -= 1
             attempts.refusals += 1
             goOn(balancer.acquire(for: self, avoiding: attempts.pool))
-        case (.retry, let balancer?) where balancer.mayRetry():
-            goOn(balancer.acquire(for: self, avoiding: attempts.pool))
+        case (.retry, _) where takeRetry(): goAgain(isAtOnce: true)
         default: refuse(failure.refusal, failure.detail)
         }
     }

@@ -11,3 +11,17 @@ struct WrittenHead {
     /// Its last field is `Upgrade`, with the protocol to switch to.
     var isUpgrade = false
 }
+
+extension ByteWriter {
+    /// The field that says how the body's end is found (RFC 9112 section 6).
+    mutating func append(_ body: BodyExtent) {
+        switch body {
+        case .none: break
+        case .length(let length):
+            append("Content-Length: ")
+            append(decimal: length)
+            append("\r\n")
+        case .unknown: append("Transfer-Encoding: chunked\r\n")
+        }
+    }
+}

@@ -45,15 +45,41 @@ final class H1Upstream: Transport {
     var responseTimeout: UInt64 = 0
     /// The deadline is that of the tenant's bandwidth.
     var isHeldByPace = false
+    /// Nanoseconds for which the server keeps it unused, by its own word.
+    private var keptFor = UInt64.max
     /// Unused since then.
     private var idleSince: UInt64 = 0
     /// Its last answer was one that has no body, whatever its fields say: a server that sends one all the same does it now.
     private(set) var hadNoBody = false
+    /// The server was told that it carries this client's requests.
+    private let client: SocketAddress?
 
     init(worker: Worker, fd: Int32, pool: ServerPool, address: ServerAddress) {
-        (self.pool, self.address) = (pool, address)
+        (self.pool, self.address, client) = (pool, address, nil)
         super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow)
     }
+
+    /// Takes a connection over that stands.
+    init(_ opening: UpstreamOpening, fd: Int32) {
+        (pool, address, client, state) = (opening.pool, opening.address, opening.client, .busy)
+        super.init(worker: opening.worker, fd: fd, flow: opening.flow)
+        takeOver(opening)
+        readsWhileCongested = tls != nil
+    }
+
+    /// Tells who waits for it that it stands.
+    func stand(for dial: Dial, begunAs end: OpeningEnd) {
+        guard loop.add(self) else {
+            shut()
+            return dial.failed(.other(end), .system(ENOMEM))
+        }
+        dial.connected(.h1(self), begunAs: end)
+        // Wanted by nobody any more.
+        if !isClosed, holder == nil { shut() }
+    }
+
+    /// It may carry requests of this client.
+    func serves(_ exchange: Exchange) -> Bool { client.map { $0.hasSameHost(as: exchange.clientAddress) } ?? true }
 
     /// Whose answer it carries: only one that names this connection as its own (see `Exchange`, Links).
     var exchange: Exchange? {
@@ -82,7 +108,7 @@ final class H1Upstream: Transport {
             if !events.isDisjoint(with: [.writable, .failed, .hungUp]) { connected() }
         case .idle:
             // Nothing was asked: bytes are nobody's answer, and an end is an end. `canRead` may be left from a long answer.
-            if events.isDisjoint(with: [.readable, .peerFinished, .hungUp, .failed]) { return }
+            if events.isDisjoint(with: [.readable, .peerFinished, .hungUp, .failed]) || bringsNothing { return }
             pool.closedByServer(after: loop.now - idleSince)
             shut()
         case .busy:
@@ -94,13 +120,21 @@ final class H1Upstream: Transport {
         }
     }
 
+    /// What has come while it is unused is TLS's own: a ticket, a new key.
+    private var bringsNothing: Bool {
+        guard tls != nil, !isBroken, case .nothing = unsafe receive(into: worker.rooms.inbox(limit: Limits.headReadSizeMin)) else {
+            return false
+        }
+        return !isBroken && !peerFinished
+    }
+
     private func connected() {
         let error = Socket.error(fd)
         let dial = dial
         self.dial = nil
         guard error == 0 else {
             shut()
-            dial?.failed(.h1(self), error)
+            dial?.failed(.h1(self), .system(error))
             return
         }
         state = .busy
@@ -145,6 +179,7 @@ final class H1Upstream: Transport {
         let bytes = unsafe framed(part)
         if unsafe !bytes.isEmpty { unsafe send(bytes) }
         if isTunnel, part.isLast {
+            if let tls { _ = finishEncrypted(tls) }
             if isCongested { endsWhenSent = true } else { endSending() }
         }
     }
@@ -177,7 +212,8 @@ final class H1Upstream: Transport {
             let room = unsafe worker.rooms.inbox(limit: limit)
             switch unsafe receive(into: room) {
             case .bytes(let count):
-                let region = unsafe UnsafeMutableRawBufferPointer(rebasing: room[..<count])
+                // Of TLS it may be more than was asked for, which there is room for.
+                let region = unsafe UnsafeMutableRawBufferPointer(start: room.baseAddress, count: count)
                 if hasHead { unsafe readBody(region, exchange) } else { unsafe readHead(region, exchange) }
                 // One read a turn when there may be much more: others want a turn as well.
                 if canRead, state == .busy {
@@ -186,12 +222,14 @@ final class H1Upstream: Transport {
                 }
             case .nothing: return
             case .end:
-                guard hasHead, body.end() else { return ended(exchange) }
+                // Without its own end TLS was cut, whoever did that (RFC 8446 section 6.1).
+                guard hasHead, tls?.hasEnded != false, body.end() else { return ended(exchange) }
                 exchange.answerPart(.end)
                 // No event tells again that nothing is taken any more.
                 if isTunnel, isBroken { self.exchange?.endTunnel() }
                 return
-            case .failed: return ended(exchange)
+            case .failed:
+                return refusesCertificate(address, of: pool) && !hasHead ? exchange.fail(.unwelcome) : ended(exchange)
             }
         }
     }
@@ -278,12 +316,23 @@ final class H1Upstream: Transport {
         hasHead = true
         body.begin(isTunnel ? .untilClose : worker.responseHead.framing)
         hadNoBody = worker.responseHead.framing == .none
+        if worker.responseHead.fields.present.contains(.keepAlive) { readKeepAlive() }
         let (first, isValid) = unsafe take(rest)
         if isTunnel { return exchange.switched(worker.responseHead, first) }
         if isValid { return exchange.answerHead(worker.responseHead, first) }
         // The client gets the head, and nothing after it that could look like an end.
         exchange.answerHead(worker.responseHead, .nothing)
         if holder === exchange { exchange.fail(.malformed) }
+    }
+
+    /// The server says for how long it keeps the connection: it is closed here before, or its end would meet a request.
+    private func readKeepAlive() {
+        guard let field = worker.responseHead.fields.first(.keepAlive),
+            let seconds = unsafe KeepAlive.timeout(worker.responseHead[field.value])
+        else { return }
+        let time = seconds * 1_000_000_000
+        keptFor = time - min(time / 2, Limits.keptMarginNanoseconds)
+        if seconds == 0 { keeps = false }
     }
 
     // MARK: The end
@@ -299,41 +348,31 @@ final class H1Upstream: Transport {
         (hasHead, chunks, hasRequest, isTunnel, keeps, isSlow) = (false, false, false, false, false, false)
         (interimBytes, hasNewInbound, ends, responseTimeout, isHeldByPace) = (0, false, false, 0, false)
         // A read that filled its room may have left bytes behind, which would be taken for the next answer.
-        guard isWhole, !pool.isRetired, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining else { return shut() }
+        guard isWhole, !pool.isRetired, !canRead, !peerFinished, !isBroken, !isCongested, !worker.isDraining,
+            tls?.hasPending != true
+        else { return shut() }
         state = .idle
         isReused = true
         flow = loop.commonFlow
         idleSince = now
-        loop.schedule(self, at: now + ServerPool.idleTimeout)
+        loop.schedule(self, at: now + min(pool.idleTimeout, keptFor))
         pool.putIdle(self)
     }
 
     override func shut(abort: Bool = false) {
         if isClosed { return }
+        if state == .idle, !isBroken, let tls { _ = finishEncrypted(tls) }
         dropHolder()
         dial = nil
         inbound = nil
         pool.forget(self)
         super.shut(abort: abort)
+        tls = nil
     }
 
     private func dropHolder() {
         if holder == nil { return }
         holder = nil
         pool.inFlight -= 1
-    }
-}
-
-extension ByteWriter {
-    /// The field that says how the body's end is found (RFC 9112 section 6).
-    mutating func append(_ body: BodyExtent) {
-        switch body {
-        case .none: break
-        case .length(let length):
-            append("Content-Length: ")
-            append(decimal: length)
-            append("\r\n")
-        case .unknown: append("Transfer-Encoding: chunked\r\n")
-        }
     }
 }

@@ -3,8 +3,8 @@ import Glibc
 import HTTP
 import Net
 
-/// One HTTP/2 connection to a server, which carries many requests at a time (`H2UpstreamStream`): in plain text by prior
-/// knowledge (RFC 9113 section 3.3).
+/// One HTTP/2 connection to a server, which carries many requests at a time (`H2UpstreamStream`): over TLS, or in plain text by
+/// prior knowledge (RFC 9113 section 3.3).
 ///
 ///     connecting ──► open ──► leaving ──► closed
 ///          └──────────┴───────────┘
@@ -35,9 +35,15 @@ final class H2Upstream: H2Transport {
     private var isToSend = false
     /// Requests that it has carried.
     private var count = 0
+    /// It was kept, and nothing has come since a request went on it.
+    private(set) var isUnheard = false
     /// Something has come since it was last looked at, or a PING has been sent because nothing had.
     private var wasHeard = false
     private var wasPinged = false
+    /// It counts for `max_connections`.
+    private var hasPlace = true
+    /// The server was told that it carries this client's requests.
+    let client: SocketAddress?
 
     /// What of an answer is in hand, and goes on in one piece: its head, as `worker.responseHead` has it, and bytes in the inbox.
     private struct Part {
@@ -48,7 +54,19 @@ final class H2Upstream: H2Transport {
     }
 
     init(worker: Worker, fd: Int32, pool: ServerPool, address: ServerAddress) {
-        (self.pool, self.address) = (pool, address)
+        (self.pool, self.address, client) = (pool, address, nil)
+        super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow, H2Connection(client: Self.limits))
+    }
+
+    /// Takes a connection over that stands.
+    init(_ opening: UpstreamOpening, fd: Int32) {
+        (pool, address, client, state) = (opening.pool, opening.address, opening.client, .open)
+        super.init(worker: opening.worker, fd: fd, flow: opening.worker.loop.commonFlow, H2Connection(client: Self.limits))
+        takeOver(opening)
+        readsWhileCongested = tls != nil
+    }
+
+    private static var limits: H2Connection.Limits {
         var limits = H2Connection.Limits()
         limits.streams = Limits.upstreamStreamsMax
         limits.listSize = Limits.headSizeMax
@@ -56,7 +74,7 @@ final class H2Upstream: H2Transport {
         // hold up the others.
         limits.windowMax = 256 << 10
         limits.connectionWindow = 1 << 30
-        super.init(worker: worker, fd: fd, flow: worker.loop.commonFlow, H2Connection(client: limits))
+        return limits
     }
 
     static func dial(_ pool: ServerPool, _ address: ServerAddress) throws(SystemError) -> UpstreamEnd? {
@@ -66,7 +84,7 @@ final class H2Upstream: H2Transport {
             loop.close(connection)
             return nil
         }
-        let first = H2UpstreamStream(on: connection)
+        let first = pool.worker.takeStream(on: connection)
         connection.first = first
         return .h2(first)
     }
@@ -80,12 +98,13 @@ final class H2Upstream: H2Transport {
 
     var streamCount: Int { streams.count }
     var isUnused: Bool { state == .open && streams.isEmpty }
-    /// It was kept for a next request: the server may be closing it, unseen.
-    var wasIdle: Bool { count > 0 && streams.isEmpty }
+    /// It was kept for a next request, and nothing is known of it since: the server may be closing it, unseen.
+    var wasIdle: Bool { count > 0 && (streams.isEmpty || isUnheard) }
 
     /// The number for a stream whose head is written next.
     func open(_ stream: H2UpstreamStream) -> UInt32? {
         guard canOpen, let id = connection.open() else { return nil }
+        if streams.isEmpty { isUnheard = count > 0 }
         count += 1
         streams[id] = stream
         if streams.count == 1 { watch() }
@@ -100,7 +119,7 @@ final class H2Upstream: H2Transport {
         if !streams.isEmpty { return pool.tellWaiting() }
         connection.rest()
         if state == .leaving || pool.isRetired || worker.isDraining { return leave() }
-        loop.schedule(self, at: loop.now + ServerPool.idleTimeout)
+        loop.schedule(self, at: loop.now + pool.idleTimeout)
         pool.tellWaiting()
     }
 
@@ -137,15 +156,21 @@ final class H2Upstream: H2Transport {
         guard let first else { return shut() }
         guard error == 0 else {
             shut()
-            dial?.failed(.h2(first), error)
-            return
+            dial?.failed(.h2(first), .system(error))
+            // The loop keeps it, and with it this connection, until another request has it.
+            return first.cancel()
         }
         state = .open
         isBroken = false
-        pool.opened(self)
+        pool.dialed()
+        let isKept = pool.opened(self)
         dial?.connected(.h2(first))
+        if isKept { begin() } else { leave() }
+    }
+
+    func begin() {
         // Wanted by nobody any more; others may have it.
-        if streams.isEmpty { loop.schedule(self, at: loop.now + ServerPool.idleTimeout) }
+        if streams.isEmpty { loop.schedule(self, at: loop.now + pool.idleTimeout) }
         wantsToSend()
         pool.tellWaiting()
     }
@@ -182,10 +207,11 @@ final class H2Upstream: H2Transport {
         let free = unsafe UnsafeMutableRawBufferPointer(rebasing: room[kept..<(kept + Self.readSize)])
         switch unsafe receive(into: free) {
         case .bytes(let count):
-            wasHeard = true
+            (wasHeard, isUnheard) = (true, false)
             unsafe take(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<(kept + count)]))
         case .nothing:
             if kept > 0 { unsafe keep(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<kept])) }
+        case .failed where refusesCertificate(address, of: pool): return end(as: .unwelcome)
         case .end, .failed: return broken()
         }
         if canRead, !isClosed { loop.wake(self, []) }
@@ -196,7 +222,7 @@ final class H2Upstream: H2Transport {
         unsafe inbound!.append(rest)
     }
 
-    private func take(_ region: UnsafeRawBufferPointer) {
+    func take(_ region: UnsafeRawBufferPointer) {
         var at = 0
         var text = unsafe ByteWriter(worker.rooms.fields)
         reading: while !isClosed {
@@ -209,6 +235,7 @@ final class H2Upstream: H2Transport {
             do {
                 event = try unsafe connection.next(region, at: &at, room: &text, now: loop.now)
             } catch {
+                pool.server.note(.notH2, error.code)
                 passPart()
                 if isClosed { return }
                 connection.goAway(error.code, isLast: true)
@@ -241,7 +268,9 @@ final class H2Upstream: H2Transport {
                 held = []
                 for stream in those { stream.settled() }
                 pool.tellWaiting()
-            case .goAway: leave()
+            case .goAway(let code):
+                if code != .noError { pool.server.note(.sentAway, code) }
+                leave()
             case .pong, .priority: break
             }
         }
@@ -308,6 +337,7 @@ final class H2Upstream: H2Transport {
         if state == .open {
             state = .leaving
             pool.left(self)
+            hasPlace = streams.isEmpty || !pool.leavesPlace()
             connection.goAway(.noError, isLast: true)
         }
         wantsToSend()
@@ -320,7 +350,7 @@ final class H2Upstream: H2Transport {
         let last = Array(streams.values) + held
         (streams, held) = ([:], [])
         shut()
-        for stream in last { stream.ended(failure) }
+        for stream in last { stream.ended(failure, on: self) }
     }
 
     override func shut(abort: Bool = false) {
@@ -330,9 +360,9 @@ final class H2Upstream: H2Transport {
         (dial, first) = (nil, nil)
         inbound = nil
         part = Part()
-        if state == .connecting { pool.neverStood() } else { pool.left(self) }
-        pool.forget(nil)
+        if state == .connecting { pool.dialed() } else { pool.left(self) }
+        if hasPlace { pool.forget(nil) } else { pool.forgetLeaving() }
         super.shut(abort: abort)
-        for stream in last { stream.ended(.cut) }
+        for stream in last { stream.ended(.cut, on: self) }
     }
 }

@@ -9,11 +9,11 @@ final class H2UpstreamStream: Source {
     private let worker: Worker
     /// While it is on one.
     private var connection: H2Upstream?
-    let pool: ServerPool
-    private let address: ServerAddress
+    private(set) var pool: ServerPool
+    private var address: ServerAddress
     private(set) var id: UInt32 = 0
     private var exchange: Exchange?
-    let isReused: Bool
+    private(set) var isReused = false
 
     // The request
     private var kept: Buffer?
@@ -41,11 +41,19 @@ final class H2UpstreamStream: Source {
     private var failure: UpstreamFailure?
     private var responseTimeout: UInt64 = 0
     private var isHeldByPace = false
+    /// Nobody's: another request may have it.
+    private var isLeft = true
 
     init(on connection: H2Upstream) {
-        (worker, self.connection, pool, address) = (connection.worker, connection, connection.pool, connection.address)
-        isReused = connection.wasIdle
+        (worker, pool, address) = (connection.worker, connection.pool, connection.address)
         super.init(loop: connection.loop, fd: -1, flow: connection.loop.commonFlow)
+    }
+
+    func open(on connection: H2Upstream) {
+        (self.connection, pool, address, isReused) = (connection, connection.pool, connection.address, connection.wasIdle)
+        (id, hasRequest, hasSentAll, isWaiting) = (0, false, false, false)
+        (hasHead, hasAll, hasPassedAll, interimBytes, isTunnel) = (false, false, false, 0, false)
+        (responseTimeout, isHeldByPace, isLeft) = (0, false, false)
     }
 
     // MARK: What the exchange says to it: see `UpstreamEnd`
@@ -104,7 +112,7 @@ final class H2UpstreamStream: Source {
         }
         unsafe (upgrade ?? []).withUnsafeBytes { asked in
             unsafe connection.connection.writeRequest(
-                method: UnsafeRawBufferPointer(rebasing: bytes[..<one]), scheme: "http",
+                method: UnsafeRawBufferPointer(rebasing: bytes[..<one]), scheme: connection.tls == nil ? "http" : "https",
                 path: UnsafeRawBufferPointer(rebasing: bytes[(one + 1)..<two]), protocol: upgrade == nil ? nil : asked, lines, on: id,
                 isLast: isLast, takesTrailers: exchange.request.takesTrailers, scratch: &scratch)
         }
@@ -270,6 +278,12 @@ final class H2UpstreamStream: Source {
         if !isTunnel, part.count > 0 || part.isLast { loop.schedule(self, at: loop.now + exchange.responseTimeout) }
         isHeldByPace = false
         exchange.answerPart(part)
+        endTunnel()
+    }
+
+    /// A tunnel whose server has ended its side, and is gone: what the client still says leads nowhere.
+    private func endTunnel() {
+        if isTunnel, hasPassedAll, connection == nil { exchange?.endTunnel() }
     }
 
     private func passed(_ count: Int) {
@@ -320,11 +334,13 @@ final class H2UpstreamStream: Source {
 
     /// The server has reset it. NO_ERROR behind a whole answer only says that the rest of the request is not wanted.
     func wasReset(_ code: H2Code) {
-        if code == .noError, hasAll {
-            hasSentAll = true
-            return
-        }
-        failed(code == .refusedStream ? .refused : .cut)
+        guard code == .noError, hasAll else { return failed(code == .refusedStream ? .refused : .cut) }
+        hasSentAll = true
+        guard isTunnel, let connection else { return }
+        // Its client may go on for ever.
+        self.connection = nil
+        connection.remove(self)
+        endTunnel()
     }
 
     func failed(_ failure: UpstreamFailure) {
@@ -332,12 +348,18 @@ final class H2UpstreamStream: Source {
         exchange.fail(failure)
     }
 
-    /// Its connection is gone.
-    func ended(_ failure: UpstreamFailure) {
+    /// That connection is gone, and the stream with it, unless it is another one's by now.
+    func ended(_ failure: UpstreamFailure, on gone: H2Upstream) {
+        guard connection === gone else { return }
         connection = nil
         // The answer has come whole, and is being taken.
-        if hasHead, hasAll { return }
-        exchange?.fail(failure == .cut && isReused && !hasHead && interimBytes == 0 ? .stale : failure)
+        if hasHead, hasAll { return endTunnel() }
+        switch failure {
+        // Nothing of it was ever sent.
+        case .cut where id == 0, .malformed where id == 0: exchange?.fail(.refused)
+        case .cut where isReused && gone.isUnheard: exchange?.fail(.stale)
+        default: exchange?.fail(failure)
+        }
     }
 
     /// Request and answer are over.
@@ -350,17 +372,28 @@ final class H2UpstreamStream: Source {
     func cancel() { leave(.cancel) }
 
     private func leave(_ code: H2Code) {
+        if isLeft { return }
+        isLeft = true
         if exchange != nil {
             exchange = nil
             pool.inFlight -= 1
         }
-        loop.close(self)
+        loop.schedule(self, at: .max)
+        flow = loop.commonFlow
         inbound = nil
         kept = nil
-        guard let connection else { return }
-        self.connection = nil
-        guard id > 0 else { return connection.abandon(self) }
-        connection.connection.end(id, code)
-        connection.remove(self)
+        (held, failure, accept) = (nil, nil, nil)
+        if !trailers.isEmpty { trailers = [] }
+        if !keptTrailers.isEmpty { keptTrailers = [] }
+        if let connection {
+            self.connection = nil
+            if id > 0 {
+                connection.connection.end(id, code)
+                connection.remove(self)
+            } else {
+                connection.abandon(self)
+            }
+        }
+        worker.giveBack(self)
     }
 }

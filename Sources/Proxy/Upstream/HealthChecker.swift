@@ -27,25 +27,30 @@ public final class HealthChecker {
 
     /// Checks what this configuration asks for from now on. Servers whose check has not changed keep their state.
     public func adopt(_ snapshot: Snapshot) {
-        var wanted: [ObjectIdentifier: (Server, HealthCheckSettings)] = [:]
-        var known: Set<ServerMetrics.Key> = []
+        var wanted: [ObjectIdentifier: (server: Server, settings: HealthCheckSettings, terms: ConnectionTerms)] = [:]
+        var labels: Set<ServerMetrics.Key> = []
         for upstream in snapshot.upstreams {
-            for server in upstream.servers {
-                known.insert(ServerMetrics.Key(upstream: server.upstream, server: server.configured))
-                if let check = upstream.healthCheck { wanted[ObjectIdentifier(server)] = (server, check) }
+            for member in upstream.members where member.flag != .down {
+                let server = member.server
+                labels.insert(ServerMetrics.Key(upstream: server.upstream, server: server.configured))
+                if let check = upstream.healthCheck { wanted[ObjectIdentifier(server)] = (server, check, upstream.terms) }
                 // Healthy until a check says otherwise; without a check, always.
-                if upstream.healthCheck == nil { server.isHealthy.store(true, ordering: .relaxed) }
+                if upstream.healthCheck == nil { server.set(healthy: true, at: loop.now) }
             }
         }
-        for (id, probe) in probes where wanted[id]?.1 != probe.settings {
-            probe.stop()
+        var known: [ObjectIdentifier: [SocketAddress: AddressHealth]] = [:]
+        for (id, probe) in probes where wanted[id]?.settings != probe.settings || wanted[id]?.terms != probe.terms {
+            if wanted[id] != nil { known[id] = probe.health }
+            probe.stop(isFollowed: wanted[id] != nil)
             probes[id] = nil
         }
-        registry.keepHealth(of: known)
-        for (offset, (id, (server, settings))) in wanted.enumerated() where probes[id] == nil {
+        registry.keepHealth(of: labels)
+        // Of an upstream that has another name now nothing is known under that.
+        for (server, _, _) in wanted.values { registry.setHealthy(server.isHealthy, server: server.configured, of: server.upstream) }
+        for (offset, (id, (server, settings, terms))) in wanted.enumerated() where probes[id] == nil {
             // Spread over the interval, so that ten thousand servers are not asked in the same millisecond.
             let delay = settings.interval / 1000 * UInt64(offset % 1000)
-            let probe = HealthProbe(server, settings, client: client, loop: loop, flow: flow)
+            let probe = HealthProbe(server, settings, terms, client: client, loop: loop, flow: flow, knowing: known[id] ?? [:])
             probe.resolve = { [resolver, resolved] server in
                 server.resolve(with: resolver, isAwaited: false) { resolved.post(server) }
             }
@@ -54,7 +59,6 @@ public final class HealthChecker {
                 changed(server.upstream, server.label, healthy, why)
             }
             probes[id] = probe
-            registry.setHealthy(server.isHealthy.load(ordering: .relaxed), server: server.configured, of: server.upstream)
             loop.schedule(probe, at: loop.now + min(delay, settings.interval))
         }
     }

@@ -3,9 +3,9 @@ import Client
 import Configuration
 import Net
 
-/// Asks one server, again and again: `GET path`, at each of its addresses. It is up while one of them is, and those that are
-/// not get nothing. Each time has one deadline, for the look-up of its name and all that follows, and reads no further than
-/// the status: whatever the server sends, it holds nobody up.
+/// Asks one server, again and again: `GET path`, or gRPC's own question, at each of its addresses. It is up while one of them
+/// is, and those that are not get nothing. Each time has one deadline, for the look-up of its name and all that follows, and
+/// reads no further than it has to: whatever the server sends, it holds nobody up.
 ///
 ///     waiting ──due──► resolving ──► asking all addresses at once ──► waiting
 ///                 └──(addresses known)──┘
@@ -15,31 +15,37 @@ final class HealthProbe: Source {
     private static let limits = AnswerLimits(heads: Limits.healthAnswerMax, fields: 200)
 
     let settings: HealthCheckSettings
+    let terms: ConnectionTerms
     private let server: Server
     private let client: HTTPClient
     private var phase = Phase.waiting
     private var began: UInt64 = 0
     /// Of the addresses that the server has, or had at the last time.
-    private var health: [SocketAddress: AddressHealth] = [:]
+    private(set) var health: [SocketAddress: AddressHealth] = [:]
     /// Those that have not answered yet.
-    private var calls: [SocketAddress: HTTPClient.Call] = [:]
+    private var calls: [SocketAddress: () -> Void] = [:]
     /// Before its name was ever found: of the server as a whole.
     private var nameless: AddressHealth
     /// Looks the name up; `resolved` is to be called when that is over.
     var resolve: (Server) -> Void = { _ in }
     var changed: (_ healthy: Bool, _ why: String) -> Void = { _, _ in }
 
-    init(_ server: Server, _ settings: HealthCheckSettings, client: HTTPClient, loop: EventLoop, flow: Flow) {
-        (self.server, self.settings, self.client) = (server, settings, client)
-        nameless = AddressHealth(isUp: server.isHealthy.load(ordering: .relaxed))
+    /// - Parameter health: what another check has found out about its addresses.
+    init(
+        _ server: Server, _ settings: HealthCheckSettings, _ terms: ConnectionTerms, client: HTTPClient, loop: EventLoop, flow: Flow,
+        knowing health: [SocketAddress: AddressHealth]
+    ) {
+        (self.server, self.settings, self.terms, self.client, self.health) = (server, settings, terms, client, health)
+        nameless = AddressHealth(isUp: server.isHealthy)
         super.init(loop: loop, fd: -1, flow: flow)
     }
 
-    func stop() {
-        for call in calls.values { call.cancel() }
+    /// - Parameter isFollowed: another check goes on with what it knows.
+    func stop(isFollowed: Bool = false) {
+        for cancel in calls.values { cancel() }
         calls = [:]
         // Nobody watches over them any more.
-        server.setDown([])
+        if !isFollowed { server.setDown([]) }
         loop.close(self)
     }
 
@@ -71,7 +77,7 @@ final class HealthProbe: Source {
         if addresses.isEmpty { return lacksName("its name does not resolve: \(server.failure ?? "no address")") }
         phase = .asking
         loop.schedule(self, at: .max)
-        let isUp = server.isHealthy.load(ordering: .relaxed)
+        let isUp = server.isHealthy
         var next: [SocketAddress: AddressHealth] = [:]
         for address in addresses { next[address] = health[address] ?? AddressHealth(isUp: isUp) }
         health = next
@@ -82,18 +88,29 @@ final class HealthProbe: Source {
         for (address, failure) in failed { finished(address, HealthVerdict(failure)) }
     }
 
-    private func call(_ address: SocketAddress) throws(ClientFailure) -> HTTPClient.Call {
-        let request = HTTPClient.Request("GET", settings.path, authority: server.label, userAgent: "gateway-health")
-        let destination = Destination(host: server.host, port: server.port, addresses: [address])
-        return try client.call(request, at: destination, by: began + settings.timeout, limits: Self.limits) {
-            [unowned self] call, event in
-            switch event {
-            case .head(let head): finished(address, HealthVerdict(status: head.status))
-            case .failed(let failure): finished(address, HealthVerdict(failure))
-            case .part, .room, .end: return
-            }
-            call.cancel()
+    /// - Returns: what ends it.
+    private func call(_ address: SocketAddress) throws(ClientFailure) -> () -> Void {
+        let host = terms.tls?.name ?? server.host
+        var destination = Destination(host: host, port: server.port, addresses: [address], authorities: terms.tls?.authorities)
+        // It asks for itself.
+        if let version = terms.proxy { destination.preamble = ProxyHeader(ends: nil).bytes(version) }
+        let request = settings.request(to: server.label)
+        var judge = HealthJudge(settings)
+        func take(_ verdict: HealthVerdict?, _ cancel: () -> Void) {
+            guard let verdict else { return }
+            finished(address, verdict)
+            cancel()
         }
+        if settings.speaksH2 {
+            let call = try client.callH2(request, at: destination, by: began + settings.timeout, limits: Self.limits) { call, event in
+                take(judge.take(event, trailers: call.trailers), call.cancel)
+            }
+            return call.cancel
+        }
+        let call = try client.call(request, at: destination, by: began + settings.timeout, limits: Self.limits) { call, event in
+            take(judge.take(event), call.cancel)
+        }
+        return call.cancel
     }
 
     private func finished(_ address: SocketAddress, _ verdict: HealthVerdict) {
@@ -119,8 +136,8 @@ final class HealthProbe: Source {
     }
 
     private func set(_ healthy: Bool, _ verdict: HealthVerdict, of count: Int) {
-        if server.isHealthy.load(ordering: .relaxed) == healthy { return }
-        server.isHealthy.store(healthy, ordering: .relaxed)
+        if server.isHealthy == healthy { return }
+        server.set(healthy: healthy, at: loop.now)
         switch verdict {
         case .failed(let why): changed(healthy, count > 1 ? "\(why), the last of its \(count) addresses" : why)
         case .healthy, .unknown: changed(healthy, "it answers again")

@@ -7,9 +7,6 @@ enum HealthVerdict {
     /// Nothing was learned: what this machine lacks says nothing about the server.
     case unknown
 
-    /// Any 2xx or 3xx is a yes.
-    init(status: Int) { self = (200..<400).contains(status) ? .healthy : .failed("it answers \(status)") }
-
     init(_ failure: ClientFailure) {
         self =
             switch failure.cause {

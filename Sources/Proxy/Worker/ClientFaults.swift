@@ -11,8 +11,12 @@ struct ClientFault {
         case guesses
         /// It speaks neither TLS nor HTTP.
         case notTLS
+        /// Its connection does not begin with a PROXY header that is believed.
+        case proxyHeader(StaticString)
         /// Its HTTP/2 connection was ended for what it did.
         case h2(StaticString)
+        /// Its address has too many connections, or begins too many handshakes.
+        case addressConnections, addressHandshakes
         /// Its TLS handshake failed: OpenSSL's code.
         case handshake(UInt)
         case handshakeTimeout
@@ -84,10 +88,12 @@ public struct ClientFaultReport: Sendable {
 extension ClientFault.Reason {
     func isSame(as other: Self) -> Bool {
         switch (self, other) {
-        case (.refused(_, let one, _), .refused(_, let two, _)), (.h2(let one), .h2(let two)):
+        case (.refused(_, let one, _), .refused(_, let two, _)), (.h2(let one), .h2(let two)),
+            (.proxyHeader(let one), .proxyHeader(let two)):
             // Texts of the program: the same one is in the same place.
             unsafe one.utf8Start == two.utf8Start
         case (.handshake(let one), .handshake(let two)): one == two
+        case (.addressConnections, .addressConnections), (.addressHandshakes, .addressHandshakes): true
         case (.guesses, .guesses), (.notTLS, .notTLS), (.handshakeTimeout, .handshakeTimeout), (.handshakeEnd, .handshakeEnd): true
         default: false
         }
@@ -107,6 +113,9 @@ extension ClientFault: CustomStringConvertible {
             text = "\(status), \(detail) (request \(name))"
         case .guesses: text = "too many credentials that are not valid: held up, and answered 429"
         case .h2(let reason): text = "HTTP/2: \(reason)"
+        case .addressConnections: text = "it has as many connections as address_connections allows"
+        case .addressHandshakes: text = "it begins more TLS handshakes than address_handshakes allows"
+        case .proxyHeader(let reason): text = "no PROXY header: \(reason)"
         case .notTLS: text = "no TLS on a TLS port"
         case .handshake(let code): text = "TLS handshake failed: \(TLSSession.text(ofFailure: code))"
         case .handshakeTimeout: text = "TLS handshake failed: not done in time"

@@ -21,8 +21,8 @@ import HTTP
     /// What an end of HTTP/1 adds to a head: its framing, and whether the connection goes on.
     private static let framingSize = 256
     private static let headSize = Limits.headroom - 4096
-    /// Room for a body of the gateway's own: a refusal, as long as `problem_base` makes it.
-    private static let problemSize = 4096
+    /// Room for a body of the gateway's own: a refusal, as long as `problem_base` makes it, or a route's text.
+    private static let problemSize = Limits.ownTextMax
     private static let framesSize = 4 * Limits.headSizeMax
 
     /// One read past TLS.

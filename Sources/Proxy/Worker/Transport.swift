@@ -39,6 +39,10 @@ class Transport: Source {
     final var isSlow = false
     /// Its last large read was all that was asked for, and mostly data: the next may be large again.
     private final var sendsMuch = false
+    /// Servers are read while they take nothing: some answer before they read on.
+    final var readsWhileCongested = false
+    /// Reads since then at which TLS had to answer.
+    private final var unsentReplies = 0
     private final var congestedSince: UInt64 = 0
     private static let slowness: UInt64 = 200_000_000
     /// One read for a slow peer.
@@ -97,10 +101,10 @@ class Transport: Source {
         return errno == EAGAIN || errno == EINTR ? .nothing : .failed
     }
 
-    /// One read's worth, whether or not data comes of it: what is left is for another turn. Nothing is read while the peer
-    /// takes nothing, for TLS itself may have to answer.
+    /// One read's worth, whether or not data comes of it: what is left is for another turn. Of a client nothing is read while
+    /// it takes nothing, for TLS itself may have to answer.
     private final func receiveEncrypted(into room: UnsafeMutableRawBufferPointer) -> Received {
-        if isCongested { return .nothing }
+        if isCongested, !readsWhileCongested { return .nothing }
         let tls = tls!
         if tls.hasEnded { return ended() }
         // Decrypting records of a byte each takes fifty times as long as decrypting full ones.
@@ -116,7 +120,11 @@ class Transport: Source {
         // A record begun earlier may add to what this read brings: the inbox has room for one more behind `room`.
         let result = unsafe tls.read(into: UnsafeMutableRawBufferPointer(start: room.baseAddress, count: room.count + Rooms.slack))
         // Reading can produce alerts and key updates.
-        if unsafe !worker.tls.produced.isEmpty { flushEncrypted() }
+        if unsafe !worker.tls.produced.isEmpty {
+            flushEncrypted()
+            if isCongested { unsentReplies += 1 }
+            if unsentReplies > Limits.tlsStepsBetweenData { return .failed }
+        }
         switch result {
         case .bytes(let plain):
             sendsMuch = count == size && plain > count / 2
@@ -174,6 +182,8 @@ class Transport: Source {
         tls = other.tls
         other.tls = nil
         held = other.held.take()
+        outbound = other.outbound.take()
+        (queued, congestedSince, peerFinished) = (other.queued, other.congestedSince, other.peerFinished)
     }
 
     /// Sends what OpenSSL has produced.
@@ -255,6 +265,7 @@ class Transport: Source {
             return false
         }
         outbound = nil
+        unsentReplies = 0
         isSlow = loop.now &- congestedSince > Self.slowness
         return true
     }

@@ -11,11 +11,17 @@ import Tenancy
 
 /// What the control thread tells a worker.
 public enum WorkerMessage: Sendable {
-    /// A configuration to go by from now on, and sockets for the listeners that are new in it. `done` is called on the
-    /// worker's thread once it does.
-    case adopt(Snapshot, sockets: [Endpoint: Int32], done: @Sendable () -> Void)
+    /// A configuration to go by from now on, and the worker's part in it. `done` is called on the worker's thread once it does,
+    /// and once for each socket that it gives, by whoever has it then.
+    case adopt(Snapshot, WorkerPart, done: @Sendable () -> Void)
+    /// A listening socket that another worker gives.
+    case take(Int32, Endpoint, done: @Sendable () -> Void)
     /// No new connections; those that are there end with their request. `done` when none is left.
     case drain(done: @Sendable () -> Void)
+    /// Another process has taken over. See `Worker.handOver`.
+    case handOver(untaken: Set<Endpoint>, moved: @Sendable () -> Void, done: @Sendable () -> Void)
+    /// What is still there is broken off, and settled.
+    case cut
     /// A server's name was looked up.
     case resolved(Server)
     /// A question that is answered on the worker's thread.
@@ -24,6 +30,8 @@ public enum WorkerMessage: Sendable {
     case placesWanted(Server, by: Int, has: Int, count: Int, most: Int)
     /// Another loop has given a place for a connection to the server, which stays taken.
     case placeGiven(Server)
+    /// More wait at the upstream of that identity than may, and on another loop there is nobody to leave.
+    case lineTooLong(String)
     /// An issuer's keys were fetched, with or without success: who waits for them need not wait longer.
     case keysFetched
     case stop
@@ -44,8 +52,13 @@ public final class Worker {
     private(set) var view: WorkerView
     var snapshot: Snapshot { view.snapshot }
     private(set) var limits: LimitSettings
-    private(set) var isDraining = false
-    private var whenDrained: (@Sendable () -> Void)?
+    /// Answers say that they are the last ones of their connections.
+    var isDraining = false
+    /// It has no part in what comes, and ends what it has. See `rest`.
+    var isResting = false
+    /// Connections are closed as soon as nothing is under way on them.
+    private(set) var isEnding = false
+    var whenDrained: (@Sendable () -> Void)?
 
     let rooms = Rooms()
     let tls = TLSRoom()
@@ -58,21 +71,28 @@ public final class Worker {
     var enforcer: QuotaEnforcer
     let identities = IdentityResolver()
     var unasked = UnaskedLooks()
+    /// As of the last look.
+    var overloadStage = 0
+    var overloadCause = OverloadCause.memory
+    var shedding = Shedding()
+    /// When idle connections were ended last, for the sake of others: monotonic nanoseconds.
+    var idleEnded: UInt64 = 0
 
     // Who is there
-    private var listeners: [Endpoint: Listener] = [:]
+    var listeners: [Endpoint: [Listener]] = [:]
     private(set) var connections = 0
     private var tenants = TenantStates()
-    private let balancers = Balancers()
+    let balancers = Balancers()
     private var exchanges: [Exchange] = []
     private var streams: [H2ClientStream] = []
+    private var upstreamStreams: [H2UpstreamStream] = []
     private var names: NamesAwaited
     /// Turns of clients whose tenant is not known yet, by address.
     private var strangers: [Flow]
     private(set) var accessLog: AccessLogBuffer?
     private let logWriter: AccessLogWriter
     private var time = WallClock()
-    private var clientFaults = ClientFaults()
+    var clientFaults = ClientFaults()
     private var faultsTold: UInt64 = 0
     /// Takes what there is to tell of clients; called on the worker's thread, once a second at the most.
     public var tellOfClients: (ClientFaultReport) -> Void = { _ in }
@@ -84,7 +104,8 @@ public final class Worker {
         try self.init(
             index: index, of: group, snapshot: snapshot, registry: registry, resolver: resolver, logWriter: logWriter,
             dial: { pool, address throws(SystemError) in
-                try pool.speaksH2 ? H2Upstream.dial(pool, address) : H1Upstream.dial(pool, address)
+                if pool.terms.hasPreamble { return try UpstreamOpening.dial(pool, address) }
+                return try pool.speaksH2 ? H2Upstream.dial(pool, address) : H1Upstream.dial(pool, address)
             })
     }
 
@@ -107,8 +128,9 @@ public final class Worker {
         strangers = (0..<64).map { _ in Flow(weight: 1) }
         accessLog = AccessLogBuffer(snapshot.settings.accessLog, writer: logWriter, metrics: metrics)
         refreshTime()
-        try group.mailboxes[index].deliver(on: loop) { [unowned self] message in receive(message) }
+        try group.mailbox(of: index).deliver(on: loop) { [unowned self] message in receive(message) }
         Ticker(worker: self).begin()
+        OverloadLook(worker: self).begin()
         loop.beforeWait = { [unowned self] in accessLog?.flush(now: loop.now) }
     }
 
@@ -119,17 +141,24 @@ public final class Worker {
 
     private func receive(_ message: WorkerMessage) {
         switch message {
-        case .adopt(let snapshot, let sockets, let done):
-            adopt(snapshot, sockets)
+        case .adopt(let snapshot, let part, let done):
+            adopt(snapshot, part.sockets)
+            adopt(part, done)
+            done()
+        case .take(let fd, let endpoint, let done):
+            listen(on: fd, endpoint)
             done()
         case .drain(let done):
             whenDrained = done
             drain()
+        case .handOver(let untaken, let moved, let done): handOver(untaken: untaken, moved: moved, done: done)
+        case .cut: forEachClient { $0.shut(abort: true) }
         case .resolved(let server): resolved(server)
         case .placesWanted(let server, let other, let has, let count, let most):
             balancers.known(server)?.wanted(by: other, has: has, count: count, most: most)
         case .placeGiven(let server):
             if let pool = balancers.known(server) { pool.takeGiven() } else { server.places.giveBack() }
+        case .lineTooLong(let identity): balancers.known(identity)?.shorten()
         case .ask(let question): question(self)
         case .keysFetched: forEachClient { $0.keysFetched() }
         case .stop:
@@ -139,7 +168,7 @@ public final class Worker {
         }
     }
 
-    private func adopt(_ next: Snapshot, _ sockets: [Endpoint: Int32]) {
+    private func adopt(_ next: Snapshot, _ sockets: [Endpoint: [Int32]]) {
         let previous = snapshot
         view = WorkerView(next, number: view.number + 1)
         limits = next.settings.limits
@@ -154,28 +183,31 @@ public final class Worker {
         revokeRemoved()
     }
 
-    private func adoptListeners(_ next: Snapshot, _ sockets: [Endpoint: Int32]) {
+    private func adoptListeners(_ next: Snapshot, _ sockets: [Endpoint: [Int32]]) {
         var wanted: [Endpoint: ListenerState] = [:]
         for state in next.listeners { wanted[state.endpoint] = state }
-        for (endpoint, listener) in listeners {
+        for (endpoint, those) in listeners {
             if let state = wanted[endpoint] {
-                listener.state = state
+                for listener in those { listener.state = state }
             } else {
-                // Connections that the kernel has taken already are served.
-                listener.acceptAll()
-                loop.close(listener)
+                for listener in those { listener.end() }
                 listeners[endpoint] = nil
             }
         }
-        for (endpoint, fd) in sockets {
+        for (endpoint, those) in sockets {
             guard let state = wanted[endpoint] else {
-                close(fd)
+                for fd in those { close(fd) }
                 continue
             }
-            let listener = Listener(worker: self, fd: fd, state: state, metrics: registry.listener(state.label, worker: index))
-            listeners[endpoint] = listener
-            listener.open()
+            for fd in those { listen(on: fd, state) }
         }
+    }
+
+    func listen(on fd: Int32, _ state: ListenerState) {
+        let metrics = registry.listener(state.label, worker: index)
+        let listener = Listener(worker: self, fd: fd, state: state, metrics: metrics)
+        listeners[state.endpoint, default: []].append(listener)
+        listener.open()
     }
 
     /// Ends the connections of tenants that are no more. Looks at connections, not at tenants, of which there may be many.
@@ -190,18 +222,15 @@ public final class Worker {
     }
 
     private func drain() {
-        isDraining = true
-        for listener in listeners.values {
-            listener.acceptAll()
-            loop.close(listener)
-        }
+        (isDraining, isEnding, isResting) = (true, true, false)
+        for listener in listeners.values.joined() { listener.end() }
         listeners = [:]
         balancers.retirePools()
         forEachClient { $0.retire() }
         checkDrained()
     }
 
-    private func checkDrained() {
+    func checkDrained() {
         guard isDraining, connections == 0, let done = whenDrained else { return }
         whenDrained = nil
         accessLog?.flush(now: .max)
@@ -212,12 +241,30 @@ public final class Worker {
 
     func accept(_ fd: Int32, _ peer: SocketAddress, _ listener: Listener) {
         guard group.clients.take(upTo: limits.maxConnections) else { return turnAway(fd) }
-        let client = H1Client(worker: self, fd: fd, peer: peer, listener: listener)
-        guard client.canBegin, loop.add(client) else {
-            group.clients.giveBack()
-            return turnAway(loop.detach(client))
-        }
         connections += 1
+        if !listener.state.takesProxy { return serve(fd, peer, listener) }
+        let preamble = ProxyPreamble(worker: self, fd: fd, peer: peer, listener: listener)
+        guard loop.add(preamble) else {
+            turnAway(loop.detach(preamble))
+            return forgetClient()
+        }
+        preamble.start()
+    }
+
+    /// A connection that is counted begins to be served.
+    /// - Parameter told: what a proxy has said that the client connected to.
+    func serve(_ fd: Int32, _ peer: SocketAddress, _ listener: Listener, told: SocketAddress? = nil) {
+        let admission = admit(peer, listener)
+        if admission == .refused {
+            turnAway(fd)
+            return forgetClient()
+        }
+        let client = H1Client(worker: self, fd: fd, peer: peer, listener: listener, told: told)
+        if case .counted(let place) = admission { client.origin.place = place }
+        guard client.canBegin, loop.add(client) else {
+            turnAway(loop.detach(client))
+            return forgetClient(client.origin)
+        }
         client.start()
     }
 
@@ -234,21 +281,32 @@ public final class Worker {
         let client = H2Client(first, fd: loop.detach(first))
         guard loop.add(client) else { return client.shut() }
         client.start(with: early)
+        // Those that were there when that began have been told.
+        if isDraining { client.retire() }
     }
 
     /// A client's connection was shut.
-    func forgetClient() {
+    /// - Parameter origin: nil where it was not known yet who it is.
+    func forgetClient(_ origin: ClientOrigin? = nil) {
         connections -= 1
         group.clients.giveBack()
+        if let place = origin?.place { group.addresses.giveBack(place) }
+        origin?.place = nil
         checkDrained()
     }
 
     /// A client can't be served, for that reason: it will be told.
     /// - Parameter address: the client's own, where a trusted proxy has told it.
     func note(_ reason: ClientFault.Reason, of client: ClientOrigin, at address: SocketAddress? = nil) {
-        clientFaults.note(
-            address ?? client.peer, client.listenerLabel, reason, within: group.clientFaults, now: loop.now)
+        note(reason, of: address ?? client.peer, on: client.listenerLabel)
     }
+
+    /// - Parameter label: the listener's.
+    func note(_ reason: ClientFault.Reason, of address: SocketAddress, on label: String) {
+        clientFaults.note(address, label, reason, within: group.clientFaults, now: loop.now)
+    }
+
+    func tellIdle() { balancers.tellIdle() }
 
     func tellFaults() {
         guard loop.now >= faultsTold + 1_000_000_000, let report = clientFaults.take() else { return }
@@ -256,9 +314,14 @@ public final class Worker {
         tellOfClients(report)
     }
 
-    private func forEachClient(_ body: (any ClientConnection) -> Void) {
+    func forEachClient(_ body: (any ClientConnection) -> Void) {
         loop.forEach {
-            if let client = $0 as? H1Client { body(client) } else if let client = $0 as? H2Client { body(client) }
+            switch $0 {
+            case let client as H1Client: body(client)
+            case let client as H2Client: body(client)
+            case let client as ProxyPreamble: body(client)
+            default: break
+            }
         }
     }
 
@@ -294,11 +357,21 @@ public final class Worker {
         if streams.count < 1024 { streams.append(stream) } else { loop.close(stream) }
     }
 
+    func takeStream(on connection: H2Upstream) -> H2UpstreamStream {
+        let stream = upstreamStreams.popLast() ?? H2UpstreamStream(on: connection)
+        stream.open(on: connection)
+        return stream
+    }
+
+    func giveBack(_ stream: H2UpstreamStream) {
+        if upstreamStreams.count < 1024 { upstreamStreams.append(stream) } else { loop.close(stream) }
+    }
+
     /// Of a tenant of the configuration in force: the turn and the counters that it had before.
     func state(of tenant: Tenant, in view: WorkerView) -> Uncounted<TenantState> {
         // It stays until the process ends.
         unsafe view.state(of: tenant)
-            ?? Uncounted(tenants.adopt(tenant, in: view) { registry.tenant(tenant.id, worker: index) })
+            ?? Uncounted(tenants.adopt(tenant, in: view, uses: group.tenants) { registry.tenant(tenant.id, worker: index) })
     }
 
     func balancer(forUpstream number: Int, in view: WorkerView) -> Uncounted<Balancer> {
@@ -315,7 +388,7 @@ public final class Worker {
 
     /// Looks the server's name up; the exchange is called when that is done, for better or worse.
     func resolve(_ server: Server, for exchange: Exchange) -> WaitingLine<Exchange>.Ticket {
-        let mailbox = group.mailboxes[index]
+        let mailbox = group.mailbox(of: index)
         return names.join(exchange, server) { mailbox.post(.resolved(server)) }
     }
 
@@ -366,6 +439,7 @@ private final class Ticker: Source {
         worker.accessLog?.flush(now: loop.now)
         worker.countLostLines()
         worker.tellFaults()
+        worker.tellIdle()
         loop.schedule(self, at: loop.now + Self.period)
     }
 }

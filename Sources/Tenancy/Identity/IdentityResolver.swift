@@ -27,6 +27,12 @@ public struct Identity {
     /// Index into the settings of the tenant's keys; nil without a key.
     public var key: Int?
     public var token: VerifiedToken?
+    /// Of its key; nil without one, or where keys say nothing of anybody.
+    public var keyConsumer: KeyConsumer?
+    /// One that its tenant takes.
+    public var certificate: ClientCertificate?
+    /// What that lets do: names with commas between.
+    public var certificateRoles: [UInt8] = []
     /// The kinds of credentials that were presented and are good.
     public var proven: CredentialSet = []
     /// Presented, of a kind that this tenant takes, and not good.
@@ -164,6 +170,10 @@ public final class IdentityResolver {
         }
         var identity = Identity(tenant)
         identity.key = found.key.map { $0 - tenant.firstKey }
+        if let position = found.key { identity.keyConsumer = directory.consumer(ofKey: position) }
+        if let certificate = presented.certificate, owner == tenant || directory.takesAnyCertificate(tenant) {
+            (identity.certificate, identity.certificateRoles) = (certificate, directory.roles(of: certificate, for: tenant))
+        }
         identity.token = found.token
         identity.proven = found.proven
         identity.fault = found.fault

@@ -121,12 +121,25 @@ public struct VerifiedToken: Sendable {
     public var boundTo: Digest256? { details?.boundTo }
     /// Claims as whole header lines towards the upstream; nil for none.
     public var fields: [UInt8]? { details?.fields }
+    public var saysNothing: Bool { details == nil }
+    /// Its subject, as a field's value.
+    public var subject: [UInt8] { details?.subject ?? [] }
+    /// What it gives: names with commas between.
+    public var roles: [UInt8] { details?.roles ?? [] }
+    public var scopes: [UInt8] { details?.scopes ?? [] }
 }
 
 /// What some tokens say beside whose they are.
 final class TokenDetails: Sendable {
     let boundTo: Digest256?
     let fields: [UInt8]
+    let subject: [UInt8]
+    let roles: [UInt8]
+    let scopes: [UInt8]
 
-    init(boundTo: Digest256?, fields: [UInt8]) { (self.boundTo, self.fields) = (boundTo, fields) }
+    init(boundTo: Digest256?, fields: [UInt8], subject: [UInt8], roles: [UInt8], scopes: [UInt8]) {
+        (self.boundTo, self.fields, self.subject, self.roles, self.scopes) = (boundTo, fields, subject, roles, scopes)
+    }
+
+    var saysNothing: Bool { boundTo == nil && fields.isEmpty && subject.isEmpty && roles.isEmpty && scopes.isEmpty }
 }

@@ -16,6 +16,8 @@ public final class TokenIssuer: Sendable {
     let audiences: [[UInt8]]
     let algorithms: SignatureAlgorithms
     let tenantClaim: ClaimPath?
+    let roleClaim: ClaimPath?
+    let scopeClaim: ClaimPath?
     /// Seconds.
     let leeway: Int64
     let claimHeaders: [ClaimHeader]
@@ -29,6 +31,7 @@ public final class TokenIssuer: Sendable {
         audiences = settings.audiences.map { Array($0.utf8) }
         algorithms = SignatureAlgorithms(settings.signatureAlgorithms)
         tenantClaim = settings.tenantClaim.map(ClaimPath.init)
+        (roleClaim, scopeClaim) = (settings.roleClaim.map(ClaimPath.init), settings.scopeClaim.map(ClaimPath.init))
         leeway = Int64(settings.leeway / 1_000_000_000)
         claimHeaders = settings.claimHeaders.map {
             ClaimHeader(claim: ClaimPath($0.claim), start: Array("\($0.header): ".utf8))

@@ -136,9 +136,10 @@ public final class TokenVerifier {
             tenant = sole
         }
         guard directory.tenants[tenant].settings.issuers.contains(index) else { throw .tenant }
-        let (bound, fields) = (try Self.binding(claims["cnf"]), Self.fields(claims, issuer))
-        let details = bound == nil && fields.isEmpty ? nil : TokenDetails(boundTo: bound, fields: fields)
-        return VerifiedToken(tenant: tenant, expires: end, issuer: index, details: details)
+        let details = TokenDetails(
+            boundTo: try Self.binding(claims["cnf"]), fields: Self.fields(claims, issuer), subject: Self.subject(claims["sub"]),
+            roles: ClaimedNames.list(issuer.roleClaim?.find(in: claims)), scopes: ClaimedNames.list(issuer.scopeClaim?.find(in: claims)))
+        return VerifiedToken(tenant: tenant, expires: end, issuer: index, details: details.saysNothing ? nil : details)
     }
 
     /// Whole seconds of a NumericDate (RFC 7519 section 2).
@@ -167,13 +168,10 @@ public final class TokenVerifier {
         return digest
     }
 
-    /// Longer claims are not passed on.
-    private static let fieldMax = 1024
-
     private static func fields(_ claims: JSONObject, _ issuer: TokenIssuer) -> [UInt8] {
         var lines: [UInt8] = []
         for header in issuer.claimHeaders {
-            guard let value = header.claim.find(in: claims), let text = fieldValue(value), text.count <= fieldMax else {
+            guard let value = header.claim.find(in: claims), let text = fieldValue(value), text.count <= FieldText.sizeMax else {
                 continue
             }
             lines += header.start + text + [ASCII.cr, ASCII.lf]
@@ -181,13 +179,17 @@ public final class TokenVerifier {
         return lines
     }
 
+    /// Empty where it can't be said in a field.
+    private static func subject(_ value: JSONValue?) -> [UInt8] {
+        guard case .string? = value, let text = value.flatMap(fieldValue), text.count <= FieldText.sizeMax else { return [] }
+        return text
+    }
+
     /// Texts, whole numbers, truth values, and lists of texts without commas; nil for what is no field value.
     private static func fieldValue(_ value: JSONValue) -> [UInt8]? {
         switch value {
         case .string(let text):
-            let isSafe = text.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
-            guard isSafe, let first = text.first, let last = text.last, first != 0x20, last != 0x20 else { return nil }
-            return text
+            return text.isEmpty || !FieldText.isSafe(text) ? nil : text
         case .integer(let number): return Array(String(number).utf8)
         case .bool(let flag): return Array((flag ? "true" : "false").utf8)
         case .array(let list):

@@ -204,6 +204,46 @@ import Testing
         #expect((0..<4).map { _ in count("authorization", "Bearer x", isSecret: true) }.min()! > 1)
     }
 
+    @Test("lines that were encoded before come back as they are, while the table forgets and is made smaller")
+    func lines() throws {
+        var encoder = HPACKEncoder()
+        var decoder = HPACKDecoder()
+        var random = SystemRandomNumberGenerator()
+        var space = [UInt8](repeating: 0, count: 64 << 10)
+        for round in 0..<2000 {
+            if round % 97 == 0 { encoder.take(peerTableSize: [0, 100, 300, 4096].randomElement(using: &random)!) }
+            // Few names and values, in any spelling, so that lines come again and again, and fall together.
+            let fields = (0..<Int.random(in: 1...12, using: &random)).map { _ in
+                let name = ["Content-Type", "content-type", "X-A", "x-a", "X-B", "Cookie"].randomElement(using: &random)!
+                let value = ["", "a", "A", "b: c", String(repeating: "v", count: .random(in: 1...90, using: &random))]
+                return (name, [":", ": ", ":  "].randomElement(using: &random)!, value.randomElement(using: &random)!)
+            }
+            let text = fields.map { "\($0.0)\($0.1)\($0.2)\r\n" }.joined() + "Host: left.out\r\nTE: trailers\r\n"
+            let block = space.withUnsafeMutableBytes { space in
+                var out = ByteWriter(space)
+                encoder.begin(&out)
+                Array(text.utf8).withUnsafeBytes { encoder.encode($0, leavingOut: FieldSet(.host), to: &out) }
+                return Array(out.written)
+            }
+            let wanted = fields.map { "\($0.0.lowercased()): \($0.2)" }
+            #expect(try decode(block, &decoder) == wanted)
+        }
+    }
+
+    @Test("a line is a field's only where it says the same")
+    func knownLines() {
+        func same(_ line: String, _ name: String, _ value: String) -> Bool {
+            Array(line.utf8).withUnsafeBytes { line in
+                Array(name.utf8).withUnsafeBytes { name in Array(value.utf8).withUnsafeBytes { KnownLines.is(line, name, $0) } }
+            }
+        }
+        #expect(same("X-Tenant: acme", "x-tenant", "acme"))
+        #expect(same("x-tenant: ", "x-tenant", ""))
+        for line in ["X-Tenant: acmf", "X-Tenanu: acme", "X-Tenant:acme", "X-Tenant:  acme", "X-Tenant: ACME", "X-Tenant", "", "X-Tenant; acme"] {
+            #expect(!same(line, "x-tenant", "acme"))
+        }
+    }
+
     @Test("blocks of another implementation, with its tables, sizes and Huffman code")
     func others() throws {
         let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Corpus/hpack.txt")

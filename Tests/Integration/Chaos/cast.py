@@ -26,12 +26,17 @@ PASSING = "passing"
 # `loose` send answers that nobody has asked for, which only their own tenant may ever see.
 ROUTES = ("own", "shared", "several", "plain")
 LOOSE = "loose"
+# To servers of HTTP/2, whose connections many requests share; those of `stormy` are ended under them.
+STREAMS, STORMY = "streams", "stormy"
 
 # How many times slower than a quiet machine this one is: the gateway's patience is to cover its clients' and upstreams' own
 # delays, or what it ends in time looks like what it lost.
 PACE = int(os.environ.get("PACE", "1"))
 # What an upstream may take for its next bytes; its own processes share the machine with a slow gateway's.
 RESPONSE = f"{(2000 if os.environ.get('SANITIZER') else 500) * PACE}ms"
+
+# At most, in any of the configurations.
+WORKERS = 4
 
 HERE, REFUSES, STUCK = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 OWN = {tenant: f"127.0.1.{number}" for number, tenant in enumerate(TENANTS, 1)}
@@ -67,17 +72,21 @@ class Configuration:
     def __init__(self, rng, plain_limits=False):
         self.rng, self.plain_limits = rng, plain_limits
         self.generations = dict.fromkeys((*ROUTES, LOOSE), 0)
+        # As many as there ever are, so that a count of descriptors holds to the end.
+        self.workers = WORKERS
 
     def next(self):
         # A server that gets another name is a server that nobody has looked up yet.
         for route in self.generations:
             self.generations[route] += self.rng.random() < 0.5
-        return "\n".join((self._top(), *self._upstreams(), *self._tenants())) + "\n"
+        text = "\n".join((self._top(), *self._upstreams(), *self._tenants())) + "\n"
+        self.workers = self.rng.randint(1, WORKERS)
+        return text
 
     def _top(self):
         limits = "" if self.plain_limits else f"limits {{ header_timeout {2 * PACE}s; body_timeout {2 * PACE}s; idle_timeout {3 * PACE}s; }}"
         return f"""
-            workers $workers;
+            workers {self.workers};
             state ./state;
             shutdown_timeout 3s;
             access_log {self.rng.choice(("off", "./access.log"))};
@@ -97,21 +106,34 @@ class Configuration:
         servers = "".join(f"server {kind}{several}.several.test:$upstreams;" for kind in kinds)
         yield self._upstream("several", servers + f"balance {self.rng.choice(('round_robin', 'least_requests'))};", few)
         check = self.rng.choice(("", "health_check /healthz interval=300ms timeout=200ms fall=2 rise=1;"))
+        for name in (STREAMS, STORMY):
+            yield self._upstream(name, "server 127.0.0.1:$streams; protocols h2;", (1, 4, 40))
         yield self._upstream("plain", "server 127.0.0.1:$upstreams;" + check, many)
 
     def _upstream(self, name, servers, connections):
         limits = f"max_connections {self.rng.choice(connections)}; connect_timeout 300ms;"
         return f"upstream {name} {{ {servers} response_timeout {RESPONSE}; {'' if self.plain_limits else limits} }}"
 
+    def _routes(self, *more):
+        """A tenant's routes, with what leaves a request where it goes; `more` is of that kind too."""
+        for route in (*ROUTES, LOOSE, STREAMS, STORMY):
+            how = self.rng.choice(("", "", f"rewrite /{route}/;", "delay 20ms 20%;", *more))
+            what = self.rng.choice(("", "", " header=X-Token", " method=GET,HEAD"))
+            yield f"route /{route}/{what} {{ upstream {route}; {how} }}"
+            if what:
+                yield f"route /{route} {{ upstream {route}; }}"
+        # Servers of both answer alike.
+        yield f"route /several/ header=X-Size {{ upstream several; split own {self.rng.randint(1, 60)}% by=header:X-Token; }}"
+
     def _tenants(self):
-        routes = " ".join(f"route /{route}/ {{ upstream {route}; }}" for route in (*ROUTES, LOOSE))
         yield "defaults { upstream plain; }"
         for tenant, more in BY_HOST.items():
             if tenant != PASSING or self.rng.random() < 0.5:
-                yield f"tenant {tenant} {{ host {host(tenant)}; {routes} {more} }}"
+                yield f"tenant {tenant} {{ host {host(tenant)}; {' '.join(self._routes())} {more} }}"
         for tenant, more in BY_KEY.items():
             digest = hashlib.sha256(key(tenant).encode()).hexdigest()
-            yield f"tenant {tenant} {{ authenticate api_key; key sha256:{digest}; {routes} {more} }}"
+            routes = " ".join(self._routes("require role=member;"))
+            yield f"tenant {tenant} {{ authenticate api_key; key sha256:{digest} roles=member; {routes} {more} }}"
 
 
 def names(least=0, most=0, failures=0, lost=()):

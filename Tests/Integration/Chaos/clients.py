@@ -7,8 +7,8 @@ import ssl
 import time
 import traceback
 
-from . import cast, story
-from .line import CLIENT_TLS, PLAN, Gone, Line, Request
+from . import cast, story, streams
+from .line import CLIENT_TLS, PLAN, Gone, Line, Request, any_request
 from .player import counts, last_report, report, wrong
 
 AT_ONCE = 120
@@ -17,28 +17,6 @@ END = time.monotonic() + PLAN["seconds"]
 
 def is_over():
     return time.monotonic() > END
-
-
-def size(rng):
-    """Mostly small; some near the edges of buffers, a few large."""
-    kind = rng.random()
-    if kind < 0.8:
-        return rng.randrange(2000)
-    if kind < 0.98:
-        return max(0, rng.choice((4096, 16384, 32768, 65536, 327_680)) + rng.randrange(-300, 300))
-    return rng.randrange(1_000_000)
-
-
-def any_request(rng, tenants, fates, method=None, **more):
-    method = method or rng.choice(("GET", "GET", "GET", "HEAD", "POST", "PUT"))
-    if method in ("POST", "PUT"):
-        more = {"upload": size(rng) // rng.choice((1, 20)), "chunked": rng.random() < 0.4, **more}
-    # Where connections are few, an upstream that is silent keeps everybody waiting.
-    is_costly = fates is story.SILENT and rng.random() < 0.9
-    route = "plain" if is_costly else rng.choice(cast.ROUTES + ("plain",) * 9)
-    if rng.random() < 0.03:
-        route, fates = cast.LOOSE, story.LOOSE + story.GOOD[:2]
-    return Request(rng, route, rng.choice(fates), rng.choice(tenants), method, **{"size": size(rng), **more})
 
 
 def any_fate(rng):
@@ -200,7 +178,7 @@ async def tunneller(rng):
 
 
 async def speak(rng, line, request):
-    expected = story.said(request.tenant, request.token, 300_000 if request.fate == "flood" else request.size)
+    expected = story.told_in_tunnel(request.tenant, request.token, request.fate, request.size)
     got = b""
     until = time.monotonic() + rng.choice((0, 0.05, 0.3, rng.uniform(0, 6)))
     while True:
@@ -248,6 +226,7 @@ DEEDS = {
     leave_unread: 4,
     tunneller: 8,
     babbler: 1,
+    **streams.DEEDS,
 }
 
 
@@ -262,7 +241,7 @@ async def one_after_another(number):
         except OSError as error:
             counts[f"{deed.__name__}: {type(error).__name__}"] += 1
         except Exception:
-            wrong(f"{deed.__name__}: {traceback.format_exc()}")
+            wrong(f"{deed.__module__}.{deed.__name__}: {traceback.format_exc()}")
 
 
 async def main():

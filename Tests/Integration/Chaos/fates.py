@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 
-from . import reading
+from . import reading, story
 
 POISON = b"HTTP/1.1 200 OK\r\nX-Tenant: nobody\r\nX-Token: poison\r\nContent-Length: 6\r\n\r\npoison"
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
@@ -228,7 +228,7 @@ async def echo(asked):
 
 async def flood(asked):
     """Speaks whether or not somebody listens."""
-    asked.size = 300_000
+    asked.size = story.FLOOD
     data = asked.said
     await asked.send(switch(asked, data[:1000]))
     for at in range(1000, len(data), 10_000):

@@ -13,8 +13,9 @@ from . import cast, reading, story
 from .player import BROKEN_OFF, UNANSWERED, counts, plan, reset, wrong
 
 PLAN = plan()
-CLIENT_TLS = ssl.create_default_context(cafile=PLAN["authority"])
+CLIENT_TLS, STREAMS_TLS = (ssl.create_default_context(cafile=PLAN["authority"]) for _ in range(2))
 CLIENT_TLS.set_alpn_protocols(["http/1.1"])
+STREAMS_TLS.set_alpn_protocols(["h2"])
 with open(PLAN["clock"], "rb") as file:
     _clock = mmap.mmap(file.fileno(), 16, access=mmap.ACCESS_READ)
 _tokens = itertools.count()
@@ -63,6 +64,19 @@ class Request:
         return "\r\n".join((*lines, "", "")).encode()
 
     @property
+    def fields(self):
+        """Its head on a stream."""
+        method = [(":method", "CONNECT"), (":protocol", "chaos")] if self.upgrade else [(":method", self.method)]
+        path = story.target(self.route, self.fate, self.tenant, self.token, self.size)
+        fields = [*method, (":scheme", "https"), (":authority", cast.host(self.tenant)), (":path", path)]
+        fields += [("x-token", self.token), ("x-size", str(len(self.body)))]
+        if self.tenant in cast.BY_KEY:
+            fields.append(("x-api-key", cast.key(self.tenant)))
+        if self.body and not self.chunked:
+            fields.append(("content-length", str(len(self.body))))
+        return fields
+
+    @property
     def payload(self):
         if not self.chunked:
             return self.body
@@ -85,7 +99,7 @@ class Request:
     @property
     def must_be_whole(self):
         """Once its answer has begun."""
-        return self.fate in story.GOOD + story.EMPTY and self.is_plain and not self.is_loose
+        return self.fate in story.GOOD + story.EMPTY and self.is_plain and not self.is_loose and self.route != cast.STORMY
 
     @property
     def is_loose(self):
@@ -95,8 +109,82 @@ class Request:
         return f"{self.method} {story.target(self.route, self.fate, self.tenant, self.token, self.size)}"
 
 
+def size(rng):
+    """Mostly small; some near the edges of buffers, a few large."""
+    kind = rng.random()
+    if kind < 0.8:
+        return rng.randrange(2000)
+    if kind < 0.98:
+        return max(0, rng.choice((4096, 16384, 32768, 65536, 327_680)) + rng.randrange(-300, 300))
+    return rng.randrange(1_000_000)
+
+
+def any_request(rng, tenants, fates, method=None, **more):
+    method = method or rng.choice(("GET", "GET", "GET", "HEAD", "POST", "PUT"))
+    if method in ("POST", "PUT"):
+        more = {"upload": size(rng) // rng.choice((1, 20)), "chunked": rng.random() < 0.4, **more}
+    # Where connections are few, an upstream that is silent keeps everybody waiting.
+    is_costly = fates is story.SILENT and rng.random() < 0.9
+    route = "plain" if is_costly else rng.choice(cast.ROUTES + ("plain",) * 6 + (cast.STREAMS,) * 5)
+    if rng.random() < 0.03:
+        route, fates = cast.LOOSE, story.LOOSE + story.GOOD[:2]
+    elif rng.random() < 0.04:
+        route, fates = cast.STORMY, story.STORMS + story.GOOD[:2]
+    return Request(rng, route, rng.choice(fates), rng.choice(tenants), method, **{"size": size(rng), **more})
+
+
+def check(request, status, fields, data):
+    """Holds an answer against its request."""
+    said = f"{request}: {status} {fields} {data[:200]!r}"
+    if fields.get("content-type", "").startswith("application/problem+json"):
+        problem = json.loads(data) if data else None
+        if status not in KINDS or "x-token" in fields:
+            wrong("no refusal of the gateway's: " + said)
+        elif problem and (
+            problem["type"].rpartition("/")[2] not in KINDS[status]
+            or problem["status"] != status
+            or problem["instance"] != fields["x-request-id"]
+        ):
+            wrong("not a proper refusal: " + said)
+        elif status == 421 and request.tenant != cast.PASSING:
+            wrong("a tenant that was always there was not found: " + said)
+        return
+    if fields.get("x-tenant") != request.tenant:
+        wrong("an answer of another tenant's: " + said)
+    elif request.is_loose:
+        counts["answers of a loose upstream"] += 1
+    elif fields.get("x-token") != request.token:
+        wrong("an answer to another request: " + said)
+    elif status == 101 and not request.upgrade:
+        wrong("nobody has asked for a switch: " + said)
+    elif status == 200 and request.method != "HEAD" and data != request.answer:
+        wrong(f"not the bytes that were sent, {len(data)} of {request.size}: {said}")
+
+
 class Gone(Exception):
     """The connection ended, as it may."""
+
+
+async def connect(rng, tls=None, tenants=cast.TENANTS, room=None, context=CLIENT_TLS):
+    """(reader, writer, tenants) of a new connection."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    if room:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    options = {"limit": room or 1 << 16}
+    tls = rng.random() < 0.3 if tls is None else tls
+    if tls:
+        host = cast.host(rng.choice(tenants))
+        tenants = [tenant for tenant in tenants if cast.host(tenant) == host]
+        options.update(ssl=context, server_hostname=host, ssl_handshake_timeout=PLAN["patience"])
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", PLAN["tls" if tls else "plain"]))
+        return *await asyncio.open_connection(sock=sock, **options), tenants
+    except (OSError, ssl.SSLError) as error:
+        sock.close()
+        counts[f"not connected: {type(error).__name__}"] += 1
+        raise Gone from error
 
 
 class Line:
@@ -109,25 +197,7 @@ class Line:
     @classmethod
     async def open(cls, rng, tls=None, tenants=cast.TENANTS, room=None):
         """`room`: of the receive buffers, where the client is one that does not read."""
-        sock = socket.socket()
-        sock.setblocking(False)
-        if room:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        options = {"limit": room or 1 << 16}
-        tls = rng.random() < 0.3 if tls is None else tls
-        if tls:
-            host = cast.host(rng.choice(tenants))
-            tenants = [tenant for tenant in tenants if cast.host(tenant) == host]
-            options.update(ssl=CLIENT_TLS, server_hostname=host, ssl_handshake_timeout=PLAN["patience"])
-        try:
-            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", PLAN["tls" if tls else "plain"]))
-            line = cls(*await asyncio.open_connection(sock=sock, **options), tenants)
-        except (OSError, ssl.SSLError) as error:
-            sock.close()
-            counts[f"not connected: {type(error).__name__}"] += 1
-            raise Gone from error
-        return line
+        return cls(*await connect(rng, tls, tenants, room))
 
     def send(self, data):
         self.writer.write(data)
@@ -172,7 +242,7 @@ class Line:
                 wrong(f"{request}: a good answer {BROKEN_OFF}: {end!r}")
             raise Gone from end
         counts[status] += 1
-        self._check(request, status, fields, data)
+        check(request, status, fields, data)
         self.switched = status == 101
         return "close" not in fields.get("connection", "").lower()
 
@@ -184,32 +254,6 @@ class Line:
                 raise reading.Malformed(start[:300])
             if int(status) >= 200 or status == "101":
                 return int(status), fields
-
-    def _check(self, request, status, fields, data):
-        said = f"{request}: {status} {fields} {data[:200]!r}"
-        if fields.get("content-type", "").startswith("application/problem+json"):
-            problem = json.loads(data) if data else None
-            if status not in KINDS or "x-token" in fields:
-                wrong("no refusal of the gateway's: " + said)
-            elif problem and (
-                problem["type"].rpartition("/")[2] not in KINDS[status]
-                or problem["status"] != status
-                or problem["instance"] != fields["x-request-id"]
-            ):
-                wrong("not a proper refusal: " + said)
-            elif status == 421 and request.tenant != cast.PASSING:
-                wrong("a tenant that was always there was not found: " + said)
-            return
-        if fields.get("x-tenant") != request.tenant:
-            wrong("an answer of another tenant's: " + said)
-        elif request.is_loose:
-            counts["answers of a loose upstream"] += 1
-        elif fields.get("x-token") != request.token:
-            wrong("an answer to another request: " + said)
-        elif status == 101 and not request.upgrade:
-            wrong("nobody has asked for a switch: " + said)
-        elif status == 200 and request.method != "HEAD" and data != request.answer:
-            wrong(f"not the bytes that were sent, {len(data)} of {request.size}: {said}")
 
     async def nothing_more(self):
         """After the last answer of a connection that ends, nothing may come but the end."""

@@ -9,6 +9,15 @@ def said(tenant, token, size):
     return (head + hashlib.shake_128(head).digest(size))[:size]
 
 
+# Bytes of tunnels whose size no request names.
+FLOOD, OVERRUN = 300_000, 1_600_000
+
+
+def told_in_tunnel(tenant, token, fate, size):
+    """What the upstream says in a tunnel, beside what it echoes."""
+    return said(tenant, token, {"flood": FLOOD, "overruns": OVERRUN}.get(fate, size))
+
+
 def asked(tenant, token, size):
     """The same for its body."""
     return said(f"{tenant} asks", token, size)
@@ -42,5 +51,10 @@ LOOSE = ("late_extra",)
 EARLY = ("early", "early_close", "early_reset")
 # ... not at all, or not to the end, ...
 SILENT = ("silent", "stalled")
+# ... with the end of a connection that many share, ...
+STORMS = (
+    "refuses_to_go_on", "goes_with_an_error", "says_goodbye_and_is_gone", "cut", "torn", "nonsense", "too_large_a_frame", "bad_block",
+    "more_behind_the_end", "another_stream", "endless_windows", "overruns", "deaf",
+)  # fmt: skip
 # ... or with a tunnel.
 TUNNELS = ("echo", "flood", "switch_and_close", "switch_and_reset", "switch_and_half_close", "no_switch")

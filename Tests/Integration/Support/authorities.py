@@ -1,6 +1,7 @@
 """Authorities of every kind: roots, intermediates, renewed and false ones, and clients' certificates of each."""
 
 import datetime
+import ipaddress
 import os
 
 from cryptography import x509
@@ -17,11 +18,15 @@ def name(text):
     return x509.Name([x509.NameAttribute(kinds[kind], value) for kind, value in parts])
 
 
+def is_address(host):
+    return host.replace(".", "").isdigit() or ":" in host
+
+
 class Holder:
     """A name with a key and a certificate. `above` are the certificates that lead to its root."""
 
-    def __init__(self, folder, subject, issuer=None, key=None, authority=True, seconds=86400):
-        """`issuer` signs it; without one it signs itself."""
+    def __init__(self, folder, subject, issuer=None, key=None, authority=True, seconds=86400, hosts=()):
+        """`issuer` signs it; without one it signs itself. `hosts` are names and addresses."""
         self.subject, self.key, self.folder = subject, key or ec.generate_private_key(ec.SECP256R1()), folder
         signer = issuer or self
         now = datetime.datetime.utcnow()
@@ -38,6 +43,9 @@ class Holder:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False)
         )
+        if hosts:
+            alternatives = [x509.IPAddress(ipaddress.ip_address(host)) if is_address(host) else x509.DNSName(host) for host in hosts]
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         self.certificate = builder.sign(signer.key, hashes.SHA256())
         self.pem = self.certificate.public_bytes(Encoding.PEM).decode()
         self.above = "" if issuer is None else (issuer.pem + issuer.above)
@@ -52,7 +60,14 @@ class Holder:
 
     def client(self, subject, **options):
         """(chain, key) paths of a client's certificate, with the intermediates that lead to its root."""
-        made = Holder(self.folder, subject, self, authority=False, **options)
+        return Holder(self.folder, subject, self, authority=False, **options).save()
+
+    def server(self, *hosts, **options):
+        """The same of a server's, for these names and addresses."""
+        return self.client("CN=server", hosts=hosts, **options)
+
+    def save(self):
+        made = self
         base = os.path.join(self.folder, os.urandom(6).hex())
         with open(base + ".crt", "w") as out:
             out.write(made.pem + made.above)

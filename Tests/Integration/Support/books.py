@@ -133,7 +133,8 @@ def settle(gateway, within=10.0):
     while True:
         figures = live(gateway)
         if figures["in_flight"] == 0:
-            return figures
+            # What was in flight a moment ago may have been settled between two of these figures.
+            return live(gateway)
         if time.monotonic() > deadline:
             raise AssertionError(f"still in flight: {figures}")
         time.sleep(0.01)

@@ -36,11 +36,11 @@
 #define CALLS(X)                                                                                                     \
     X(accept4) X(access) X(bind) X(close) X(connect) X(epoll_create1) X(epoll_ctl) X(epoll_wait)    \
     X(eventfd) X(fchmod) X(fcntl) X(fdatasync) X(flock) X(fopen) X(fopen64) X(fstat) X(fsync) X(ftruncate)           \
-    X(getaddrinfo) X(gethostname) X(getifaddrs) X(getrlimit) X(getsockname) X(getsockopt) X(glob) X(ioctl) X(link) X(listen) X(lstat) X(mkdir) X(mmap)     \
-    X(msync) X(munmap) X(open) X(opendir) X(poll) X(posix_fallocate) X(posix_spawnp) X(pread) X(prctl)               \
-    X(pthread_create) X(pthread_sigmask) X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(rename) X(say) X(send)   \
-    X(sendto) X(setpriority) X(setrlimit) X(setsockopt) X(shutdown) X(sigaction) X(signalfd) X(socket) X(stat)       \
-    X(sysconf) X(unlink) X(waitpid) X(write)
+    X(getaddrinfo) X(getcwd) X(gethostname) X(getifaddrs) X(getrlimit) X(getsockname) X(getsockopt) X(glob) X(ioctl) X(link) X(listen) X(lstat) X(mkdir) X(mmap)     \
+    X(msync) X(munmap) X(open) X(opendir) X(pipe2) X(poll) X(posix_fallocate) X(posix_spawn) X(posix_spawnp) X(pread) X(prctl)               \
+    X(pthread_create) X(pthread_sigmask) X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(recvmsg) X(rename) X(say) X(send) X(sendmsg)   \
+    X(sendto) X(setpriority) X(setrlimit) X(setsockopt) X(shutdown) X(sigaction) X(signalfd) X(socket) X(socketpair) X(stat)       \
+    X(sysconf) X(unlink) X(waitid) X(waitpid) X(write)
 
 enum call {
 #define X(name) CALL_##name,
@@ -146,6 +146,7 @@ WRAP(FILE *, fopen64, NULL, (const char *path, const char *mode), (path, mode))
 WRAP(int, fstat, -1, (int fd, struct stat *status), (fd, status))
 WRAP(int, fsync, -1, (int fd), (fd))
 WRAP(int, ftruncate, -1, (int fd, off_t size), (fd, size))
+WRAP(char *, getcwd, NULL, (char *room, size_t size), (room, size))
 WRAP(int, gethostname, -1, (char *room, size_t size), (room, size))
 WRAP(int, getifaddrs, -1, (struct ifaddrs **list), (list))
 WRAP(int, getrlimit, -1, (__rlimit_resource_t which, struct rlimit *limit), (which, limit))
@@ -160,10 +161,13 @@ WRAP(void *, mmap, MAP_FAILED, (void *at, size_t size, int protection, int flags
 WRAP(int, msync, -1, (void *at, size_t size, int flags), (at, size, flags))
 WRAP(int, munmap, -1, (void *at, size_t size), (at, size))
 WRAP(DIR *, opendir, NULL, (const char *path), (path))
+WRAP(int, pipe2, -1, (int fds[2], int flags), (fds, flags))
 WRAP(int, poll, -1, (struct pollfd *fds, nfds_t count, int time), (fds, count, time))
 WRAP(struct dirent *, readdir, NULL, (DIR *folder), (folder))
 WRAP(ssize_t, readlink, -1, (const char *path, char *room, size_t size), (path, room, size))
+WRAP(ssize_t, recvmsg, -1, (int fd, struct msghdr *message, int flags), (fd, message, flags))
 WRAP(int, rename, -1, (const char *from, const char *to), (from, to))
+WRAP(ssize_t, sendmsg, -1, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
 WRAP(int, setpriority, -1, (__priority_which_t which, id_t who, int value), (which, who, value))
 WRAP(int, setrlimit, -1, (__rlimit_resource_t which, const struct rlimit *limit), (which, limit))
 WRAP(int, setsockopt, -1, (int fd, int level, int name, const void *value, socklen_t size), (fd, level, name, value, size))
@@ -171,9 +175,11 @@ WRAP(int, shutdown, -1, (int fd, int how), (fd, how))
 WRAP(int, sigaction, -1, (int number, const struct sigaction *new, struct sigaction *old), (number, new, old))
 WRAP(int, signalfd, -1, (int fd, const sigset_t *set, int flags), (fd, set, flags))
 WRAP(int, socket, -1, (int domain, int type, int protocol), (domain, type, protocol))
+WRAP(int, socketpair, -1, (int domain, int type, int protocol, int fds[2]), (domain, type, protocol, fds))
 WRAP(int, stat, -1, (const char *restrict path, struct stat *restrict status), (path, status))
 WRAP(long, sysconf, -1, (int name), (name))
 WRAP(int, unlink, -1, (const char *path), (path))
+WRAP(int, waitid, -1, (idtype_t kind, id_t id, siginfo_t *info, int options), (kind, id, info, options))
 WRAP(pid_t, waitpid, -1, (pid_t pid, int *status, int options), (pid, status, options))
 
 WRAP_CODE(getaddrinfo, (const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **list),
@@ -181,6 +187,9 @@ WRAP_CODE(getaddrinfo, (const char *name, const char *service, const struct addr
 WRAP_CODE(glob, (const char *pattern, int flags, int (*failed)(const char *, int), glob_t *found),
           (pattern, flags, failed, found))
 WRAP_CODE(posix_fallocate, (int fd, off_t offset, off_t size), (fd, offset, size))
+WRAP_CODE(posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+          const posix_spawnattr_t *attributes, char *const words[], char *const environment[]),
+          (pid, path, actions, attributes, words, environment))
 WRAP_CODE(posix_spawnp, (pid_t *pid, const char *name, const posix_spawn_file_actions_t *actions,
           const posix_spawnattr_t *attributes, char *const words[], char *const environment[]),
           (pid, name, actions, attributes, words, environment))

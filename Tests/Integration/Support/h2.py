@@ -55,11 +55,13 @@ class Client:
 
     hears_pings = True
 
-    def __init__(self, port, tls=None, sni="acme.test", window=1 << 24, settings=(), gives=True, hello=True):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+    def __init__(
+        self, port, tls=None, sni="acme.test", window=1 << 24, settings=(), gives=True, hello=True, session=None, source=None
+    ):  # fmt: skip
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
-            self.socket = tls.wrap_socket(self.socket, server_hostname=sni)
+            self.socket = tls.wrap_socket(self.socket, server_hostname=sni, session=session)
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.buffer = b""
         self.answers, self.next, self.goaway, self.pongs = {}, 1, [], []

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from . import h2
+from .client import RawClient
+
 SHARED = "api.test"
 PUBLIC = "/public/"
 
@@ -24,7 +27,7 @@ class Tenant:
 
 @dataclass
 class Plan:
-    """A request with its connection, and what went over that connection before."""
+    """A request with its connection, and what went over that connection before, or goes over it beside the request."""
 
     hosts: list = field(default_factory=list)
     keys: list = field(default_factory=list)
@@ -37,6 +40,8 @@ class Plan:
     prior: list = field(default_factory=list)
     pipelined: bool = False
     tunnel: Tenant = None
+    beside: list = field(default_factory=list)
+    protocol: str = ""
     asks_upgrade: bool = False
     trusted: bool = False
     absolute: bool = False
@@ -74,6 +79,22 @@ class Plan:
             lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
+    def streamed(self, upgrade=False):
+        """The same as the fields of a stream (RFC 9113 section 8.3); an upgrade is an extended CONNECT (RFC 8441)."""
+        hosts = [name for name, _ in self.hosts] or [SHARED]
+        upgrade = upgrade or self.asks_upgrade
+        fields = [(":method", "CONNECT"), (":protocol", "websocket")] if upgrade else [(":method", "GET")]
+        fields += [(":scheme", "https" if self.is_secure else "http"), (":path", self.path)]
+        if self.absolute or upgrade or len(hosts) == 1:
+            fields.append((":authority", hosts.pop(0)))
+        lines = [line.partition(": ") for line in self.text().decode("latin-1").split("\r\n")[1:]]
+        fields += [("host", name) for name in hosts]
+        return fields + [(name.lower(), value) for name, _, value in lines if name and name.lower() not in OF_HTTP1]
+
+    @property
+    def is_secure(self):
+        return bool(self.sni or self.certificate or self.protocol == "h2")
+
     def named(self, certificate):
         """Every tenant that this request names, its connection included."""
         owners = [owner for _, owner in self.hosts if owner] + self.keys + self.tokens + [self.sni, certificate]
@@ -83,6 +104,83 @@ class Plan:
 def own(tenant):
     """A tenant's ordinary request."""
     return Plan(hosts=[(tenant.host, tenant)], keys=[] if tenant.is_open else [tenant])
+
+
+OF_HTTP1 = ("host", "connection", "upgrade", "sec-websocket-key")
+
+
+class Line(RawClient):
+    """A connection of HTTP/1.1 by which plans are sent, answered in their order."""
+
+    switched = 101
+
+    def ask(self, *plans, upgrade=False):
+        self.send(b"".join(plan.text(upgrade) for plan in plans))
+
+
+class Streams(h2.Client):
+    """The same over HTTP/2, a stream for each."""
+
+    switched = 200
+
+    def __init__(self, port, **options):
+        super().__init__(port, **options)
+        self.asked = []
+        self.until(lambda: self.settings)
+
+    def ask(self, *plans, upgrade=False):
+        out = b""
+        for plan in plans:
+            tunnel = upgrade or plan.asks_upgrade
+            stream = self.open()
+            flags = h2.END_HEADERS | (0 if tunnel else h2.END_STREAM)
+            out += h2.frame(h2.HEADERS, flags, stream, self.encoder.encode(plan.streamed(upgrade)))
+            self.asked.append((stream, tunnel))
+        self.send(out)
+
+    def read_response(self):
+        stream, tunnel = self.asked.pop(0)
+        told = Told(stream, self.answers[stream])
+        if tunnel:
+            self.until(lambda: told.answer.fields or told.answer.reset is not None)
+        if not tunnel or told.status != self.switched:
+            self.answer(stream)
+        return told
+
+    def say(self, stream, data):
+        """Through a tunnel; the same must come back behind what has come."""
+        answer = self.answers[stream]
+        expected = bytes(answer.body) + data
+        self.data(stream, data)
+        self.until(lambda: len(answer.body) >= len(expected))
+        return bytes(answer.body[-len(data) :])
+
+
+class Told:
+    """An answer of HTTP/2, looked at as one of HTTP/1.1 is."""
+
+    keeps_alive = True
+
+    def __init__(self, stream, answer):
+        self.stream, self.answer = stream, answer
+
+    @property
+    def status(self):
+        return self.answer.status
+
+    @property
+    def fields(self):
+        return [(name, value) for name, value in self.answer.fields if name != ":status"]
+
+    @property
+    def body(self):
+        return bytes(self.answer.body)
+
+    def __getitem__(self, name):
+        return self.answer.get(name)
+
+    def __repr__(self):
+        return f"{self.answer.fields} {self.body[:200]!r} reset={self.answer.reset}"
 
 
 @dataclass
@@ -196,6 +294,21 @@ def _tunnel(plan, tenant):
     plan.tunnel = tenant
 
 
+def _streams(protocol):
+    """Its request and the other one are sent as one."""
+
+    def apply(plan, tenant):
+        plan.protocol = protocol
+        _prior(True)(plan, tenant)
+
+    return apply
+
+
+def _connect(plan, tenant):
+    plan.protocol = plan.protocol or "h2"
+    _add(plan.beside, tenant)
+
+
 CARRIERS = (
     Carrier("exact host", "host", "identity", _host("")),
     Carrier("wildcard host", "wildcard", "identity", _host("deep.")),
@@ -209,6 +322,9 @@ CARRIERS = (
     Carrier("resumption, TLS 1.2", "1.2", "past", _set(session=lambda tenant: tenant, version=lambda _: "TLSv1_2")),
     Carrier("resumption, TLS 1.3", "1.3", "past", _set(session=lambda tenant: tenant, version=lambda _: "TLSv1_3")),
     Carrier("upgraded connection", "upgrade", "past", _tunnel),
+    Carrier("streams of HTTP/2", "h2", "past", _streams("h2")),
+    Carrier("streams of HTTP/2 in plain text", "h2c", "past", _streams("h2c")),
+    Carrier("extended CONNECT", "CONNECT", "past", _connect),
     Carrier("trusted proxy's headers", "proxy", "hearsay", _proxied),
     Carrier("spoofed X-Tenant-*", "spoof", "hearsay", _spoofed),
 )
@@ -223,6 +339,16 @@ def meaningless(row, column):
         return "a handshake shows one client certificate"
     if names <= {"1.2", "1.3"}:
         return "a connection resumes one session"
+    return impossible(row, column)
+
+
+def impossible(row, column):
+    """Why no connection can carry these two, be they of one tenant; None when one can."""
+    names = {row.short, column.short}
+    if "h2c" in names and names & {"SNI", "cert", "1.2", "1.3", "h2"}:
+        return "a connection in plain text has no handshake"
+    if "upgrade" in names and names & {"h2", "h2c", "CONNECT"}:
+        return "a connection of HTTP/2 is not upgraded, a stream is"
     return None
 
 
@@ -252,4 +378,6 @@ def attempts(row, column, a, b):
                 add(label + ", one host in the target", whole, path, absolute=True)
             if plan.tunnel and whole is plan.tunnel:
                 add("the request for the upgrade carries both", whole, path, tunnel=None, asks_upgrade=True)
+            if whole in plan.beside:
+                add("the extended CONNECT carries both", whole, path, beside=[], asks_upgrade=True)
     return made

@@ -180,6 +180,33 @@ def goes_stale(first, others):
     return behaviour
 
 
+def over_tls(context, behaviour):
+    """The same over TLS; a handshake that fails ends the connection. `peer.version`, `peer.resumed`, `peer.name` and
+    `peer.certificate` tell of it."""
+
+    def serve(peer):
+        def named(sock, name, _):
+            peer.name = name
+
+        peer.name = None
+        context.sni_callback = named
+        try:
+            peer.socket = context.wrap_socket(peer.socket, server_side=True)
+        except OSError as error:
+            peer.failure = error
+            return
+        peer.version, peer.resumed = peer.socket.version(), peer.socket.session_reused
+        peer.certificate = peer.socket.getpeercert(True)
+        peer.stream = Stream(peer.socket, record=peer.upstream.record)
+        behaviour(peer)
+        try:
+            peer.socket.unwrap()
+        except (OSError, ValueError):
+            pass
+
+    return serve
+
+
 def answer_and_close(data):
     """Reads one request whole, answers with these bytes and closes."""
 

@@ -89,6 +89,7 @@ struct DialTests {
         gateway.last.connect()
         gateway.last.answer(200, isLast: true)
         #expect(gateway.dialed[0].state == .cancelled)
+        #expect(gateway.dialed[0].pool.server.trouble == "it says nothing to a new connection while another server answers")
     }
 
     @Test("all of it has connect_timeout, and then nothing of it is left")

@@ -1,3 +1,4 @@
+import Configuration
 import Metrics
 import Testing
 
@@ -39,6 +40,73 @@ struct FailureTests {
                 }
             }
         }
+    }
+
+    @Test("retry's words say what goes again, which methods, which bodies, and how often")
+    func policies() {
+        var retry = RetrySettings()
+        (retry.tries, retry.causes, retry.hasBodies) = (3, [.reset, .status(503)], true)
+        var now = UpstreamFailure.Circumstances(
+            hasAnswer: false, sendings: 2, isKept: true, isRepeatable: true, hasBody: true, retry: retry, isWhole: true)
+        #expect(UpstreamFailure.cut.consequence(now) == .retry && UpstreamFailure.timedOut.consequence(now) == .refuse)
+        #expect(now.maySendAgain(for: .status(503)) && !now.maySendAgain(for: .status(500)))
+        now.sendings = 3
+        #expect(UpstreamFailure.cut.consequence(now) == .refuse && UpstreamFailure.stale.consequence(now) == .sendAfresh)
+        now.sendings = 1
+        now.retry.causes = .timeout
+        #expect(UpstreamFailure.cut.consequence(now) == .refuse && UpstreamFailure.timedOut.consequence(now) == .retry)
+        now.isRepeatable = false
+        #expect(UpstreamFailure.timedOut.consequence(now) == .refuse)
+        now.retry.causes = [.timeout, .reset, .nonIdempotent]
+        #expect(UpstreamFailure.timedOut.consequence(now) == .retry && UpstreamFailure.stale.consequence(now) == .retry)
+        now.isWhole = false
+        #expect(UpstreamFailure.timedOut.consequence(now) == .refuse)
+        now.isWhole = true
+        now.retry.hasBodies = false
+        #expect(UpstreamFailure.timedOut.consequence(now) == .refuse)
+        #expect(UpstreamFailure.malformed.consequence(now) == .refuse)
+    }
+
+    @Test("a pause is the half to the whole of the backoff, and doubles up to a bound")
+    func pauses() {
+        var retry = RetrySettings()
+        #expect(retry.pause(before: 1, random: 7) == 0)
+        retry.backoff = 100
+        for (round, whole) in [(1, 100), (2, 200), (3, 400)] {
+            let all = (0..<1000).map { retry.pause(before: round, random: UInt64($0)) }
+            #expect(all.min()! >= UInt64(whole / 2) && all.max()! <= UInt64(whole) && Set(all).count > 40)
+        }
+        retry.backoff = 4_000_000_000
+        #expect(retry.pause(before: 9, random: 0) == 5_000_000_000)
+        retry.backoff = 60_000_000_000
+        #expect(retry.pause(before: 9, random: 0) == 60_000_000_000)
+    }
+
+    @Test("the clock alone ends a pause, and a client that leaves or is late in one leaves nothing behind")
+    func pausing() throws {
+        let servers = "server 10.0.0.1:80; server 10.0.0.2:80; retry tries=2 on=503,reset backoff=100ms;"
+        let gateway = try ScriptedWorker("upstream app { \(servers) }")
+        let client = gateway.client().ask("PUT", fields: "Content-Length: 4\r\n", first: "body")
+        let first = gateway.last
+        first.connect()
+        first.answer(503, "no", isLast: true)
+        #expect(client.heard == [] && first.pool.inFlight == 0 && gateway.underWay() == 1)
+        gateway.step(45)
+        #expect(gateway.dialed.count == 1)
+        gateway.step(60)
+        try #require(gateway.dialed.count == 2)
+        #expect(gateway.last.pool !== first.pool)
+        gateway.last.connect()
+        #expect(gateway.last.body == Array("body".utf8))
+        gateway.last.answer(503, "again", isLast: true)
+        #expect(client.status == 503 && client.body == Array("again".utf8) && client.isOver && gateway.underWay() == 0)
+        let leaves = gateway.client().ask()
+        gateway.last.connect()
+        gateway.last.fail(.cut)
+        leaves.leave()
+        let count = gateway.dialed.count
+        gateway.step(1000)
+        #expect(gateway.dialed.count == count && gateway.underWay() == 0)
     }
 
     // MARK: Every event at every phase

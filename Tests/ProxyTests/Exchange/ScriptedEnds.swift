@@ -206,7 +206,7 @@ final class ScriptedUpstream: OtherUpstream {
         if state != .connecting { return }
         let dial = dial
         end(.cancelled)
-        dial?.failed(.other(self), error)
+        dial?.failed(.other(self), .system(error))
     }
 
     func fail(_ failure: UpstreamFailure) { carried?.fail(failure) }
