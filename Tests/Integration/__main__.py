@@ -13,6 +13,9 @@ sys.dont_write_bytecode = True
 
 from Support import case, gateway  # noqa: E402
 
+# More failures than these are no accident of a busy machine.
+MOST_REPEATED = 5
+
 
 class Result(unittest.TestResult):
     """A line a test, and what went wrong at the end."""
@@ -76,6 +79,29 @@ def flatten(suite):
             yield item
 
 
+def repeat_alone(tests, result):
+    """Runs once more what failed, for the sake of bars of time on a machine that others use; names what passed then.
+
+    Never a test that says `once`: another tenant's answer is wrong however seldom it comes. Both results are printed.
+    """
+    failed = [test for test in tests if name_of(test) in result.broken]
+    if len(failed) > MOST_REPEATED:
+        return []
+    passed = []
+    for test in failed:
+        if getattr(test, "once", False):
+            continue
+        print(f"again: {name_of(test)}", flush=True)
+        again = Result()
+        type(test)(test._testMethodName).run(again)
+        if again.broken:
+            result.failures += again.failures + again.errors
+        else:
+            result.passed += again.passed
+            passed.append(name_of(test))
+    return passed
+
+
 def main():
     parser = argparse.ArgumentParser(prog="Tests/Integration")
     parser.add_argument(
@@ -103,9 +129,11 @@ def main():
         return 2
     began = time.monotonic()
     result = Result()
+    second = []
     try:
         for test in tests:
             test.run(result)
+        second = repeat_alone(tests, result)
     finally:
         case.remove_root()
     for test, error in result.failures + result.errors:
@@ -115,9 +143,12 @@ def main():
                 print(f"--- the gateway said:\n{said}")
     for test, reason in result.skips:
         print(f"skipped {name_of(test)}: {reason}")
+    for name in second:
+        print(f"failed at first, passed when it was run again: {name}")
+    failed = len(result.broken) - len(second)
     print(f"\nin {time.monotonic() - began:.0f} s")
-    print(f"{result.passed} passed, {len(result.broken)} failed")
-    return 1 if result.broken else 0
+    print(f"{result.passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

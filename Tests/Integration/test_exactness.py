@@ -16,6 +16,7 @@ FAST = "ledger_interval 100ms;\n"
 class Exactness(Case):
     """GATEWAY_KILLS=200 for the long run."""
 
+    once = True
     seconds = 90 + 3 * KILLS
     CONNECTIONS = 8
 

@@ -72,6 +72,7 @@ def serve(name, tunnelled):
 class Tenants(Case):
     """Three sorts of tenants: some want a key or a token, some a client certificate beside it, some nothing."""
 
+    once = True
     seconds = 240
 
     def prepare(self, ids=("acme", "globex", "initech")):

@@ -19,6 +19,7 @@ HOUR = 3600
 class Waiting(Case):
     """Requests for an upstream that has a name and few connections."""
 
+    once = True
     def named(self, upstreams, world, **options):
         """A gateway with the tenants acme and globex, both in front of these upstreams: /N/ is the N-th."""
         blocks = "".join(f"upstream app{n} {{ {block} }}\n" for n, block in enumerate(upstreams))
@@ -115,6 +116,7 @@ class Waiting(Case):
 
 
 class Tunnels(Case):
+    once = True
     SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
     def test_what_comes_for_a_tunnel_that_was_given_up_reaches_nobody(self):

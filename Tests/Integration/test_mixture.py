@@ -48,6 +48,7 @@ def chunks_of(rng, data):
 
 
 class Mixture(Case):
+    once = True
     seconds = 60
 
     def run_threads(self, count, body, seconds):
