@@ -39,7 +39,7 @@ import Testing
         }
         let (answer, taken) = try ask(length("hello", "Cache-Control: no-store\r\n"))
         #expect(try answer.get().body == Array("hello".utf8) && answer.get().head.first("cache-control") == "no-store")
-        #expect(taken < 500 * millisecond, "it ends with the answer")
+        #expect(taken < 2 * second, "it ends with the answer")
         #expect(try ask(length("hello"), host: "localhost").0.get().status == 200)
         #expect(throws: ClientFailure.self) { try ask(length(String(repeating: "x", count: 101))).0.get() }
         let before = PeerListener()

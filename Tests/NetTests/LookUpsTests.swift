@@ -216,7 +216,7 @@ private final class Scene {
     @Test("threads of their own: dead names hold nobody up, and everybody is told once")
     func threads() {
         let server = Server()
-        let bounds = LookUps.Bounds(hangs: 20 * millisecond, patience: 200 * millisecond)
+        let bounds = LookUps.Bounds(hangs: 20 * millisecond, patience: 1 * second)
         let resolver = Resolver(bounds, lookUp: server.lookUp)
         let dead = Count()
         for i in 0..<30 { resolver.resolve("dead-\(i)", port: 80, under: "\(i)") { o in dead.outcomes.withLock { $0.append(o) } } }
@@ -225,8 +225,8 @@ private final class Scene {
         resolver.resolve("alive", port: 443, under: "alive") { o in alive.outcomes.withLock { $0.append(o) } }
         while alive.outcomes.withLock({ $0.isEmpty }), Clock.monotonic() - began < second { Clock.pause() }
         #expect(alive.outcomes.withLock { $0 } == [.addresses([SocketAddress("192.0.2.1", port: 443)!])])
-        #expect(Clock.monotonic() - began < 150 * millisecond)
-        while dead.outcomes.withLock({ $0.count }) < 30, Clock.monotonic() - began < 2 * second { Clock.pause() }
+        #expect(Clock.monotonic() - began < 700 * millisecond, "long before the dead ones are given up")
+        while dead.outcomes.withLock({ $0.count }) < 30, Clock.monotonic() - began < 5 * second { Clock.pause() }
         #expect(dead.outcomes.withLock { $0 } == Array(repeating: .failed("no answer in time"), count: 30))
         server.isOpen.store(true, ordering: .relaxed)
     }
