@@ -111,7 +111,7 @@ def main():
         metavar="NAME",
         help="only tests whose name contains NAME; may be given again",
     )
-    parser.add_argument("--patience", type=int, default=30 * 60, metavar="SECONDS", help="for all of them together")
+    parser.add_argument("--patience", type=int, default=75 * 60, metavar="SECONDS", help="for all of them together")
     parser.add_argument("--list", action="store_true", help="name the tests and run none")
     options = parser.parse_args()
     faulthandler.enable()
