@@ -11,7 +11,9 @@ from Support.upstream import answer, text
 from test_server_flags import states
 
 ACME = "tenant acme { host acme.test; authenticate none; upstream app; }\n"
-EJECT = "eject failures=3 for=60s slower=3x; response_timeout 300ms;"
+# Longer than a busy machine lets a server of these tests wait for its turn: a late answer of a good server is a failure too.
+TIMEOUT = 1.5
+EJECT = f"eject failures=3 for=60s slower=3x; response_timeout {int(TIMEOUT * 1000)}ms;"
 
 
 class Load:
@@ -114,10 +116,10 @@ class ServerChaos(Case):
         # Those that were under way at it when it was found out are lost as well: one a client at the most.
         self.assertLessEqual(len(load.failed) - count, 8)
         self.assertLessEqual(len(load.failed), 3 + 8)
-        self.assertLess(found, 5 * 0.3 + 1)
+        self.assertLess(found, 3 * TIMEOUT + 1)
 
     def test_one_fifty_times_slower_costs_time_and_no_request(self):
-        gateway, servers = self.three(EJECT.replace("300ms", "5s"), policy="round_robin")
+        gateway, servers = self.three(policy="round_robin")
 
         def slow(peer):
             while peer.read_request():
@@ -133,7 +135,7 @@ class ServerChaos(Case):
         self.assertEqual(load.failed, [])
 
     def test_one_that_closes_after_each_answer_without_saying_so_fails_nothing(self):
-        gateway, servers = self.three()
+        gateway, servers = self.three(policy="round_robin")
 
         def behaviour(peer):
             if peer.read_request():
