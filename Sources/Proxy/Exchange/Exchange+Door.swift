@@ -20,8 +20,9 @@ extension Exchange {
             }
         }
         let door = unsafe door(head, of: tenant, asking: nil)
-        try checkAddress(door)
+        // First of all: a page may read why it was refused.
         if let cors = door?.cors { resolution.granted = grant(cors, head) }
+        try checkAddress(door)
     }
 
     private func door(_ head: borrowing RequestHead, of tenant: Tenant, asking method: UnsafeRawBufferPointer?) -> Door? {
