@@ -28,7 +28,7 @@ extension Exchange {
 
     /// - Parameter method: that of the request, unless it asks in the name of another one.
     func lookUp(_ head: borrowing RequestHead, of tenant: Tenant, asking method: UnsafeRawBufferPointer? = nil) -> Finding {
-        if !tenant.hasOneRoute, tenant.isCrowded(head) { return .crowded }
+        if !tenant.hasOneRoute, head.target.count != head.path.count, tenant.isCrowded(head) { return .crowded }
         let path = unsafe head[head.path]
         if unsafe PathNormalizer.isNormal(path) {
             let route = unsafe tenant.route(for: path, of: head, asking: method)

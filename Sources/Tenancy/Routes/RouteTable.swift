@@ -60,26 +60,24 @@ struct RouteTable {
         return nil
     }
 
+    /// Looks only where a path of one of the lengths that there are could end: before a slash, or at the end of all.
     private func longestNode(_ path: UnsafeRawBufferPointer) -> Int32 {
         var best = record.pointee.root
         guard let bytes = path.baseAddress else { return best }
-        let (lengths, longest) = (record.pointee.lengths, Int(record.pointee.longest))
+        let lengths = record.pointee.lengths
+        let end = min(path.count, Int(record.pointee.longest))
         var hash = PrefixHash()
-        let end = min(path.count, longest + 1)
-        var at = 0
-        while at < end {
-            // Most beginnings of paths are as long as none of the nodes: those are looked for no further.
-            if bytes.load(fromByteOffset: at, as: UInt8.self) == 0x2F, lengths & 1 << UInt64(at & 63) != 0,
-                let found = node(hash.of(bytes, at), bytes, at)
-            {
-                best = found
+        var block = 0
+        while block <= end {
+            var rest = lengths
+            while rest != 0 {
+                let at = block &+ rest.trailingZeroBitCount
+                rest &= rest &- 1
+                if at > end { return best }
+                if at < path.count, bytes.load(fromByteOffset: at, as: UInt8.self) != 0x2F { continue }
+                if let found = node(hash.of(bytes, at), bytes, at) { best = found }
             }
-            at += 1
-        }
-        if path.count <= longest, lengths & 1 << UInt64(path.count & 63) != 0,
-            let found = node(hash.of(bytes, path.count), bytes, path.count)
-        {
-            best = found
+            block &+= 64
         }
         return best
     }
@@ -104,12 +102,17 @@ struct RouteTable {
         private var hashed = 0
 
         mutating func of(_ bytes: UnsafeRawPointer, _ count: Int) -> UInt32 {
-            while hashed + 8 <= count {
+            while hashed &+ 8 <= count {
                 state = Self.mix(state, bytes.loadUnaligned(fromByteOffset: hashed, as: UInt64.self))
-                hashed += 8
+                hashed &+= 8
             }
-            var rest = UInt64(count)
-            for at in hashed..<count { rest = rest << 8 | UInt64(bytes.load(fromByteOffset: at, as: UInt8.self)) }
+            // The last eight bytes again, those of the rest among them.
+            var rest = UInt64(truncatingIfNeeded: count)
+            if count >= 8 {
+                rest ^= bytes.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            } else {
+                for at in 0..<count { rest = rest << 8 | UInt64(bytes.load(fromByteOffset: at, as: UInt8.self)) }
+            }
             return UInt32(truncatingIfNeeded: Self.mix(state, rest) >> 16)
         }
 
