@@ -101,7 +101,10 @@ struct Recipe: Sendable {
             name: "cors", summary: "an API for a single-page application of another origin, with credentials",
             text: """
                 # Preflights are answered here, before credentials, and count against no limit of the tenant.
-                listen 8080;
+                # By https: browsers keep no Secure cookies of anything else, and send no others to another origin.
+                listen 443 tls {
+                    certificate Certs/gateway.crt Certs/gateway.key;
+                }
                 upstream app { server 127.0.0.1:9101; }
                 tenant acme {
                     host     api.example.com;
