@@ -229,11 +229,19 @@ class Gateway:
     @property
     def resident(self):
         """Resident memory in bytes, without file pages that are merely mapped."""
+        return self._memory("RssAnon")
+
+    @property
+    def peak(self):
+        """The most memory in bytes that was ever resident, with file pages."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name):
         with open(f"/proc/{self.pid}/status") as file:
             for line in file:
-                if line.startswith("RssAnon:"):
+                if line.startswith(name + ":"):
                     return int(line.split()[1]) * 1024
-        raise AssertionError("no RssAnon")
+        raise AssertionError(f"no {name}")
 
     @property
     def cpu(self):
