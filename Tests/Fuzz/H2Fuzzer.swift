@@ -93,11 +93,11 @@ private struct Peer: ~Copyable {
         case .data(let stream, let range, let isLast):
             note(body: stream, UnsafeRawBufferPointer(rebasing: region[range]), isLast)
             connection.passedOn(range.count, of: stream)
-        case .head(let stream, let range, let isLast):
+        case .head(let stream, let range, let isLast, _):
             check(head: out.written[range], hasBody: !isLast)
             told.append("head \(stream) \(isLast) \(out.written[range].map { $0 })")
             if answers, !isClient { answer(stream, isLast) }
-        case .trailers(let stream, let range):
+        case .trailers(let stream, let range, _):
             require(hasOnlyWholeLineEnds(out.written[range]), "half a line end in trailers")
             told.append("trailers \(stream) \(out.written[range].map { $0 })")
         default: told.append("\(event)")

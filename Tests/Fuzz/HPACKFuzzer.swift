@@ -21,6 +21,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
 private struct Field: Equatable {
     var name: [UInt8]
     var value: [UInt8]
+    /// May stand in no table.
+    var isSecret: Bool
 }
 
 /// The fields of a block, without those that are larger than their room; nil when it is malformed.
@@ -33,7 +35,7 @@ private func lines(_ bytes: UnsafeRawBufferPointer, _ decoder: inout HPACKDecode
             while let field = try decoder.next(&block, to: &out) {
                 if !out.overflowed {
                     let text = out.written
-                    fields.append(Field(name: Array(text[field.name]), value: Array(text[field.value])))
+                    fields.append(Field(name: Array(text[field.name]), value: Array(text[field.value]), isSecret: field.isNeverIndexed))
                     total += text.count
                 }
                 out.removeAll()
@@ -52,7 +54,7 @@ private func encoded(_ fields: [Field], _ encoder: inout HPACKEncoder) -> [UInt8
         encoder.begin(&out)
         for field in fields {
             field.name.withUnsafeBytes { name in
-                field.value.withUnsafeBytes { encoder.encode(name, $0, isSecret: name.count == 3, to: &out) }
+                field.value.withUnsafeBytes { encoder.encode(name, $0, isSecret: field.isSecret, to: &out) }
             }
         }
         require(!out.overflowed, "a block larger than its fields")

@@ -121,7 +121,7 @@ extension HTTPClient {
 
         private func take(_ event: H2Connection.Event, _ region: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer) {
             switch event {
-            case .head(stream, let range, let isLast):
+            case .head(stream, let range, let isLast, _):
                 let text = unsafe String(decoding: text[Int(range.first)..<Int(range.end)], as: UTF8.self)
                 let lines = text.split(separator: "\r\n")
                 guard let status = lines.first.flatMap({ Int($0.dropFirst(9).prefix(3)) }) else { return fail(.malformed("no status")) }
@@ -135,7 +135,7 @@ extension HTTPClient {
                 h2.passedOn(range.count, of: stream)
                 if !range.isEmpty { unsafe tell?(self, .part(UnsafeRawBufferPointer(rebasing: region[range]))) }
                 if isLast { finish() }
-            case .trailers(stream, let range):
+            case .trailers(stream, let range, _):
                 let text = unsafe String(decoding: text[Int(range.first)..<Int(range.end)], as: UTF8.self)
                 trailers = fields(in: text.split(separator: "\r\n"))
                 finish()

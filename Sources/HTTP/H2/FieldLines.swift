@@ -57,9 +57,9 @@ extension HPACKEncoder {
     /// What HTTP/2 says otherwise, or not at all (RFC 9113 section 8.2.2).
     private static var ofConnection: FieldSet { FieldSet(.connection) | .keepAlive | .proxyConnection | .te | .transferEncoding | .upgrade }
 
-    mutating func encode(_ name: StaticString, _ value: UnsafeRawBufferPointer, to out: inout ByteWriter) {
+    mutating func encode(_ name: StaticString, _ value: UnsafeRawBufferPointer, isSecret: Bool = false, to out: inout ByteWriter) {
         // Text of the program.
-        unsafe encode(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value, to: &out)
+        unsafe encode(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value, isSecret: isSecret, to: &out)
     }
 
     mutating func encode(_ name: StaticString, _ value: StaticString, to out: inout ByteWriter) {
@@ -67,38 +67,42 @@ extension HPACKEncoder {
         unsafe encode(name, UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount), to: &out)
     }
 
-    mutating func encode(_ pseudo: PseudoField, _ value: StaticString, to out: inout ByteWriter) {
+    mutating func encode(_ pseudo: PseudoField, _ value: StaticString, isSecret: Bool = false, to out: inout ByteWriter) {
         // As above.
-        unsafe encode(pseudo, UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount), to: &out)
+        unsafe encode(pseudo, UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount), isSecret: isSecret, to: &out)
     }
 
-    mutating func encode(status: UInt16, to out: inout ByteWriter) {
+    mutating func encode(status: UInt16, isSecret: Bool, to out: inout ByteWriter) {
         // Room for the digits, filled before they are looked at.
         unsafe withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8) { room in
             var digits = unsafe ByteWriter(room)
             digits.append(decimal: UInt64(status))
-            unsafe encode(.status, digits.written, to: &out)
+            unsafe encode(.status, digits.written, isSecret: isSecret, to: &out)
         }
     }
 
     /// Names become lower case. Fields of the connection are left out, and those that the caller names.
-    mutating func encode(_ lines: UnsafeRawBufferPointer, leavingOut: FieldSet = FieldSet(), to out: inout ByteWriter) {
+    /// - Parameter areSecret: all of them, also those whose names don't say so.
+    mutating func encode(
+        _ lines: UnsafeRawBufferPointer, leavingOut: FieldSet = FieldSet(), areSecret: Bool, to out: inout ByteWriter
+    ) {
         var lines = unsafe FieldLines(lines)
         // Room for a name, filled before it is looked at.
         unsafe withUnsafeTemporaryAllocation(byteCount: Self.nameMax, alignment: 8) { room in
             while let line = unsafe lines.nextLine() {
                 // What is known was not left out before. Of what a caller leaves out nothing is known.
                 let hash = unsafe FieldHash.of(line)
-                if unsafe encode(known: line, hash: hash, to: &out) { continue }
+                if !areSecret, unsafe encode(known: line, hash: hash, to: &out) { continue }
                 guard let (name, value) = unsafe FieldLines.field(line) else { continue }
                 let id = unsafe FieldName.classify(name)
                 if Self.ofConnection.contains(id) || leavingOut.contains(id) { continue }
-                let isKnowable = id != .host
+                let isSecret = areSecret || Self.isSecret(id)
+                let isKnowable = id != .host && !isSecret
                 if name.count <= Self.nameMax {
-                    unsafe encode(id, name, value, ofLine: isKnowable ? hash : nil, in: room, to: &out)
+                    unsafe encode(name, value, isSecret: isSecret, ofLine: isKnowable ? hash : nil, in: room, to: &out)
                 } else {
                     unsafe withUnsafeTemporaryAllocation(byteCount: name.count, alignment: 8) {
-                        unsafe encode(id, name, value, ofLine: nil, in: $0, to: &out)
+                        unsafe encode(name, value, isSecret: isSecret, ofLine: nil, in: $0, to: &out)
                     }
                 }
             }
@@ -106,17 +110,17 @@ extension HPACKEncoder {
     }
 
     private mutating func encode(
-        _ id: FieldName, _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, ofLine hash: UInt32?,
+        _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, isSecret: Bool, ofLine hash: UInt32?,
         in room: UnsafeMutableRawBufferPointer, to out: inout ByteWriter
     ) {
         for i in 0..<name.count { unsafe room[i] = ASCII.lowercase(name[i]) }
         let lowered = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<name.count])
-        if let hash, !Self.isSecret(id) { return unsafe encode(lowered, value, ofLine: hash, to: &out) }
-        unsafe encode(lowered, value, isSecret: Self.isSecret(id), to: &out)
+        if let hash { return unsafe encode(lowered, value, ofLine: hash, to: &out) }
+        unsafe encode(lowered, value, isSecret: isSecret, to: &out)
     }
 
     /// What must not be guessed by its size in a table (RFC 7541 section 7.1.3).
-    private static func isSecret(_ id: FieldName) -> Bool {
+    static func isSecret(_ id: FieldName) -> Bool {
         switch id {
         case .authorization, .cookie, .setCookie, .xAPIKey, .proxyAuthorization: true
         default: false

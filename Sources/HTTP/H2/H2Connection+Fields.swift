@@ -70,7 +70,7 @@ extension H2Connection {
         guard id <= newest else { throw H2Fault(.protocolError, "an answer to nothing") }
         // Decoded all the same: the table goes on.
         var text = TrailerText(sizeMax: limits.listSize)
-        try unsafe decode(bytes, into: &text, &room, now)
+        _ = try unsafe decode(bytes, into: &text, &room, now)
         if isLate(id) { return nil }
         if skipped.contains(id) { throw H2Fault(.protocolError, "streams don't begin in their order") }
         throw H2Fault(.streamClosed, "HEADERS on a stream that is closed")
@@ -84,7 +84,7 @@ extension H2Connection {
         newest = id
         let priority = comingPriorities.take(id)
         var text = RequestText(sizeMax: limits.listSize)
-        try unsafe decode(bytes, into: &text, &room, now)
+        let isSecret = try unsafe decode(bytes, into: &text, &room, now)
         if let lastTaken, id > lastTaken { return nil }
         // More than allowed: nothing was done of it, so it may come again (section 8.7).
         guard streams.count < limits.streams else { return try refuse(id, now) }
@@ -96,7 +96,7 @@ extension H2Connection {
         streams.add(stream)
         guard let head else { return .headTooLarge(stream: id, isLast: block.isLast) }
         if let priority { following = .priority(stream: id, priority) }
-        return .head(stream: id, head, isLast: block.isLast)
+        return .head(stream: id, head, isLast: block.isLast, isSecret: isSecret)
     }
 
     /// Interim answers come first, as many as there are, and then the final one (section 8.1).
@@ -105,7 +105,7 @@ extension H2Connection {
     ) throws(H2Fault) -> Event? {
         let (id, asked) = (block.stream, streams[place].asked)
         var text = AnswerText(sizeMax: limits.listSize, isToConnect: asked == .connect)
-        try unsafe decode(bytes, into: &text, &room, now)
+        let isSecret = try unsafe decode(bytes, into: &text, &room, now)
         let head = text.finish(&room)
         if text.isMalformed || block.dependsOnItself { return try reset(id, .protocolError, now) }
         if text.isInterim {
@@ -121,7 +121,7 @@ extension H2Connection {
             }
         }
         guard let head else { return .headTooLarge(stream: id, isLast: block.isLast) }
-        return .head(stream: id, head, isLast: block.isLast)
+        return .head(stream: id, head, isLast: block.isLast, isSecret: isSecret)
     }
 
     private mutating func readTrailers(
@@ -129,26 +129,34 @@ extension H2Connection {
     ) throws(H2Fault) -> Event? {
         let id = block.stream
         var text = TrailerText(sizeMax: limits.listSize)
-        try unsafe decode(bytes, into: &text, &room, now)
+        let areSecret = try unsafe decode(bytes, into: &text, &room, now)
         if streams[place].isRemoteClosed { return try reset(id, .streamClosed, now) }
         guard block.isLast, !text.isMalformed, !block.dependsOnItself, streams[place].keepsItsWord(isLast: true) else {
             return try reset(id, .protocolError, now)
         }
         streams[place].isRemoteClosed = true
-        return .trailers(stream: id, ByteRange(0, room.count))
+        return .trailers(stream: id, ByteRange(0, room.count), areSecret: areSecret)
     }
 
+    /// Whether there is a field in it that must not be put into a table further on either (RFC 7541 section 7.1.3). Those whose
+    /// names say so are none: whoever writes them knows that by himself.
     private mutating func decode(
         _ bytes: UnsafeRawBufferPointer, into text: inout some FieldListText, _ room: inout ByteWriter, _ now: UInt64
-    ) throws(H2Fault) {
+    ) throws(H2Fault) -> Bool {
         var block = unsafe HPACKDecoder.Block(bytes)
+        var hasSecret = false
         while let field = try next(&block, &room) {
+            // Where there was no room for it nothing goes on.
+            if field.isNeverIndexed, !hasSecret, !room.overflowed {
+                hasSecret = unsafe !HPACKEncoder.isSecret(FieldName.classify(room.written[field.name]))
+            }
             text.take(field, &room)
             // A few bytes may stand for a great many, again and again.
             if text.size > 16 * limits.listSize { throw H2Fault(.enhanceYourCalm, "a field block expands", abuse: .headers) }
         }
         // And in one block after the other.
         if text.size > limits.listSize { try budget.spend(.headers, now: now) }
+        return hasSecret
     }
 
     private mutating func next(_ block: inout HPACKDecoder.Block, _ room: inout ByteWriter) throws(H2Fault) -> DecodedField? {

@@ -29,12 +29,13 @@ extension H2Connection {
     /// - Parameters:
     ///   - authority: of the URL; nil: what `Host` says. That field itself is never sent (RFC 9113 section 8.3.1).
     ///   - protocol: what the request wants to upgrade to: it becomes an extended CONNECT (RFC 8441 section 4).
+    ///   - isSecret: one of its fields came so, from a client of HTTP/2: see `writeFields`.
     ///   - takesTrailers: whether `te: trailers` is said.
     ///   - scratch: for the block, as large as all of the text and a half.
     public mutating func writeRequest(
         method: UnsafeRawBufferPointer, scheme: StaticString, authority: UnsafeRawBufferPointer? = nil, path: UnsafeRawBufferPointer,
-        protocol upgrade: UnsafeRawBufferPointer? = nil, _ lines: UnsafeRawBufferPointer, on stream: UInt32, isLast: Bool,
-        takesTrailers: Bool = false, scratch: inout ByteWriter
+        protocol upgrade: UnsafeRawBufferPointer? = nil, _ lines: UnsafeRawBufferPointer, isSecret: Bool = false, on stream: UInt32,
+        isLast: Bool, takesTrailers: Bool = false, scratch: inout ByteWriter
     ) {
         guard let place = streams.place(stream), streams[place].isIdle else { return }
         precondition(stream == newest, "streams begin in their order")
@@ -44,14 +45,20 @@ extension H2Connection {
         if isLast { streams[place].isLocalClosed = true }
         scratch.removeAll()
         encoder.begin(&scratch)
-        if isConnect { encoder.encode(.method, "CONNECT", to: &scratch) } else { unsafe encoder.encode(.method, method, to: &scratch) }
+        if isConnect {
+            encoder.encode(.method, "CONNECT", isSecret: isSecret, to: &scratch)
+        } else {
+            unsafe encoder.encode(.method, method, isSecret: isSecret, to: &scratch)
+        }
         if unsafe upgrade != nil || !isConnect {
             encoder.encode(.scheme, scheme, to: &scratch)
-            unsafe encoder.encode(.path, path, to: &scratch)
+            unsafe encoder.encode(.path, path, isSecret: isSecret, to: &scratch)
         }
-        if let authority = unsafe authority ?? FieldLines.host(lines) { unsafe encoder.encode(.authority, authority, to: &scratch) }
-        if let upgrade = unsafe upgrade { unsafe encoder.encode(":protocol", upgrade, to: &scratch) }
-        unsafe encoder.encode(lines, leavingOut: FieldSet(.host), to: &scratch)
+        if let authority = unsafe authority ?? FieldLines.host(lines) {
+            unsafe encoder.encode(.authority, authority, isSecret: isSecret, to: &scratch)
+        }
+        if let upgrade = unsafe upgrade { unsafe encoder.encode(":protocol", upgrade, isSecret: isSecret, to: &scratch) }
+        unsafe encoder.encode(lines, leavingOut: FieldSet(.host), areSecret: isSecret, to: &scratch)
         if takesTrailers { encoder.encode("te", "trailers", to: &scratch) }
         writeBlock(scratch, stream, isLast)
     }

@@ -23,15 +23,18 @@ extension H2Connection {
     /// connection are left out.
     /// - Parameters:
     ///   - status: of an answer; nil for trailers.
+    ///   - areSecret: one of them came so, from a peer of HTTP/2. Which one is not asked: they are few, and a table that knows
+    ///     less than it might does no harm.
     ///   - scratch: for the block, as large as the text and a half.
     public mutating func writeFields(
-        status: UInt16?, _ lines: UnsafeRawBufferPointer, on stream: UInt32, isLast: Bool, scratch: inout ByteWriter
+        status: UInt16?, _ lines: UnsafeRawBufferPointer, areSecret: Bool = false, on stream: UInt32, isLast: Bool,
+        scratch: inout ByteWriter
     ) {
         guard let place = streams.place(stream), !streams[place].isLocalClosed else { return }
         scratch.removeAll()
         encoder.begin(&scratch)
-        if let status { encoder.encode(status: status, to: &scratch) }
-        unsafe encoder.encode(lines, to: &scratch)
+        if let status { encoder.encode(status: status, isSecret: areSecret, to: &scratch) }
+        unsafe encoder.encode(lines, areSecret: areSecret, to: &scratch)
         if isLast { streams[place].isLocalClosed = true }
         writeBlock(scratch, stream, isLast)
     }

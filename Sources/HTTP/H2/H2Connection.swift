@@ -29,13 +29,14 @@ public struct H2Connection: ~Copyable {
         /// Nothing whole is left.
         case more
         /// A request, as text in the room (`RequestText`); of a client's end an answer (`AnswerText`), interim ones too.
-        case head(stream: UInt32, ByteRange, isLast: Bool)
+        /// `isSecret`: a field of it came as one that nobody may put into a table, and leaves as such (RFC 7541 section 6.2.3).
+        case head(stream: UInt32, ByteRange, isLast: Bool, isSecret: Bool)
         /// Its fields are larger than allowed. It is there to be refused.
         case headTooLarge(stream: UInt32, isLast: Bool)
         /// Bytes of a body, in the region.
         case data(stream: UInt32, Range<Int>, isLast: Bool)
         /// The body has ended with these field lines, in the room.
-        case trailers(stream: UInt32, ByteRange)
+        case trailers(stream: UInt32, ByteRange, areSecret: Bool)
         /// The stream is over: the peer says so, or what it did is wrong. REFUSED_STREAM to a client's end: the request was
         /// surely not processed, because it was refused or because it came behind the last one that the peer's GOAWAY names.
         case reset(stream: UInt32, H2Code)

@@ -48,13 +48,14 @@ public struct HPACKEncoder: ~Copyable {
     ) {
         let hash = unsafe FieldHash.of(name)
         let known = unsafe names.find(name, hash: hash, value: value)
-        if known.hasValue { return Self.write(known.entry, prefix: 7, 0x80, to: &out) }
         if isSecret { return unsafe literal(known.entry, name, value, prefix: 4, 0x10, &out) }
+        if known.hasValue { return Self.write(known.entry, prefix: 7, 0x80, to: &out) }
         unsafe encode(name, value, hash: FieldHash.of(value, from: hash), entry: known.entry, to: &out)
     }
 
     /// One whose name is that of a static entry, the first of those that have it.
-    mutating func encode(_ pseudo: PseudoField, _ value: UnsafeRawBufferPointer, to out: inout ByteWriter) {
+    mutating func encode(_ pseudo: PseudoField, _ value: UnsafeRawBufferPointer, isSecret: Bool = false, to out: inout ByteWriter) {
+        if isSecret { return unsafe literal(pseudo.entries.lowerBound, value, value, prefix: 4, 0x10, &out) }
         for entry in pseudo.entries where unsafe value.equals(StaticTable.entry(entry).value) {
             return Self.write(entry, prefix: 7, 0x80, to: &out)
         }

@@ -77,13 +77,14 @@ extension H2Client {
             switch event {
             case .more: break reading
             case .data: break
-            case .head(let id, let range, let isLast):
+            case .head(let id, let range, let isLast, let isSecret):
                 heads += 1
-                unsafe begin(id, text.written[range], hasBody: !isLast)
+                unsafe begin(id, text.written[range], hasBody: !isLast, isSecret: isSecret)
             case .headTooLarge(let id, _):
                 heads += 1
                 stream(id).refuse(.headersTooLarge, "the head is too large")
-            case .trailers(let id, let range): unsafe streams[id]?.take(trailers: Array(text.written[range]))
+            case .trailers(let id, let range, let areSecret):
+                unsafe streams[id]?.take(trailers: Array(text.written[range]), areSecret: areSecret)
             case .reset(let id, _): streams[id]?.giveUp()
             case .room(0): if !waiting.isEmpty { wantsToSend() }
             case .room(let id): if let stream = streams[id], stream.isWaiting { wantsToSend() }
@@ -112,11 +113,11 @@ extension H2Client {
         return stream
     }
 
-    private func begin(_ id: UInt32, _ text: UnsafeRawBufferPointer, hasBody: Bool) {
+    private func begin(_ id: UInt32, _ text: UnsafeRawBufferPointer, hasBody: Bool, isSecret: Bool) {
         // In an overload one that is new is not kept. What it has sent already is served.
         if id == 1, !worker.keeps(newAfter: 1) { retire() }
         let stream = stream(id)
-        guard unsafe stream.begin(text, hasBody: hasBody) else { return }
+        guard unsafe stream.begin(text, hasBody: hasBody, isSecret: isSecret) else { return }
         // With the first of its body, if that has come as well.
         part = PartInHand(stream: stream, count: 0, isLast: !hasBody)
         if !hasBody || stream.isConnect { passPart() }

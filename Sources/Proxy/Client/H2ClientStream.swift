@@ -26,12 +26,9 @@ final class H2ClientStream: Source {
     var priority = H2Priority()
 
     // The request
-    private var inbound: Buffer?
-    private var trailers: [UInt8] = []
-    /// All of it has come.
-    private(set) var hasAll = false
-    /// And was given to the exchange.
-    private var hasPassedAll = false
+    private var input = StreamInput()
+    /// Fields of it are to be in no table further on either.
+    private(set) var isSecret = false
     private var expectsContinue = false
     /// It is a tunnel's (RFC 8441).
     private(set) var isConnect = false
@@ -40,10 +37,7 @@ final class H2ClientStream: Source {
     private var paused: Exchange.Pause?
 
     // The answer
-    private var kept: Buffer?
-    private var keptTrailers: [UInt8] = []
-    /// The exchange has said all.
-    private var hasAnswer = false
+    private var output = StreamOutput()
     /// It stands in the client's list.
     var isWaiting = false
     /// Something of it was sent since that was last asked.
@@ -58,8 +52,7 @@ final class H2ClientStream: Source {
         (self.client, self.id, origin) = (client, id, client.origin)
         flow = client.flow
         priority = H2Priority()
-        (hasAll, hasPassedAll, expectsContinue, isConnect) = (false, false, false, false)
-        (hasAnswer, isWaiting, hasMoved) = (false, false, false)
+        (isSecret, expectsContinue, isConnect, isWaiting, hasMoved) = (false, false, false, false, false)
     }
 
     /// Its request is this tenant's. So is the turn of a connection on which nobody else was named.
@@ -71,14 +64,15 @@ final class H2ClientStream: Source {
     // MARK: The request
 
     /// Begins with a head as `RequestText` writes it. False where it goes no further for now.
-    func begin(_ text: UnsafeRawBufferPointer, hasBody: Bool) -> Bool {
-        if !hasBody { hasAll = true }
+    func begin(_ text: UnsafeRawBufferPointer, hasBody: Bool, isSecret: Bool) -> Bool {
+        if !hasBody { input.end() }
+        self.isSecret = isSecret
         return unsafe beginRequest(text)
     }
 
     private func beginRequest(_ text: UnsafeRawBufferPointer) -> Bool {
         guard let client else { return false }
-        let hasBody = !hasAll || inbound != nil
+        let hasBody = !input.isWhole || !input.isEmpty
         let outcome = unsafe worker.requestHead.parse(ofStream: text, hasBody: hasBody, limits: worker.requestLimits)
         if case .refused(let fault) = outcome {
             refuse(Refusal(parserStatus: fault.status), fault.reason, status: fault.status)
@@ -100,28 +94,34 @@ final class H2ClientStream: Source {
         return true
     }
 
+    /// All of the request has come.
+    var hasAll: Bool { input.isWhole }
+
     /// Whether the exchange takes more of the body at once.
-    var takesBody: Bool { inbound == nil && exchange?.wantsRequest == true }
+    var takesBody: Bool { input.isEmpty && exchange?.wantsRequest == true }
 
     /// Keeps what can't be passed on yet; the client's window bounds it.
     func keep(_ bytes: UnsafeRawBufferPointer, isLast: Bool) {
-        if isLast { hasAll = true }
         // Nobody wants it any more.
         if exchange == nil, head == nil {
             client?.connection.passedOn(bytes.count, of: id)
-            return isLast && kept == nil ? answered() : ()
+            if isLast { unwantedEnded() }
+            return
         }
-        if unsafe !bytes.isEmpty {
-            if inbound == nil { inbound = Buffer(capacity: bytes.count, from: loop.buffers) }
-            unsafe inbound!.append(bytes)
-        }
+        unsafe input.keep(bytes, isLast: isLast, from: loop.buffers)
         loop.wake(self, [])
     }
 
-    func take(trailers lines: [UInt8]) {
-        (trailers, hasAll) = (lines, true)
-        if exchange == nil, head == nil { return kept == nil ? answered() : () }
+    func take(trailers lines: [UInt8], areSecret: Bool) {
+        if areSecret { isSecret = true }
+        if exchange == nil, head == nil { return unwantedEnded() }
+        input.keep(trailers: lines)
         loop.wake(self, [])
+    }
+
+    private func unwantedEnded() {
+        input.end()
+        if output.isEmpty { answered() }
     }
 
     /// The request's first part, with which it goes on, or another one.
@@ -129,7 +129,7 @@ final class H2ClientStream: Source {
         guard let exchange, let client else { return }
         // Of a tunnel the request is whole before anything of it has come.
         if isConnect, exchange.phase == .beginning { return exchange.forward(.end) }
-        if part.isLast { (hasAll, hasPassedAll) = (true, true) }
+        input.passed(isLast: part.isLast)
         if part.count > 0 {
             expectsContinue = false
             client.connection.passedOn(part.count, of: id)
@@ -140,17 +140,7 @@ final class H2ClientStream: Source {
 
     /// The exchange takes more.
     override func ready(_ events: Readiness) {
-        while let exchange, hasAll ? !hasPassedAll : inbound != nil, exchange.wantsRequest {
-            let count = min(inbound.count, Limits.readSize)
-            let room = unsafe worker.rooms.inbox(limit: count)
-            if count > 0 {
-                unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: inbound.readable[..<count]))
-                inbound!.consume(count)
-                if inbound.count == 0 { inbound = nil }
-            }
-            let isLast = hasAll && inbound == nil
-            unsafe give(BodyPart(room, isLast: isLast, trailers: isLast ? trailers : []))
-        }
+        while let exchange, input.hasPart, exchange.wantsRequest { give(input.next(limit: Limits.readSize, in: worker.rooms)) }
     }
 
     // MARK: Aside
@@ -187,15 +177,7 @@ final class H2ClientStream: Source {
         }
         head = nil
         // The body's first part, if it has come.
-        let size = min(inbound.count, Limits.readSize)
-        let first = unsafe worker.rooms.inbox(limit: size)
-        if size > 0 {
-            unsafe first.copyMemory(from: UnsafeRawBufferPointer(rebasing: inbound.readable[..<size]))
-            inbound!.consume(size)
-            if inbound.count == 0 { inbound = nil }
-        }
-        let isLast = hasAll && inbound == nil
-        unsafe give(BodyPart(first, isLast: isLast, trailers: isLast ? trailers : []))
+        give(input.next(limit: Limits.readSize, in: worker.rooms))
         ready([])
     }
 
@@ -204,11 +186,11 @@ final class H2ClientStream: Source {
         guard let client else { return }
         // The windows give room, so it is the connection that is slow, and has a deadline of its own.
         let isHeldUp = client.isCongested && client.connection.room(of: id) > 0
-        if hasMoved || isHeldUp, exchange?.phase != .waiting, kept != nil || isWaiting {
+        if hasMoved || isHeldUp, exchange?.phase != .waiting, !output.isEmpty || isWaiting {
             hasMoved = false
             return loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
         }
-        if let exchange { exchange.clientTimedOut() } else { end(kept == nil ? .noError : .cancel) }
+        if let exchange { exchange.clientTimedOut() } else { end(output.isEmpty ? .noError : .cancel) }
     }
 
     // MARK: Refusals before there is an exchange
@@ -251,12 +233,10 @@ final class H2ClientStream: Source {
     private func close() {
         guard client != nil else { return }
         client = nil
-        inbound = nil
+        input.reset()
+        output.reset()
         head = nil
-        kept = nil
         paused = nil
-        if !trailers.isEmpty { trailers = [] }
-        if !keptTrailers.isEmpty { keptTrailers = [] }
         loop.schedule(self, at: .max)
         flow = loop.commonFlow
         worker.giveBack(self)
@@ -273,7 +253,7 @@ extension H2ClientStream {
     /// Bytes of the answer that it takes now.
     var room: Int {
         guard let client else { return 0 }
-        if kept == nil, !client.isCongested, !client.isBroken { return min(max(client.room(of: id), Self.roomMin), Limits.readSize) }
+        if output.isEmpty, !client.isCongested, !client.isBroken { return min(max(client.room(of: id), Self.roomMin), Limits.readSize) }
         waits()
         return 0
     }
@@ -285,24 +265,35 @@ extension H2ClientStream {
     }
 
     func askForBody() {
-        guard expectsContinue, let client else { return }
+        guard expectsContinue else { return }
         expectsContinue = false
-        unsafe client.write(status: 100, UnsafeRawBufferPointer(start: nil, count: 0), on: id, isLast: false)
+        unsafe write((100, UnsafeRawBufferPointer(start: nil, count: 0)), isLast: false)
     }
 
-    func inform(_ head: WrittenHead) { unsafe client?.write(head.answer(in: worker), on: id, isLast: false) }
+    func inform(_ head: WrittenHead) { unsafe write(head.answer(in: worker), isLast: false) }
+
+    /// - Parameter head: its status, and its fields as lines.
+    private func write(_ head: (status: UInt16, lines: UnsafeRawBufferPointer), isLast: Bool) {
+        guard let client else { return }
+        var scratch = unsafe ByteWriter(worker.rooms.block)
+        unsafe client.connection.writeFields(
+            status: head.status, head.lines, areSecret: isAnswerSecret, on: id, isLast: isLast, scratch: &scratch)
+        client.wantsToSend()
+    }
+
+    private var isAnswerSecret: Bool { exchange?.upstream?.isSecret == true }
 
     func answer(_ head: WrittenHead, _ first: BodyPart) {
         let isLast = first.isLast && first.isEmpty && first.trailers.isEmpty
-        unsafe client?.write(head.answer(in: worker), on: id, isLast: isLast)
-        if isLast { hasAnswer = true } else { pass(first) }
+        unsafe write(head.answer(in: worker), isLast: isLast)
+        if isLast { output.end() } else { pass(first) }
     }
 
     func openTunnel(_ head: WrittenHead, _ first: BodyPart) {
         // RFC 8441 section 5: what switched protocols in HTTP/1.1 is a plain 200 here.
         let lines = unsafe head.answer(in: worker).lines
         let rest = unsafe HandshakeFields.removed(from: UnsafeMutableRawBufferPointer(mutating: lines))
-        unsafe client?.write(status: 200, rest, on: id, isLast: false)
+        unsafe write((200, rest), isLast: false)
         if !first.isEmpty || first.isLast { pass(first) }
         loop.schedule(self, at: loop.now + Limits.tunnelIdleNanoseconds)
         // What came before the answer is here already.
@@ -313,57 +304,19 @@ extension H2ClientStream {
     /// Sends what the windows take, and keeps the rest.
     func pass(_ part: BodyPart) {
         guard let client else { return }
-        var sent = 0
-        if kept == nil {
-            sent = min(part.count, client.connection.room(of: id))
-            let isLast = part.isLast && sent == part.count && part.trailers.isEmpty
-            if sent > 0 || isLast {
-                let bytes = unsafe UnsafeRawBufferPointer(start: part.data.baseAddress, count: sent)
-                unsafe client.connection.writeData(bytes, on: id, isLast: isLast)
-                (hasMoved, hasAnswer) = (true, hasAnswer || isLast)
-            }
-        }
-        if sent < part.count {
-            if kept == nil { kept = Buffer(capacity: part.count - sent, from: loop.buffers) }
-            unsafe kept!.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(part.data)[sent...]))
-        }
-        if part.isLast, !hasAnswer {
-            (hasAnswer, keptTrailers) = (true, part.trailers)
-            if kept == nil { writeEnd(client) } else { waits() }
-        } else if kept != nil {
-            waits()
-        }
+        let areSecret = !part.trailers.isEmpty && isAnswerSecret
+        if output.pass(part, areSecret: areSecret, on: id, of: client) { hasMoved = true }
+        if !output.isEmpty { waits() }
         client.wantsToSend()
-    }
-
-    /// The last word of the answer: its trailers, or an end behind what was kept.
-    private func writeEnd(_ client: H2Client) {
-        if keptTrailers.isEmpty {
-            unsafe client.connection.writeData(UnsafeRawBufferPointer(start: nil, count: 0), on: id, isLast: true)
-        } else {
-            unsafe keptTrailers.withUnsafeBytes { unsafe client.write(status: nil, $0, on: id, isLast: true) }
-            keptTrailers = []
-        }
     }
 
     /// There may be room again.
     func hasRoom() {
         guard let client else { return }
-        if kept != nil {
-            let count = min(kept.count, client.room(of: id))
-            if count > 0 {
-                unsafe client.connection.writeData(
-                    UnsafeRawBufferPointer(rebasing: kept.readable[..<count]), on: id,
-                    isLast: hasAnswer && count == kept.count && keptTrailers.isEmpty)
-                kept!.consume(count)
-                hasMoved = true
-            }
-            if kept.count > 0 { return waits() }
-            kept = nil
-            if hasAnswer {
-                if !keptTrailers.isEmpty { writeEnd(client) }
-                if exchange == nil { return answered() }
-            }
+        if !output.isEmpty {
+            if output.flush(on: id, of: client) { hasMoved = true }
+            if !output.isEmpty { return waits() }
+            if output.hasEnded, exchange == nil { return answered() }
         }
         exchange?.clientHasRoom()
     }
@@ -388,8 +341,8 @@ extension H2ClientStream {
         let verdict = done.bill.verdict
         client.ended(verdict, passed: done.bill.admission != nil && verdict.isAdmitted)
         worker.giveBack(done)
-        inbound = nil
-        if kept == nil { return answered() }
+        input.drop()
+        if output.isEmpty { return answered() }
         loop.schedule(self, at: loop.now + worker.limits.bodyTimeout)
     }
 
@@ -397,7 +350,7 @@ extension H2ClientStream {
     /// forget an answer that they have not looked at yet when a reset comes with it.
     private func answered() {
         if hasAll { return end(.noError) }
-        inbound = nil
+        input.drop()
         loop.schedule(self, at: loop.now + Limits.unwantedNanoseconds)
     }
 
@@ -405,19 +358,6 @@ extension H2ClientStream {
     func breakOff() {
         abandon()
         end(.internalError)
-    }
-}
-
-extension H2Client {
-    func write(_ head: (status: UInt16, lines: UnsafeRawBufferPointer), on stream: UInt32, isLast: Bool) {
-        unsafe write(status: head.status, head.lines, on: stream, isLast: isLast)
-    }
-
-    /// - Parameter status: nil for trailers.
-    func write(status: UInt16?, _ lines: UnsafeRawBufferPointer, on stream: UInt32, isLast: Bool) {
-        var scratch = unsafe ByteWriter(worker.rooms.block)
-        unsafe connection.writeFields(status: status, lines, on: stream, isLast: isLast, scratch: &scratch)
-        wantsToSend()
     }
 }
 

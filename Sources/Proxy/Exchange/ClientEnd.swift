@@ -83,6 +83,12 @@ extension ClientEnd {
         return false
     }
 
+    /// Fields of its request must not be put into a table further on (RFC 7541 section 7.1.3).
+    var isSecret: Bool {
+        if case .h2(let stream) = kind { return stream.follow { $0.isSecret } }
+        return false
+    }
+
     /// As the access log calls it.
     var protocolName: StaticString {
         switch kind {

@@ -79,6 +79,12 @@ extension UpstreamEnd {
         return false
     }
 
+    /// Fields of its answer must not be put into a table further on (RFC 7541 section 7.1.3).
+    var isSecret: Bool {
+        if case .h2(let stream) = kind { return stream.follow { $0.isSecret } }
+        return false
+    }
+
     /// Whether this is that connection.
     func `is`(_ connection: H1Upstream) -> Bool {
         switch kind {

@@ -251,14 +251,15 @@ final class H2Upstream: H2Transport {
             switch event {
             case .more: break reading
             case .data: break
-            case .head(let id, let range, let isLast):
+            case .head(let id, let range, let isLast, let isSecret):
                 guard let stream = streams[id] else { continue }
-                if unsafe stream.readHead(text.written[range], isLast: isLast) {
+                if unsafe stream.readHead(text.written[range], isLast: isLast, isSecret: isSecret) {
                     part = Part(stream: stream, isHead: true, count: 0, isLast: isLast)
                     if isLast { passPart() }
                 }
             case .headTooLarge(let id, _): streams[id]?.failed(.malformed)
-            case .trailers(let id, let range): unsafe streams[id]?.take(trailers: Array(text.written[range]))
+            case .trailers(let id, let range, let areSecret):
+                unsafe streams[id]?.take(trailers: Array(text.written[range]), areSecret: areSecret)
             case .reset(let id, let code): streams[id]?.wasReset(code)
             case .malformed(let id, _): streams[id]?.failed(.malformed)
             case .room: if !waiting.isEmpty { wantsToSend() }

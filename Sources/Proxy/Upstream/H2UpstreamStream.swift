@@ -16,20 +16,14 @@ final class H2UpstreamStream: Source {
     private(set) var isReused = false
 
     // The request
-    private var kept: Buffer?
-    private var keptTrailers: [UInt8] = []
-    /// All of it was given to this.
-    private var hasRequest = false
-    /// And has left.
-    private var hasSentAll = false
+    private var output = StreamOutput()
     var isWaiting = false
 
     // The answer
     private var hasHead = false
-    private var inbound: Buffer?
-    private var trailers: [UInt8] = []
-    private var hasAll = false
-    private var hasPassedAll = false
+    private var input = StreamInput()
+    /// Fields of it are to be in no table further on either.
+    private(set) var isSecret = false
     private var interimBytes = 0
     /// It is an extended CONNECT (RFC 8441), and what its server would have to show in HTTP/1.1.
     private var accept: [UInt8]?
@@ -51,8 +45,8 @@ final class H2UpstreamStream: Source {
 
     func open(on connection: H2Upstream) {
         (self.connection, pool, address, isReused) = (connection, connection.pool, connection.address, connection.wasIdle)
-        (id, hasRequest, hasSentAll, isWaiting) = (0, false, false, false)
-        (hasHead, hasAll, hasPassedAll, interimBytes, isTunnel) = (false, false, false, 0, false)
+        (id, isWaiting) = (0, false)
+        (hasHead, isSecret, interimBytes, isTunnel) = (false, false, 0, false)
         (responseTimeout, isHeldByPace, isLeft) = (0, false, false)
     }
 
@@ -75,14 +69,14 @@ final class H2UpstreamStream: Source {
     var room: Int {
         guard let connection, id > 0 else { return 0 }
         // Something is taken beyond the window: an end needs none, and a client is not read byte by byte.
-        if kept == nil, !connection.isCongested, !connection.isBroken {
+        if output.isEmpty, !connection.isCongested, !connection.isBroken {
             return min(max(connection.room(of: id), H2ClientStream.roomMin), Limits.readSize)
         }
         waits()
         return 0
     }
 
-    var isCongested: Bool { kept != nil }
+    var isCongested: Bool { !output.isEmpty }
 
     func send(_ head: WrittenHead, _ first: BodyPart) {
         guard let connection, let exchange else { return }
@@ -113,11 +107,12 @@ final class H2UpstreamStream: Source {
         unsafe (upgrade ?? []).withUnsafeBytes { asked in
             unsafe connection.connection.writeRequest(
                 method: UnsafeRawBufferPointer(rebasing: bytes[..<one]), scheme: connection.tls == nil ? "http" : "https",
-                path: UnsafeRawBufferPointer(rebasing: bytes[(one + 1)..<two]), protocol: upgrade == nil ? nil : asked, lines, on: id,
-                isLast: isLast, takesTrailers: exchange.request.takesTrailers, scratch: &scratch)
+                path: UnsafeRawBufferPointer(rebasing: bytes[(one + 1)..<two]), protocol: upgrade == nil ? nil : asked, lines,
+                isSecret: exchange.client.isSecret, on: id, isLast: isLast, takesTrailers: exchange.request.takesTrailers,
+                scratch: &scratch)
         }
         connection.wantsToSend()
-        if isLast { (hasRequest, hasSentAll) = (true, true) } else if !head.isUpgrade { pass(first) }
+        if isLast { output.end() } else if !head.isUpgrade { pass(first) }
     }
 
     /// The server has said what it takes.
@@ -130,35 +125,9 @@ final class H2UpstreamStream: Source {
 
     func pass(_ part: BodyPart) {
         guard let connection, id > 0 else { return }
-        var sent = 0
-        if kept == nil {
-            sent = min(part.count, connection.connection.room(of: id))
-            let isLast = part.isLast && sent == part.count && part.trailers.isEmpty
-            if sent > 0 || isLast {
-                let bytes = unsafe UnsafeRawBufferPointer(start: part.data.baseAddress, count: sent)
-                unsafe connection.connection.writeData(bytes, on: id, isLast: isLast)
-                if isLast { hasSentAll = true }
-            }
-        }
-        if sent < part.count {
-            if kept == nil { kept = Buffer(capacity: part.count - sent, from: loop.buffers) }
-            unsafe kept!.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(part.data)[sent...]))
-        }
-        if part.isLast { (hasRequest, keptTrailers) = (true, part.trailers) }
-        if kept != nil { waits() } else if hasRequest, !hasSentAll { writeEnd(connection) }
+        _ = output.pass(part, areSecret: !part.trailers.isEmpty && exchange?.client.isSecret == true, on: id, of: connection)
+        if !output.isEmpty { waits() }
         connection.wantsToSend()
-    }
-
-    private func writeEnd(_ connection: H2Upstream) {
-        hasSentAll = true
-        if keptTrailers.isEmpty {
-            return unsafe connection.connection.writeData(UnsafeRawBufferPointer(start: nil, count: 0), on: id, isLast: true)
-        }
-        var scratch = unsafe ByteWriter(worker.rooms.block)
-        unsafe keptTrailers.withUnsafeBytes {
-            unsafe connection.connection.writeFields(status: nil, $0, on: id, isLast: true, scratch: &scratch)
-        }
-        keptTrailers = []
     }
 
     private func waits() {
@@ -170,18 +139,9 @@ final class H2UpstreamStream: Source {
     /// There may be room again.
     func hasRoom() {
         guard let connection else { return }
-        if kept != nil {
-            let count = min(kept.count, connection.room(of: id))
-            if count > 0 {
-                let isLast = hasRequest && count == kept.count && keptTrailers.isEmpty
-                unsafe connection.connection.writeData(
-                    UnsafeRawBufferPointer(rebasing: kept.readable[..<count]), on: id, isLast: isLast)
-                if isLast { hasSentAll = true }
-                kept!.consume(count)
-            }
-            if kept.count > 0 { return waits() }
-            kept = nil
-            if hasRequest, !hasSentAll { writeEnd(connection) }
+        if !output.isEmpty {
+            _ = output.flush(on: id, of: connection)
+            if !output.isEmpty { return waits() }
         }
         exchange?.upstreamHasRoom()
     }
@@ -221,8 +181,9 @@ final class H2UpstreamStream: Source {
     // MARK: The answer
 
     /// The next head stands there, as text. False where it is no final one, or nobody wants it any more.
-    func readHead(_ text: UnsafeRawBufferPointer, isLast: Bool) -> Bool {
+    func readHead(_ text: UnsafeRawBufferPointer, isLast: Bool, isSecret: Bool) -> Bool {
         guard let exchange else { return false }
+        self.isSecret = isSecret
         var scanned = 0
         var text = unsafe text
         if accept != nil, unsafe text[9] == 0x32 { unsafe text = switching(text) }
@@ -238,7 +199,7 @@ final class H2UpstreamStream: Source {
             return false
         }
         hasHead = true
-        hasAll = isLast
+        if isLast { input.end() }
         return true
     }
 
@@ -262,7 +223,7 @@ final class H2UpstreamStream: Source {
     func answer(_ first: consuming BodyPart) {
         guard let exchange else { return }
         passed(first.count)
-        if first.isLast { (hasAll, hasPassedAll) = (true, true) }
+        input.passed(isLast: first.isLast)
         if isTunnel {
             exchange.switched(worker.responseHead, first)
             return loop.wake(self, [])
@@ -274,7 +235,7 @@ final class H2UpstreamStream: Source {
     func give(_ part: consuming BodyPart) {
         guard let exchange else { return }
         passed(part.count)
-        if part.isLast { (hasAll, hasPassedAll) = (true, true) }
+        input.passed(isLast: part.isLast)
         if !isTunnel, part.count > 0 || part.isLast { loop.schedule(self, at: loop.now + exchange.responseTimeout) }
         isHeldByPace = false
         exchange.answerPart(part)
@@ -283,7 +244,7 @@ final class H2UpstreamStream: Source {
 
     /// A tunnel whose server has ended its side, and is gone: what the client still says leads nowhere.
     private func endTunnel() {
-        if isTunnel, hasPassedAll, connection == nil { exchange?.endTunnel() }
+        if isTunnel, input.isDone, connection == nil { exchange?.endTunnel() }
     }
 
     private func passed(_ count: Int) {
@@ -296,37 +257,26 @@ final class H2UpstreamStream: Source {
     var partMax: Int { exchange?.answerRoom ?? 0 }
 
     /// Whether the exchange takes more of the body at once.
-    var takesBody: Bool { inbound == nil && hasHead && partMax > 0 }
+    var takesBody: Bool { input.isEmpty && hasHead && partMax > 0 }
 
     func keep(_ bytes: UnsafeRawBufferPointer, isLast: Bool) {
-        if isLast { hasAll = true }
-        if unsafe !bytes.isEmpty {
-            if inbound == nil { inbound = Buffer(capacity: bytes.count, from: loop.buffers) }
-            unsafe inbound!.append(bytes)
-        }
+        unsafe input.keep(bytes, isLast: isLast, from: loop.buffers)
         loop.wake(self, [])
     }
 
-    func take(trailers lines: [UInt8]) {
-        (trailers, hasAll) = (lines, true)
+    func take(trailers lines: [UInt8], areSecret: Bool) {
+        if areSecret { isSecret = true }
+        input.keep(trailers: lines)
         loop.wake(self, [])
     }
 
     /// The client takes more.
     override func ready(_ events: Readiness) {
         if let failure { return failed(failure) }
-        while let exchange, hasHead, hasAll ? !hasPassedAll : inbound != nil {
+        while let exchange, hasHead, input.hasPart {
             let limit = exchange.answerRoom
             if limit == 0 { return pause() }
-            let count = min(inbound.count, limit, Limits.readSize)
-            let room = unsafe worker.rooms.inbox(limit: count)
-            if count > 0 {
-                unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: inbound.readable[..<count]))
-                inbound!.consume(count)
-                if inbound.count == 0 { inbound = nil }
-            }
-            let isLast = hasAll && inbound == nil
-            unsafe give(BodyPart(room, isLast: isLast, trailers: isLast ? trailers : []))
+            give(input.next(limit: min(limit, Limits.readSize), in: worker.rooms))
         }
     }
 
@@ -334,8 +284,8 @@ final class H2UpstreamStream: Source {
 
     /// The server has reset it. NO_ERROR behind a whole answer only says that the rest of the request is not wanted.
     func wasReset(_ code: H2Code) {
-        guard code == .noError, hasAll else { return failed(code == .refusedStream ? .refused : .cut) }
-        hasSentAll = true
+        guard code == .noError, input.isWhole else { return failed(code == .refusedStream ? .refused : .cut) }
+        output.end()
         guard isTunnel, let connection else { return }
         // Its client may go on for ever.
         self.connection = nil
@@ -353,7 +303,7 @@ final class H2UpstreamStream: Source {
         guard connection === gone else { return }
         connection = nil
         // The answer has come whole, and is being taken.
-        if hasHead, hasAll { return endTunnel() }
+        if hasHead, input.isWhole { return endTunnel() }
         switch failure {
         // Nothing of it was ever sent.
         case .cut where id == 0, .malformed where id == 0: exchange?.fail(.refused)
@@ -380,11 +330,9 @@ final class H2UpstreamStream: Source {
         }
         loop.schedule(self, at: .max)
         flow = loop.commonFlow
-        inbound = nil
-        kept = nil
+        input.reset()
+        output.reset()
         (held, failure, accept) = (nil, nil, nil)
-        if !trailers.isEmpty { trailers = [] }
-        if !keptTrailers.isEmpty { keptTrailers = [] }
         if let connection {
             self.connection = nil
             if id > 0 {

@@ -69,7 +69,7 @@ extension H2Wire {
                             let event = try connection.next(UnsafeRawBufferPointer(region), at: &at, room: &room, now: 1)
                             if event == .more { break }
                             note(event, room.written, UnsafeRawBufferPointer(region), &told)
-                            if first == nil, case .head(let stream, let text, _) = event, let length = announced(room.written[text]) {
+                            if first == nil, case .head(let stream, let text, _, _) = event, let length = announced(room.written[text]) {
                                 connection.expect(length, on: stream)
                             }
                             if case .data(let stream, let range, _) = event { connection.passedOn(range.count, of: stream) }
@@ -110,10 +110,11 @@ extension H2Wire {
             } else {
                 told.events.append("data \(stream) \(piece)" + (isLast ? "." : "…"))
             }
-        case .head(let stream, let range, let isLast):
+        case .head(let stream, let range, let isLast, let isSecret):
             told.heads.append(text(range))
-            told.events.append("head \(stream) \(text(range).count)" + (isLast ? "." : "…"))
-        case .trailers(let stream, let range): told.events.append("trailers \(stream) \(text(range))")
+            told.events.append("head \(stream) \(text(range).count)" + (isSecret ? " secret" : "") + (isLast ? "." : "…"))
+        case .trailers(let stream, let range, let areSecret):
+            told.events.append("trailers \(stream) \(text(range))" + (areSecret ? "secret" : ""))
         default: told.events.append("\(event)")
         }
     }
