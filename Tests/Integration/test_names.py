@@ -55,6 +55,21 @@ class Names(Case):
         self.assertEqual(client.request("GET", "/", "acme.test").body, b"two")
         self.assertTrue(two.requests)
 
+    def test_a_name_that_only_health_checks_ask_is_looked_up_again(self):
+        # Where nothing listens any more. Nobody's request reaches a server that is down, and its name is followed all the same.
+        two = self.upstream(answer(text("two")), host="127.0.0.2")
+        gateway = self.gateway(
+            """upstream app { server app.internal:$app; health_check /healthz interval=100ms timeout=100ms fall=1 rise=1; }
+            tenant acme { host acme.test; authenticate none; upstream app; }""",
+            app=two,
+            start=False,
+        )
+        hosts = self.apart(gateway, "127.0.0.1 app.internal\n")
+        self.until(lambda: self.get(gateway).status == 503, "the server to be down", every=0.1)
+        with open(hosts, "w") as out:
+            out.write("127.0.0.2 app.internal\n")
+        self.until(lambda: self.get(gateway).status == 200, "the new address", within=25, every=0.2)
+
     def test_a_name_with_several_addresses_outlives_one_of_them(self):
         upstream = self.upstream(host="127.0.0.2")
         gateway = self.gateway(

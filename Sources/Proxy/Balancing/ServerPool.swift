@@ -252,8 +252,10 @@ final class ServerPool {
         return nil
     }
 
-    /// Tells metrics how many are unused: now and then, for that changes with each request.
+    /// Tells metrics how many are unused, and the server that it is in use: now and then, for that changes with each request.
     func tellIdle() {
+        // A kept connection may serve for days: its server's name is followed for as long.
+        if connections.open > 0 { server.lastUsed.store(worker.loop.now, ordering: .relaxed) }
         let idle = speaksH2 ? shared.count { $0.isUnused } : connections.idle.count
         metrics.follow { $0.connections.set(idle: idle) }
     }
