@@ -98,6 +98,40 @@ import Testing
         }
     }
 
+    @Test(
+        "what a clock that was ahead has written moves nothing that was used after it was set right",
+        arguments: [[], [5]] as [[UInt64]], [true, false])
+    func endsOfLines(written: [UInt64], isSameBoot: Bool) throws {
+        try withFolder { folder in
+            let table = SimulatedTable()
+            table.add(Account(tenant: "acme"))
+            let (right, ahead) = (noon - 1000 * second, 3 * Timestamp.day)
+            func open(at now: UInt64) throws -> Ledger<SimulatedTable> {
+                let journal = try Journal(folder: folder)
+                return try #require(try Ledger.open(table: table, journal: journal, now: now, offset: right, interval: 5 * second)).ledger
+            }
+            var ledger: Ledger? = try open(at: noon)
+            table.counted[0][.admitted] += 1
+            try ledger?.close(at: noon + ahead, offset: right + ahead)
+            // Whether anything was used in the first interval of the clock that is right or not.
+            try ledger?.close(at: noon + 3 * second, offset: right)
+            for time in written {
+                table.counted[0][.admitted] += 1
+                try ledger?.close(at: noon + time * second, offset: right)
+            }
+            let end = noon + (written.last ?? 3) * second
+            table.counted[0][.admitted] += 10
+            ledger = nil
+            table.epoch += 1
+            if !isSameBoot { table.boot += 1 }
+            // On the next day.
+            ledger = try open(at: noon + Timestamp.day)
+            let last = try #require(try Books(folder).records.max { $0.id.place < $1.id.place })
+            #expect(last.usage.admitted == 10 && last.from == end, "\(Timestamp.text(last.from))")
+            _ = ledger
+        }
+    }
+
     @Test("after a stop over a day's end the first interval begins with the start")
     func stop() throws {
         try withFolder { path in

@@ -65,6 +65,9 @@ extension Ledger {
         let epoch = max(
             table.epoch, LedgerState.epoch.value(in: table) + 1, RecordID(node: node, place: tail.last).epoch + 1)
         LedgerState.epoch.store(epoch, in: table)
+        // Lines that the table doesn't know of end later than it knows. Of those that it knows, one that was written by a clock
+        // that was ahead ends later than all that was closed since.
+        let isBehind = tail.last > LedgerState.noted.value(in: table)
         try note(tail, in: table, &recovery)
         let end = try rewind(behind: tail, journal, in: table, &recovery)
         // What was cut off is written again, and is missed no more; what was taken away whole is.
@@ -75,7 +78,7 @@ extension Ledger {
         if LedgerState.released.value(in: table) == 0 {
             LedgerState.released.store(known == 0 && tail.last == 0 ? 1 : start, in: table)
         }
-        let closed = max(known, tail.closed)
+        let closed = isBehind || known == 0 ? max(known, tail.closed) : known
         LedgerState.closed.store(closed == 0 ? now : closed, in: table)
         try table.sync()
         LedgerState.checkpoint.store(start, in: table)
