@@ -49,7 +49,8 @@ class Chromium(Case):
         return self.gateway(
             self.tls_listener(self.leaf(*HOSTS))
             + top
-            + "upstream app { server 127.0.0.1:$app; }\n"
+            # Nothing is given up because the machine is slow.
+            + "overload { lag 60s; }\nupstream app { server 127.0.0.1:$app; }\n"
             + "".join(f"tenant {name} {{ host {name}.test {name}.example.test; authenticate none; upstream app; max_body 16m; }}\n" for name in tenants),
             app=upstream, tls=self.port, **options,
         )  # fmt: skip

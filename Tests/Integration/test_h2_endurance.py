@@ -137,6 +137,8 @@ class Endurance(H2Case):
     def configuration(self, number):
         return (
             self.tls_listener(self.leaf("acme.test"))
+            # Nothing is given up because the machine is slow.
+            + "overload { lag 60s; }\n"
             + f"upstream app {{ server 127.0.0.1:$app; protocols h2; response_timeout {600 + number}s; }}\n"
             + f"tenant acme {{ host acme.test; upstream app; rate {1_000_000 + number}/s burst=1000000; }}\n"
         )
