@@ -51,7 +51,10 @@ class Chromium(Case):
             + top
             # Nothing is given up because the machine is slow.
             + "overload { lag 60s; }\nupstream app { server 127.0.0.1:$app; }\n"
-            + "".join(f"tenant {name} {{ host {name}.test {name}.example.test; authenticate none; upstream app; max_body 16m; }}\n" for name in tenants),
+            + "".join(
+                f"tenant {name} {{ host {name}.test {name}.example.test; authenticate none; upstream app; max_body 16m; }}\n"
+                for name in tenants
+            ),
             app=upstream, tls=self.port, **options,
         )  # fmt: skip
 

@@ -34,7 +34,8 @@ class Floods(H2Case):
         tenants = "".join(f"tenant {name} {{ host {name}.test; upstream app; }}\n" for name in ("flood", "quiet"))
         # Nothing is given up because the machine is slow.
         return self.gateway(
-            "overload { lag 60s; } upstream app { server 127.0.0.1:$app; protocols h2; max_connections 1; queue size=500; }\n" + tenants,
+            "overload { lag 60s; }\n"
+            "upstream app { server 127.0.0.1:$app; protocols h2; max_connections 1; queue size=500; }\n" + tenants,
             app=self.upstream(serving(self.server, settings=[(3, 1000)]), record=False), workers=1,
         )  # fmt: skip
 
@@ -51,7 +52,8 @@ class Floods(H2Case):
         os.kill(gateway.pid, signal.SIGSTOP)
         try:
             self.until(lambda: self.is_stopped(gateway), "the gateway stands still", every=0.001)
-            streams = [(client, client.head(client.fields(path="/flood", host="flood.test"))) for client in flood for _ in range(STREAMS)]
+            fields = flood[0].fields(path="/flood", host="flood.test")
+            streams = [(client, client.head(fields)) for client in flood for _ in range(STREAMS)]
             answered = ask()
         finally:
             os.kill(gateway.pid, signal.SIGCONT)
@@ -84,5 +86,6 @@ class Floods(H2Case):
             for ask, ahead in counts.items():
                 ahead.append(self.ahead(gateway, flood, ask))
         for ask, ahead in counts.items():
-            print(f"     {ask.__name__}: {statistics.median(ahead):.0f} of {CONNECTIONS * STREAMS} are ahead, {max(ahead)} at most", flush=True)
+            middle = statistics.median(ahead)
+            print(f"     {ask.__name__}: {middle:.0f} of {CONNECTIONS * STREAMS} are ahead, {max(ahead)} at most", flush=True)
             self.assertLessEqual(max(ahead), CONNECTIONS * AT_ONCE, ask.__name__)
