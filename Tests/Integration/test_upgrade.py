@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import unittest
 
 from Support import h2
 from Support.books import Clients, Seen, assert_ids_are_unique, settle, usage
@@ -529,6 +531,19 @@ class Upgrade(Case):
         self.assertEqual(self.get(gateway).status, 200)
         self.assertIsNone(gateway.process.poll())
         self.until(lambda: self.processes(gateway) == [pid], "the new process to end", 5)
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"), "needs root and unshare")
+    def test_the_first_process_of_a_container_stays(self):
+        # With its end the kernel ends all others there: the new one too.
+        gateway = self.simple(self.upstream(), top=FAST, start=False)
+        gateway.start(
+            arguments=["--pid", "--fork", "--mount-proc", "--kill-child", BINARY, "run", "-c", gateway.file], program="unshare"
+        )
+        done = gateway.command("upgrade", "-c", gateway.file)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("process 1, with whose end its container ends", done.stderr)
+        self.assertIn("the process that runs goes on", done.stderr)
+        self.assertEqual(self.get(gateway).status, 200)
 
     def test_take_over_by_hand_is_told(self):
         gateway = self.simple(self.upstream(), top=FAST)

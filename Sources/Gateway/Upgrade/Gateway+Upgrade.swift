@@ -18,6 +18,8 @@ extension Gateway {
             done(.rejected(errors: ["gateway: \(why)"]))
         }
         guard let program = upgrade.program else { return refuse("a gateway of `gateway demo` is not upgraded") }
+        // The kernel ends all others of a container with its first one.
+        if getpid() == 1 { return refuse("this is process 1, with whose end its container ends: start a new container in its place") }
         if let pid = upgrade.successorID { return refuse("process \(pid) has taken over already") }
         if isDraining { return refuse("the gateway is ending") }
         if upgrade.attempt != nil { return refuse("another upgrade is under way") }
