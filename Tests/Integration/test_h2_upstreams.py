@@ -615,6 +615,25 @@ class Upstreams(H2Case):
         for _ in range(10):
             self.assertEqual(bytes(quick.get("/small").body), b"small")
 
+    def test_a_body_that_a_server_does_not_take_is_in_no_other_one_s_way(self):
+        # Of one stream it takes more than of all together: who fills that window leaves nothing to others there.
+        def behaviour(server):
+            server.gives = False
+            while taken := server.request():
+                server.respond(taken[0], b"%d" % len(taken[1].body))
+
+        gateway = self.edge(self.upstream(serving(behaviour, settings=[(4, 1 << 20)])), workers=1, block="response_timeout 3s;")
+        self.assertEqual(bytes(self.open(gateway).post(b"first").body), b"5")
+        rude = self.open(gateway)
+        stuck = rude.head(rude.fields("POST", "/stuck"), ends=False)
+        rude.upload(stuck, b"x" * 100_000)
+        began = time.monotonic()
+        reply = self.open(gateway).post(b"small")
+        self.assertEqual((reply.status, bytes(reply.body)), (200, b"5"))
+        # What has no body needs no window, and no connection of its own.
+        self.assertEqual(self.open(gateway).get("/").status, 200)
+        self.assert_bar(time.monotonic() - began, 2)
+
     def test_an_end_needs_no_window(self):
         def behaviour(server):
             while taken := server.request():

@@ -13,6 +13,9 @@ extension H2Connection {
         return count == preface.utf8CodeUnitCount
     }
 
+    /// Bodies may be sent, as far as the window of all streams together is concerned.
+    public var hasRoom: Bool { sendWindow > 0 }
+
     /// Bytes of a body that may be sent on the stream now.
     public func room(of stream: UInt32) -> Int {
         guard let place = streams.place(stream), !streams[place].isLocalClosed else { return 0 }

@@ -171,7 +171,7 @@ final class Balancer {
     /// A connection to that server, or the way to one.
     func open(_ pool: ServerPool, for exchange: Exchange) -> Acquired {
         if pool.speaksH2 {
-            if let stream = pool.takeShared(for: exchange) {
+            if let stream = pool.takeShared(for: exchange, withRoom: wantsRoom(exchange, at: pool)) {
                 stream.use(exchange)
                 return .connection
             }
@@ -189,6 +189,12 @@ final class Balancer {
         if !mayConnect(to: pool), !pool.closeUnused() { return wait(exchange) }
         if !pool.isNamed { return resolve(pool, exchange) }
         return Dial(exchange, to: pool, by: self).begin()
+    }
+
+    /// What others send and the server does not take may fill the window of all. A body then waits for them, whoever they are:
+    /// it goes on another connection, where one can be made.
+    private func wantsRoom(_ exchange: Exchange, at pool: ServerPool) -> Bool {
+        (exchange.request.hasBody || exchange.request.wantsUpgrade) && !pool.isDialing && mayConnect(to: pool)
     }
 
     /// Whether that server may get another connection, as things stand.

@@ -157,11 +157,13 @@ final class ServerPool {
     }
 
     /// A place on a connection that takes more requests: on the fullest one, so that others age out.
-    func takeShared(for exchange: Exchange) -> H2UpstreamStream? {
+    /// - Parameter withRoom: one that takes bytes of bodies now.
+    func takeShared(for exchange: Exchange, withRoom: Bool) -> H2UpstreamStream? {
         look()
         var found: H2Upstream?
         for connection in shared
-        where connection.canOpen && connection.streamCount >= found?.streamCount ?? 0 && connection.serves(exchange) {
+        where connection.canOpen && connection.streamCount >= found?.streamCount ?? 0 && connection.serves(exchange)
+            && (!withRoom || connection.connection.hasRoom) {
             found = connection
         }
         return found.map { worker.takeStream(on: $0) }
