@@ -75,7 +75,7 @@ final class HealthProbe: Source {
     private func ask() {
         let addresses = server.addresses
         // Of one that is down nobody else asks, and another address may be what brings it back.
-        server.lastUsed.store(loop.now, ordering: .relaxed)
+        if !server.isHealthy { server.lastUsed.store(loop.now, ordering: .relaxed) }
         if addresses.isEmpty { return lacksName("its name does not resolve: \(server.failure ?? "no address")") }
         phase = .asking
         loop.schedule(self, at: .max)

@@ -92,8 +92,8 @@ public final class Server: Sendable {
     private let waits = Mutex<[LatencyCells]>([])
     /// Moves on when the addresses change, or what health checks say of them.
     public let version = Atomic<Int>(0)
-    /// Monotonic nanoseconds when a loop last had a connection to it, or a health check asked it: names that nobody uses are
-    /// not resolved again.
+    /// Monotonic nanoseconds when a loop last had a connection to it, or a health check found it down: names that nobody uses
+    /// are not resolved again.
     public let lastUsed = Atomic<UInt64>(0)
     /// Connections to it, of all loops together.
     let places = SharedCount()
