@@ -634,6 +634,31 @@ class Upstreams(H2Case):
         self.assertEqual(self.open(gateway).get("/").status, 200)
         self.assert_bar(time.monotonic() - began, 2)
 
+    def test_answers_that_are_too_large_end_nobody_else_s(self):
+        # Each is one that somebody has asked for: no more come than that.
+        def behaviour(server):
+            waiting = None
+            while taken := server.request():
+                stream, request = taken
+                if request.get(":path") == "/large":
+                    server.respond(stream, fields=[("x-large", "y" * 3900)] * 20)
+                elif waiting is None:
+                    waiting = stream
+                else:
+                    for one in (waiting, stream):
+                        server.respond(one, b"ok")
+
+        gateway = self.edge(self.upstream(serving(behaviour), record=False), workers=1)
+        patient, client = self.open(gateway), self.open(gateway)
+        first = patient.head(patient.fields())
+        time.sleep(0.1)
+        for _ in range(80):
+            self.assertEqual(client.get("/large").status, 502)
+        second = patient.head(patient.fields())
+        for stream in (first, second):
+            reply = patient.answer(stream, 5)
+            self.assertEqual((reply.status, bytes(reply.body)), (200, b"ok"))
+
     def test_an_end_needs_no_window(self):
         def behaviour(server):
             while taken := server.request():

@@ -105,7 +105,7 @@ extension H2Connection {
     ) throws(H2Fault) -> Event? {
         let (id, asked) = (block.stream, streams[place].asked)
         var text = AnswerText(sizeMax: limits.listSize, isToConnect: asked == .connect)
-        let isSecret = try unsafe decode(bytes, into: &text, &room, now)
+        let isSecret = try unsafe decode(bytes, into: &text, &room, now, isAsked: true)
         let head = text.finish(&room)
         if text.isMalformed || block.dependsOnItself { return try reset(id, .protocolError, now) }
         if text.isInterim {
@@ -129,7 +129,7 @@ extension H2Connection {
     ) throws(H2Fault) -> Event? {
         let id = block.stream
         var text = TrailerText(sizeMax: limits.listSize)
-        let areSecret = try unsafe decode(bytes, into: &text, &room, now)
+        let areSecret = try unsafe decode(bytes, into: &text, &room, now, isAsked: role == .client)
         if streams[place].isRemoteClosed { return try reset(id, .streamClosed, now) }
         guard block.isLast, !text.isMalformed, !block.dependsOnItself, streams[place].keepsItsWord(isLast: true) else {
             return try reset(id, .protocolError, now)
@@ -138,10 +138,12 @@ extension H2Connection {
         return .trailers(stream: id, ByteRange(0, room.count), areSecret: areSecret)
     }
 
-    /// Whether there is a field in it that must not be put into a table further on either (RFC 7541 section 7.1.3). Those whose
-    /// names say so are none: whoever writes them knows that by himself.
+    /// - Parameter isAsked: it is the answer to a request of ours, which ends with it where it is too large.
+    /// - Returns: whether there is a field in it that must not be put into a table further on either (RFC 7541 section 7.1.3).
+    ///   Those whose names say so are none: whoever writes them knows that by himself.
     private mutating func decode(
-        _ bytes: UnsafeRawBufferPointer, into text: inout some FieldListText, _ room: inout ByteWriter, _ now: UInt64
+        _ bytes: UnsafeRawBufferPointer, into text: inout some FieldListText, _ room: inout ByteWriter, _ now: UInt64,
+        isAsked: Bool = false
     ) throws(H2Fault) -> Bool {
         var block = unsafe HPACKDecoder.Block(bytes)
         var hasSecret = false
@@ -154,8 +156,8 @@ extension H2Connection {
             // A few bytes may stand for a great many, again and again.
             if text.size > 16 * limits.listSize { throw H2Fault(.enhanceYourCalm, "a field block expands", abuse: .headers) }
         }
-        // And in one block after the other.
-        if text.size > limits.listSize { try budget.spend(.headers, now: now) }
+        // And in one block after the other. Of answers no more come than were asked for, by whomever: the connection is everybody's.
+        if text.size > limits.listSize, !isAsked { try budget.spend(.headers, now: now) }
         return hasSecret
     }
 
