@@ -174,6 +174,28 @@ public enum Limits {
     /// Preflights of browsers that a client address may send a second: nothing else bounds them, and an office of people behind
     /// one address sends a few.
     public static let preflightsPerSecond: UInt64 = 200
+    /// Answers of services that decide about requests: bytes of all their heads, of which lines go on, and of the content of a no,
+    /// a page that says what is the matter.
+    public static let decisionHeadMax = 16 << 10
+    public static let decisionBodyMax = ownTextMax
+    /// Memory of the answers that one loop keeps of a tenant's: some 1500 of them.
+    public static let decisionsSize = 512 << 10
+    /// Questions of one tenant's that a loop asks at once, each on a connection of its own, and requests that wait for them.
+    public static let decisionCallsMax = 256
+    public static let decisionWaitersMax = 4096
+    /// Failures in a row after which such a service is left alone, and for how long: doubled each time up to the maximum.
+    public static let decisionFailures = 5
+    public static let decisionPauseNanoseconds: UInt64 = 1_000_000_000
+    public static let decisionPauseMaxNanoseconds: UInt64 = 16_000_000_000
+    /// Who waits for an answer is called by whoever asks, within its time, in turns: this is for a loop that has none left.
+    public static let decisionGraceNanoseconds: UInt64 = 5_000_000_000
+    /// Connections to such services that a loop keeps.
+    public static let decisionConnectionsKept = 64
+    /// Copies of requests to one upstream that a loop has under way: with their bodies they take some megabytes.
+    public static let mirrorsMax = 64
+    /// Of an answer to one: bytes that are read for the sake of the connection, and for how long.
+    public static let mirrorAnswerMax = 1 << 20
+    public static let mirrorNanoseconds: UInt64 = 60_000_000_000
     /// A tunnel in which nothing moves is closed after this time.
     public static let tunnelIdleNanoseconds: UInt64 = 3_600_000_000_000
     /// The same once the server has ended its direction: it is nearly always gone, and the client must not keep its place.

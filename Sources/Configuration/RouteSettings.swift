@@ -32,6 +32,12 @@ public struct RouteSettings: Sendable {
     /// nil: requests go to an upstream.
     public var answer: OwnAnswerSettings?
     public var faults = FaultSettings()
+    /// nil: nobody else is asked.
+    public var decision: DecisionSettings?
+    /// nil: there are no copies.
+    public var mirror: MirrorSettings?
+    /// Index of the upstream that gets them.
+    public var mirrored: Int?
     /// It says itself which addresses may come.
     public var choosesAddresses = false
     /// Those of the tenant with the route's on top: these alone are applied.
@@ -74,6 +80,7 @@ extension RouteSettings: Equatable {
             && a.responseTimeout == b.responseTimeout && a.maxBody == b.maxBody && a.usage == b.usage
             && a.authenticate == b.authenticate && a.requirements == b.requirements
             && a.door == b.door && a.way == b.way && a.answer == b.answer && a.faults == b.faults
+            && a.decision == b.decision && a.mirror == b.mirror
             && a.requestHeaders == b.requestHeaders && a.responseHeaders == b.responseHeaders
     }
 }

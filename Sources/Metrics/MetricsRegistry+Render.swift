@@ -64,6 +64,7 @@ extension MetricsRegistry {
         for tenant in tenants { writeReasons(tenant, tenant.refusals, &text) { Refusal(rawValue: $0)?.name } }
         text.family("gateway_shed", .counter, "Requests refused and connections ended in an overload, by what was short.")
         for tenant in tenants { writeReasons(tenant, tenant.sheds, &text) { Shed(rawValue: $0)?.name } }
+        writeDecisions(tenants, &text)
         text.family("gateway_overload_stage", .gauge, "What is given up under load: 0 nothing, 3 new connections wait in the kernel.")
         text.sample()
         text.value(overload.value)
@@ -130,6 +131,17 @@ extension MetricsRegistry {
                 text.sample(upstream.labels)
                 text.label("result", result.label)
                 text.value(upstream.members.reduce(0) { $0 &+ $1.retries(result) })
+            }
+        }
+        text.family(
+            "gateway_mirrored", .counter, "Copies of requests for an upstream, by what has come of them; dropped: too many at once.")
+        for upstream in reader.upstreams {
+            for result in MirrorResult.allCases {
+                let count = upstream.members.reduce(0) { $0 &+ $1.mirrors(result) }
+                if count == 0 { continue }
+                text.sample(upstream.labels)
+                text.label("result", result.label)
+                text.value(count)
             }
         }
         text.family("gateway_upstream_requests", .counter, "Attempts at a server, by status code (0: no answer).")

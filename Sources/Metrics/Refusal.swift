@@ -22,6 +22,7 @@ public enum Refusal: UInt8, CaseIterable, Sendable {
     case noRoute
     case addressDenied
     case faultInjected
+    case authorizationUnavailable
 
     /// As operators and clients read it.
     public var name: StaticString {
@@ -47,6 +48,7 @@ public enum Refusal: UInt8, CaseIterable, Sendable {
         case .noRoute: "no-route"
         case .addressDenied: "address-denied"
         case .faultInjected: "fault-injected"
+        case .authorizationUnavailable: "authorization-unavailable"
         }
     }
 }

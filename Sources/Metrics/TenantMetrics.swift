@@ -14,6 +14,10 @@ public final class TenantMetrics: Sendable {
     let calls = KeyedCounter<1>()
     /// By what was short.
     let sheds = KeyedCounter<1>()
+    /// What services that decide about requests were asked, and have said.
+    let decisions = KeyedCounter<1>()
+    /// Of them, those that are left alone at present.
+    public let openBreakers = Gauge()
     /// The `tenant` label; empty where a request was refused before its tenant was known.
     public let tenant: String
 
@@ -35,6 +39,9 @@ public final class TenantMetrics: Sendable {
 
     /// A request, or a connection, was not served for the sake of others.
     public func shed(_ reason: Shed) { sheds.add(UInt16(reason.rawValue)) }
+
+    /// Something has happened with a service that decides about requests.
+    public func decided(_ event: DecisionEvent) { decisions.add(UInt16(event.rawValue)) }
 
     /// Bytes of a request's body that arrived from the client.
     public func received(bytes: UInt64) { requestBytes.add(bytes) }

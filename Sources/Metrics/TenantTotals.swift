@@ -23,6 +23,8 @@ struct TenantTotals {
     var refusals = KeyedTotals()
     var calls = KeyedTotals()
     var sheds = KeyedTotals()
+    var decisions = KeyedTotals()
+    var openBreakers = 0
     var duration = HistogramTotals()
     var requestBytes: UInt64 = 0
     var responseBytes: UInt64 = 0
@@ -34,6 +36,8 @@ struct TenantTotals {
             refusals.add(member.refusals)
             calls.add(member.calls)
             sheds.add(member.sheds)
+            decisions.add(member.decisions)
+            openBreakers += member.openBreakers.value
             duration.add(member.duration)
             requestBytes &+= member.requestBytes.value
             responseBytes &+= member.responseBytes.value
@@ -42,5 +46,6 @@ struct TenantTotals {
         refusals.sort()
         calls.sort()
         sheds.sort()
+        decisions.sort()
     }
 }

@@ -7,6 +7,7 @@ public final class UpstreamMetrics: Sendable {
     let waits = Histogram<RequestScale>()
     private let results = InlineArray<3, Counter> { _ in Counter() }
     let handshakes = HandshakeCounters()
+    private let copies = InlineArray<3, Counter> { _ in Counter() }
 
     init(upstream: String) { self.upstream = upstream }
 
@@ -22,6 +23,11 @@ public final class UpstreamMetrics: Sendable {
     public func retried(_ result: RetryResult) { results[result.rawValue].add() }
 
     func retries(_ result: RetryResult) -> UInt64 { results[result.rawValue].value }
+
+    /// A copy of a request has come to this.
+    public func mirrored(_ result: MirrorResult) { copies[result.rawValue].add() }
+
+    func mirrors(_ result: MirrorResult) -> UInt64 { copies[result.rawValue].value }
 
     /// A request waits for a connection.
     public func queued() { waiting.add(1) }

@@ -20,6 +20,18 @@ struct RecordBuilder {
     private struct Acts: Hashable {
         var answer: OwnAnswerSettings?
         var faults: FaultSettings
+        var decision: DecisionSettings?
+        /// The name of the route's counters, where somebody else decides.
+        var route: String?
+        var mirror: MirrorSettings?
+        var mirrored: Int?
+
+        init(_ settings: RouteSettings, mirrored: Int?) {
+            (answer, faults, decision, mirror) = (settings.answer, settings.faults, settings.decision, settings.mirror)
+            (route, self.mirrored) = (settings.decision == nil ? nil : settings.meterName, mirrored)
+        }
+
+        var isNothing: Bool { answer == nil && faults == FaultSettings() && decision == nil && mirror == nil }
     }
 
     private let memory: RecordMemory
@@ -105,8 +117,8 @@ struct RecordBuilder {
             upstream: (settings.upstream ?? tenant.upstream).map { Int32(upstream($0)) } ?? -1,
             responseTimeout: settings.responseTimeout ?? 0, maxBody: settings.maxBody ?? tenant.maxBody ?? .max,
             methods: CredentialSet(settings.authenticate).rawValue,
-            isStrict: tenant.strictPaths ?? (!settings.requirements.isEmpty || settings.choosesAddresses),
-            door: door(settings.door), way: way(settings, upstream), acts: acts(Acts(answer: settings.answer, faults: settings.faults)),
+            isStrict: tenant.strictPaths ?? (!settings.requirements.isEmpty || settings.choosesAddresses || settings.decision != nil),
+            door: door(settings.door), way: way(settings, upstream), acts: acts(Acts(settings, mirrored: settings.mirrored.map(upstream))),
             requestEdits: headerEdits(tenant.requestHeaders, settings.requestHeaders, claimFields),
             responseEdits: headerEdits(tenant.responseHeaders, settings.responseHeaders, []))
     }
@@ -153,11 +165,14 @@ struct RecordBuilder {
     }
 
     private mutating func acts(_ settings: Acts) -> UnsafePointer<RouteActs.Record>? {
-        if settings == Acts(answer: nil, faults: FaultSettings()) { return nil }
+        if settings.isNothing { return nil }
         if let known = acts[settings] { return known }
         let answer = settings.answer.map { OwnAnswer.make($0, in: memory) }
         let faults = settings.faults == FaultSettings() ? nil : PlannedFaults.make(settings.faults, in: memory)
-        let kept = UnsafePointer(memory.keep([RouteActs.Record(answer: answer, faults: faults)]))
+        let decision = settings.decision.map { DecisionRule.make($0, of: settings.route ?? "", in: memory) }
+        let mirror = settings.mirror.map { MirrorRule.make($0, upstream: settings.mirrored ?? 0, in: memory) }
+        let kept = UnsafePointer(
+            memory.keep([RouteActs.Record(answer: answer, faults: faults, decision: decision, mirror: mirror)]))
         acts[settings] = kept
         return kept
     }

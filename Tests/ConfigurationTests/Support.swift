@@ -172,6 +172,15 @@ func describe(_ settings: Settings) -> String {
             if let answer = route.answer { add("    answer", "\(answer)") }
             if let delay = route.faults.delay { add("    delay", "\(milliseconds(delay.time)) \(delay.share)%") }
             if let abort = route.faults.abort { add("    abort", "\(abort.status) \(abort.share)%") }
+            if let decision = route.decision {
+                add(
+                    "    authorize",
+                    "\(decision.address.isSecure ? "https" : "http") \(decision.address.host) \(decision.address.port)"
+                        + " \(decision.address.authority) \(decision.address.target) timeout=\(milliseconds(decision.timeout))"
+                        + " cache=\(milliseconds(decision.keepsFor)) \(decision.passesOnError ? "allow" : "deny")"
+                        + " request: \(decision.requestFields) response: \(decision.responseFields)")
+            }
+            if let mirror = route.mirror { add("    mirror", "\(mirror.upstream) \(mirror.share)% body=\(mirror.body)") }
         }
     }
     return lines.joined(separator: "\n")

@@ -69,7 +69,7 @@ struct CounterTests {
                 "bad-request", "credentials-required", "credentials-invalid", "tenant-mismatch", "tenant-suspended",
                 "timeout", "content-too-large", "uri-too-long", "headers-too-large", "misdirected", "rate-limited",
                 "quota-exceeded", "concurrency-limited", "bad-upstream", "upstream-timeout", "no-healthy-upstream",
-                "overloaded", "forbidden", "no-route", "address-denied", "fault-injected",
+                "overloaded", "forbidden", "no-route", "address-denied", "fault-injected", "authorization-unavailable",
             ])
     }
 }

@@ -59,6 +59,14 @@ extension RegistryTests {
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
         # HELP gateway_shed_total Requests refused and connections ended in an overload, by what was short.
         # TYPE gateway_shed_total counter
+        # HELP gateway_authorizations_total Requests that `authorize` was asked about; unavailable and passed: without an answer.
+        # TYPE gateway_authorizations_total counter
+        # HELP gateway_authorization_calls_total Questions to services of `authorize`; spared: its breaker was open.
+        # TYPE gateway_authorization_calls_total counter
+        # HELP gateway_authorization_breaker_opened_total Times that a service of `authorize` was left alone.
+        # TYPE gateway_authorization_breaker_opened_total counter
+        # HELP gateway_authorization_breakers_open Services of `authorize` that workers leave alone at present.
+        # TYPE gateway_authorization_breakers_open gauge
         # HELP gateway_overload_stage What is given up under load: 0 nothing, 3 new connections wait in the kernel.
         # TYPE gateway_overload_stage gauge
         gateway_overload_stage 0
@@ -114,6 +122,8 @@ extension RegistryTests {
         gateway_upstream_retries_total{upstream="api",result="ok"} 2
         gateway_upstream_retries_total{upstream="api",result="failed"} 0
         gateway_upstream_retries_total{upstream="api",result="budget"} 1
+        # HELP gateway_mirrored_total Copies of requests for an upstream, by what has come of them; dropped: too many at once.
+        # TYPE gateway_mirrored_total counter
         # HELP gateway_upstream_requests_total Attempts at a server, by status code (0: no answer).
         # TYPE gateway_upstream_requests_total counter
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="200"} 1
@@ -320,6 +330,14 @@ extension RegistryTests {
         gateway_refused_total{tenant="acme",reason="bad-upstream"} 1
         # HELP gateway_shed Requests refused and connections ended in an overload, by what was short.
         # TYPE gateway_shed counter
+        # HELP gateway_authorizations Requests that `authorize` was asked about; unavailable and passed: without an answer.
+        # TYPE gateway_authorizations counter
+        # HELP gateway_authorization_calls Questions to services of `authorize`; spared: its breaker was open.
+        # TYPE gateway_authorization_calls counter
+        # HELP gateway_authorization_breaker_opened Times that a service of `authorize` was left alone.
+        # TYPE gateway_authorization_breaker_opened counter
+        # HELP gateway_authorization_breakers_open Services of `authorize` that workers leave alone at present.
+        # TYPE gateway_authorization_breakers_open gauge
         # HELP gateway_overload_stage What is given up under load: 0 nothing, 3 new connections wait in the kernel.
         # TYPE gateway_overload_stage gauge
         gateway_overload_stage 0
@@ -377,6 +395,8 @@ extension RegistryTests {
         gateway_upstream_retries_total{upstream="api",result="ok"} 2
         gateway_upstream_retries_total{upstream="api",result="failed"} 0
         gateway_upstream_retries_total{upstream="api",result="budget"} 1
+        # HELP gateway_mirrored Copies of requests for an upstream, by what has come of them; dropped: too many at once.
+        # TYPE gateway_mirrored counter
         # HELP gateway_upstream_requests Attempts at a server, by status code (0: no answer).
         # TYPE gateway_upstream_requests counter
         gateway_upstream_requests_total{upstream="api",server="127.0.0.1:9101",code="200"} 1

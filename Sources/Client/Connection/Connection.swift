@@ -38,12 +38,13 @@ public final class Connection: Source {
 
     /// Begins to connect.
     init(
-        to address: SocketAddress, tls: TLSClient?, preamble: [UInt8] = [], user: any ConnectionUser, loop: EventLoop, flow: Flow
+        to address: SocketAddress, tls: TLSClient?, preamble: [UInt8] = [], isForClients: Bool = false, user: any ConnectionUser,
+        loop: EventLoop, flow: Flow
     ) throws(SystemError) {
         (self.tls, self.user) = (tls, user)
         wire.append(preamble)
         // The gateway's own errands are what descriptors are kept from clients for.
-        super.init(loop: loop, fd: try Socket.connect(address, fromReserve: true), flow: flow)
+        super.init(loop: loop, fd: try Socket.connect(address, fromReserve: !isForClients), flow: flow)
     }
 
     // MARK: What a user may do

@@ -14,6 +14,8 @@ public struct Destination: Sendable {
     var offers: [String] = []
     /// What is sent first of all, before TLS.
     public var preamble: [UInt8] = []
+    /// It is no errand of the gateway's own, for which descriptors are kept from clients, but one that clients ask for.
+    public var isForClients = false
 
     public init(
         host: String, port: UInt16, addresses: [SocketAddress]? = nil, authorities: ServerAuthorities? = nil

@@ -114,7 +114,8 @@ public final class Dialing: Source {
         let connection: Connection
         do throws(SystemError) {
             connection = try Connection(
-                to: address, tls: tls, preamble: destination.preamble, user: self, loop: loop, flow: flow)
+                to: address, tls: tls, preamble: destination.preamble, isForClients: destination.isForClients, user: self, loop: loop,
+                flow: flow)
         } catch { throw ClientFailure(error) }
         guard loop.add(connection) else {
             let error = SystemError("can't watch a connection")

@@ -102,7 +102,8 @@ struct AnswerReader: ~Copyable {
             for i in 0..<parsed.fields.count {
                 let field = parsed.fields[i]
                 let name = unsafe String(decoding: bytes[field.name], as: UTF8.self).asciiLowercased
-                unsafe fields.append(HTTPClient.Field(name, String(decoding: bytes[field.value], as: UTF8.self)))
+                let octets = unsafe Array(bytes[field.value])
+                fields.append(HTTPClient.Field(name, octets: octets, isOfConnection: field.dropped || field.id.isHopByHop))
             }
         }
         head = []

@@ -33,6 +33,18 @@ public final class HTTPClient {
         return call
     }
 
+    /// The same for a GET whose head is ready, with the empty line at its end: what stands in it was read from a valid head. Its
+    /// connection may be kept.
+    public func call(
+        prepared wire: [UInt8], at destination: Destination, by deadline: UInt64, limits: AnswerLimits = AnswerLimits(),
+        tell: @escaping (Call, Event) -> Void
+    ) -> Call {
+        let request = Request("GET", "/", authority: "", keepsConnection: true)
+        let call = Call(self, request, wire: wire, to: destination, by: deadline, limits, tell: tell)
+        call.begin()
+        return call
+    }
+
     /// The same for an answer that is kept whole. `limits.body` bounds the memory that it takes.
     public func answer(
         to request: Request, at destination: Destination, by deadline: UInt64, limits: AnswerLimits,

@@ -37,8 +37,18 @@ extension HTTPClient {
     /// One field line.
     public struct Field: Sendable, Equatable {
         public var name: String
-        public var value: String
+        /// Whatever bytes they are: nobody says that they are UTF-8 (RFC 9110 section 5.5).
+        public var octets: [UInt8]
+        /// Its message says that it is for one connection only (RFC 9110 section 7.6.1).
+        public var isOfConnection = false
 
-        public init(_ name: String, _ value: String) { (self.name, self.value) = (name, value) }
+        public init(_ name: String, _ value: String) { (self.name, octets) = (name, Array(value.utf8)) }
+
+        init(_ name: String, octets: [UInt8], isOfConnection: Bool) {
+            (self.name, self.octets, self.isOfConnection) = (name, octets, isOfConnection)
+        }
+
+        /// As text; what is no UTF-8 in it is U+FFFD there.
+        public var value: String { String(decoding: octets, as: UTF8.self) }
     }
 }

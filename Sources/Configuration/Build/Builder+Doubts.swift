@@ -21,6 +21,7 @@ extension Builder {
             use(tenant.upstream)
             for route in tenant.routes {
                 use(route.upstream)
+                use(route.mirrored)
                 for split in route.splits { use(split) }
             }
         }

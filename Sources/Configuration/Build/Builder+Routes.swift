@@ -25,6 +25,7 @@ extension Builder {
         let block = checker.block(of: item)
         draft.layer.door = door(of: block.items)
         takeWay(block.items, &draft.settings)
+        takeOthers(block.items, &draft)
         for said in block.items where !draft.layer.take(said) {
             switch (said.id, said.values.first) {
             case (.upstream, _): (draft.settings.upstream, draft.hasUpstream) = (upstream(said.words[0]), true)
@@ -39,7 +40,7 @@ extension Builder {
             }
         }
         if let answer = block.items.first(where: { $0.id == .respond || $0.id == .redirect }),
-            let other = block.items.first(where: { [.upstream, .responseTimeout, .split, .rewrite, .rewriteHost].contains($0.id) })
+            let other = block.items.first(where: { Self.ofForwarding.contains($0.id) })
         {
             let (name, unused) = (checker.tree.statements[answer.statement].name, checker.tree.statements[other.statement].name)
             diagnostics.error(at: unused, "\(quoted(unused.text)) is never used: `\(name.text)` answers here (\(place(name.location)))")
@@ -55,6 +56,11 @@ extension Builder {
         }
         drafts.add(draft)
     }
+
+    /// What says nothing about an answer of the gateway's own.
+    private static let ofForwarding: Set<DirectiveID> = [
+        .upstream, .responseTimeout, .split, .rewrite, .rewriteHost, .mirror, .mirrorBody,
+    ]
 
     private func path(of item: Checked) -> (path: String, word: Word, isExact: Bool)? {
         guard case .text(let first) = item.values[0] else { return nil }

@@ -110,7 +110,7 @@ extension Builder {
     /// another tenant's servers out of it.
     private func checkTemplates(_ tenant: TenantSettings, _ namespace: Word, _ id: Word) {
         var checked: Set<Int> = []
-        for index in [tenant.upstream] + tenant.routes.flatMap({ [$0.upstream] + $0.splits }) {
+        for index in [tenant.upstream] + tenant.routes.flatMap({ [$0.upstream, $0.mirrored] + $0.splits }) {
             guard let index, settings.hot.upstreams[index].isTemplate, checked.insert(index).inserted else { continue }
             let upstream = settings.hot.upstreams[index]
             for server in upstream.servers where server.host.utf8.contains(UInt8(ascii: "{")) {

@@ -9,7 +9,8 @@ struct RouteDraft {
 
     /// It lets less than everybody pass.
     var guards: Bool {
-        !settings.requirements.isEmpty || !settings.authenticate.isEmpty || layer.door.addresses?.contains { !$0.allows } == true
+        !settings.requirements.isEmpty || !settings.authenticate.isEmpty || settings.decision != nil
+            || layer.door.addresses?.contains { !$0.allows } == true
     }
 
     /// For a tenant with this layer, which `defaults` and its plan are under.

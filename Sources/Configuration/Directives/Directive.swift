@@ -2,7 +2,7 @@
 public struct Directive: Sendable {
     /// A kind of block, or the file itself.
     public enum Place: String, Sendable, CaseIterable {
-        case top, listen, limits, overload, upstream, tls, plan, jwt, defaults, tenant, route
+        case top, listen, limits, overload, upstream, tls, plan, jwt, defaults, tenant, route, authorize
     }
 
     /// Whether a second one may stand in the same block.
@@ -125,7 +125,8 @@ enum DirectiveID: UInt8, Sendable {
     case maxBody, weight, feature, set, requestHeader, responseHeader
     case price, currency, plan, upstream, authenticate, host, namespace, suspended, key, jwt, route
     case routesOnly, strictPaths, require, roleClaim, scopeClaim
-    case split, rewrite, rewriteHost
+    case split, rewrite, rewriteHost, mirror, mirrorBody
+    case authorize, decidedRequestField, decidedResponseField
     case allow, deny, cors, respond, redirect, redirectsToHTTPS, delay, abort
     case issuer, audience, keys, algorithms, tenantClaim, leeway, claimHeader
     case clientCA, clientCertificate, keysMaxAge

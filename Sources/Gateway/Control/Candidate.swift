@@ -19,6 +19,8 @@ struct Candidate: Sendable {
     var issuers: [TokenIssuer] = []
     /// Ids of those that the settings' issuers of client certificates mean.
     var authorities: [CertificateIssuer: Set<Digest256>] = [:]
+    /// Whose word counts for services that decide about requests; nil where none is asked by https.
+    var serverAuthorities: ServerAuthorities?
     var diagnostics: [Diagnostic]
 
     var errors: [Diagnostic] { diagnostics.filter { $0.severity == .error } }
@@ -79,6 +81,8 @@ struct Candidate: Sendable {
             diagnostics += CertificateDoubts.of(tls, $0)
             return tls
         }
+        let deciding = settings.hot.tenants.lazy.flatMap(\.routes).first { $0.decision?.address.isSecure == true }
+        let serverAuthorities = deciding.flatMap { upstreams.system(for: $0.location, into: &diagnostics) }
         // Half of them would tell nothing.
         let subjects = lacksAuthorities ? nil : SubjectAuthorities(settings, known: authorities, into: &diagnostics)
         let issuers = settings.hot.issuers.compactMap { keySets.issuer($0, into: &diagnostics) }
@@ -87,7 +91,7 @@ struct Candidate: Sendable {
         let failed = diagnostics.contains { $0.severity == .error }
         return Candidate(
             loaded: loaded, settings: failed ? nil : settings, tls: tls, upstreamTLS: upstreamTLS, issuers: issuers,
-            authorities: subjects?.ids ?? [:], diagnostics: diagnostics)
+            authorities: subjects?.ids ?? [:], serverAuthorities: serverAuthorities, diagnostics: diagnostics)
     }
 
     /// As `FILE:LINE:COLUMN: error: ...`, with the line shown.

@@ -21,7 +21,8 @@ struct Prepared: Sendable {
         let quotas = try QuotaBook(settings.hot.tenants, table: meters)
         snapshot = Snapshot(
             settings.hot, quotas: quotas, servers: servers, tls: candidate.tls, upstreamTLS: candidate.upstreamTLS,
-            issuers: candidate.issuers, authorities: candidate.authorities)
+            issuers: candidate.issuers, authorities: candidate.authorities,
+            serverAuthorities: candidate.serverAuthorities)
         reports = QuotaReports(snapshot)
         tenantIDs = settings.hot.tenants.map(\.id).sorted()
     }

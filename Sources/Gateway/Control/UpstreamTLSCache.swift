@@ -63,8 +63,17 @@ final class UpstreamTLSCache: Sendable {
         return [upstream.name, tls.name ?? "", "\(tls.minVersion)", "\(tls.verifies)"] + files + upstream.protocols
     }
 
+    /// The system's.
+    /// - Parameter location: of what needs them.
+    func system(for location: Location, into diagnostics: inout [Diagnostic]) -> ServerAuthorities? {
+        authorities(at: nil, for: location, into: &diagnostics)
+    }
+
     private func authorities(_ wanted: UpstreamTLSSettings, into diagnostics: inout [Diagnostic]) -> ServerAuthorities? {
-        let path = wanted.authorities?.path
+        authorities(at: wanted.authorities?.path, for: wanted.authorities?.location ?? wanted.location, into: &diagnostics)
+    }
+
+    private func authorities(at path: String?, for location: Location, into diagnostics: inout [Diagnostic]) -> ServerAuthorities? {
         let stamps = (path.map { [$0] } ?? ServerAuthorities.systemPaths).map { FileStamp($0) }
         if let entry = known.withLock({ $0.authorities[path ?? ""] }), entry.stamps == stamps { return entry.authorities }
         do {
@@ -73,7 +82,7 @@ final class UpstreamTLSCache: Sendable {
             known.withLock { $0.authorities[path ?? ""] = Authorities(stamps: stamps, authorities: authorities) }
             return authorities
         } catch {
-            diagnostics.append(Diagnostic(.error, wanted.authorities?.location ?? wanted.location, error.description))
+            diagnostics.append(Diagnostic(.error, location, error.description))
             return nil
         }
     }

@@ -1,5 +1,6 @@
 import Base
 import Client
+import Configuration
 import Crypto
 import HTTP
 import Net
@@ -31,7 +32,7 @@ enum KeySetFetch {
     }
 
     static func get(_ url: String, with resolver: Resolver) throws(Failure) -> Answer {
-        guard let address = KeySetAddress(url) else { throw .notAnAddress }
+        guard let address = WebAddress(url), address.isSecure else { throw .notAnAddress }
         let deadline = Clock.monotonic() + Limits.keySetFetchNanoseconds
         let authorities: ServerAuthorities
         do throws(OpenSSLError) { authorities = try ServerAuthorities() } catch { throw .unsafe(error) }

@@ -37,6 +37,8 @@ final class Balancer {
     /// What of a request its server is chosen by; nil where that is nothing of its own.
     private(set) var key: HashKey?
     private(set) var retry: RetrySettings
+    /// Of requests of others, those that are under way to it or wait to be whole.
+    var copies = 0
 
     init(_ upstream: Upstream, worker: Worker, metrics: UpstreamMetrics) {
         (self.upstream, self.worker, self.metrics) = unsafe (upstream, worker, Uncounted(metrics))

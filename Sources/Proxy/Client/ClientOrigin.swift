@@ -38,6 +38,9 @@ final class ClientOrigin {
         peerText = AddressText(peer)
     }
 
+    /// The same for what outlives the connection.
+    func detached() -> ClientOrigin { ClientOrigin(peer: peer, listener: listener, told: local) }
+
     /// The handshake is done.
     func secured(by tls: TLSSession) {
         tlsVersion = tls.version

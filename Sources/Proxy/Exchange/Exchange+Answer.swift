@@ -91,6 +91,7 @@ extension Exchange {
         if code >= 200 {
             writeQuotaFields(to: &out)
             if let edits = resolution.route?.responseEdits { unsafe out.append(edits.added) }
+            if !detour.flags.isEmpty { writeDecision(to: &out) }
             if resolution.granted != nil { writeGranted(beside: head, to: &out) }
         }
         if code == 101, let field = head.fields.first(.upgrade) { unsafe out.append(upgrade: head[field.value]) }

@@ -54,7 +54,7 @@ extension Exchange {
         }
         // What an answer says is another thing.
         resolution.granted = nil
-        return answerItself(204) { out in
+        return unsafe answerItself(204, nil) { out in
             unsafe out.append(grant.preflight)
             if grant.variesByOrigin { out.append("Vary: Origin\r\n") }
         }

@@ -33,9 +33,9 @@ extension Exchange {
         return unsafe (WrittenHead(count: out.count, body: length), body.isEmpty ? .end : BodyPart(body, isLast: true))
     }
 
-    /// An answer without content.
-    func answerItself(_ status: UInt16, fields: (inout ByteWriter) -> Void) -> Halt {
-        guard let (head, part) = unsafe writeOwn(status, nil, fields: fields) else { return refuseTooLong() }
+    /// - Parameter body: nil where it has no content.
+    func answerItself(_ status: UInt16, _ body: UnsafeMutableRawBufferPointer?, fields: (inout ByteWriter) -> Void) -> Halt {
+        guard let (head, part) = unsafe writeOwn(status, body, fields: fields) else { return refuseTooLong() }
         return giveAtOnce(head, part)
     }
 
@@ -51,16 +51,21 @@ extension Exchange {
 
     /// What a route does beside forwarding, once limits have let a request in.
     /// - Returns: its answer is written, and waits.
-    func actsItself(_ acts: RouteActs, _ head: borrowing RequestHead, _ tenant: Tenant) throws(Halt) -> Bool {
+    func actsItself(
+        _ acts: RouteActs, _ head: borrowing RequestHead, _ tenant: Tenant, _ route: Route, trusted: Bool
+    ) throws(Halt) -> Bool {
         if let faults = acts.faults {
             answer.faults = faults.draw(worker.random.next())
             if answer.faults == .abort { throw refuseOnPurpose(faults) }
+            if answer.faults.contains(.delay) { detour.flags.insert(.delay) }
         }
+        if let rule = acts.decision { try consult(rule, head, tenant, route, trusted: trusted) }
+        if let mirror = acts.mirror { drawLots(mirror, head, tenant) }
         guard let own = acts.answer else { return false }
         // A client of HTTP/2 would take it for the switch that it has asked for (RFC 8441 section 5).
         if client.isH2, request.wantsUpgrade, own.status < 300 { throw refuse(.noRoute, "nothing here switches protocols") }
         guard let (written, part) = write(own, head, tenant) else { throw refuseTooLong() }
-        if answer.faults.isEmpty { throw giveAtOnce(written, part) }
+        if detour.flags.isDisjoint(with: [.delay, .decision]) { throw giveAtOnce(written, part) }
         request.written = written
         keep(part)
         // Who leaves before it goes out has got none.
@@ -97,27 +102,44 @@ extension Exchange {
         refuse(.faultInjected, "a fault on purpose", status: faults.status)
     }
 
-    /// It is late on purpose, with what is kept of it: it holds nothing that others wait for but its place among its tenant's.
-    func delay(_ first: BodyPart) {
-        guard let faults = resolution.route?.acts?.faults else { return }
+    /// Whether it goes no further for now, with what is kept of it: it holds nothing that others wait for but its place among
+    /// its tenant's.
+    func isDetained(_ first: BodyPart) -> Bool {
+        if detour.flags.isDisjoint(with: [.delay, .decision]) {
+            if detour.flags.contains(.mirror) { beginCopy(first) }
+            return false
+        }
         if !isKept {
             keep(first)
-            askForBody(after: first)
+            // Whether it is welcome is not known before somebody has decided.
+            if !detour.flags.contains(.decision) { askForBody(after: first.count) }
         }
-        waits(.fault, atMost: faults.delay)
+        if detour.flags.contains(.delay), let faults = resolution.route?.acts?.faults {
+            waits(.fault, atMost: faults.delay)
+        } else {
+            ask()
+        }
+        return true
     }
 
     /// It is late enough.
     func endFault() {
-        guard let acts = resolution.route?.acts else { return }
         (phase, line, waitsUntil) = (.forwarding, nil, .max)
-        if answer.faults.contains(.abort), let faults = acts.faults { return _ = refuseOnPurpose(faults) }
-        if let own = acts.answer {
+        detour.flags.remove(.delay)
+        if answer.faults.contains(.abort), let faults = resolution.route?.acts?.faults { return _ = refuseOnPurpose(faults) }
+        goOnFromDetour()
+    }
+
+    /// What has kept it is over: it goes on with what is next.
+    func goOnFromDetour() {
+        if detour.flags.contains(.decision) { return ask() }
+        if let own = resolution.route?.acts?.answer {
             answer.status = own.status
             if request.grpc != nil { answer.grpcStatus = GRPC.status(http: own.status) }
             let part = takeOut(isLast: true)
             return _ = giveAtOnce(request.written, part)
         }
+        if detour.flags.contains(.mirror) { beginCopy(takeOut(isLast: request.isDone)) }
         if let balancer = resolution.balancer?.counted { acquired(balancer.acquire(for: self)) }
     }
 
@@ -178,6 +200,7 @@ extension Exchange {
         out.append("\r\n")
         writeQuotaFields(to: &out)
         if let edits = responseEdits { unsafe out.append(edits.added) }
+        if !detour.flags.isEmpty { writeDecision(to: &out) }
         writeGranted(to: &out)
     }
 

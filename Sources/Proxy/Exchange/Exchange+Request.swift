@@ -1,5 +1,6 @@
 import Base
 import Crypto
+import Glibc
 import HTTP
 import Metrics
 import Net
@@ -83,7 +84,7 @@ extension Exchange {
     }
 
     /// Fields that the gateway writes itself, or that end here.
-    private func isReplaced(_ field: Field, _ head: borrowing RequestHead, trusted: Bool) -> Bool {
+    func isReplaced(_ field: Field, _ head: borrowing RequestHead, trusted: Bool) -> Bool {
         switch field.id {
         case .other, .host: return false
         case .xAPIKey: return resolution.identity?.dropsKey == true
@@ -119,6 +120,20 @@ extension Exchange {
             unsafe field.dropped || isReplaced(field, head, trusted: trusted) || (hasHost && field.id == .host)
                 || (checksNames && edits.removes(head[field.name]))
         }
+    }
+
+    /// Puts lines behind the first one of the head that stands in the room for heads. False where there is no room for them.
+    func addToHead(_ lines: [UInt8]) -> Bool {
+        let (room, count) = unsafe (worker.rooms.head, request.written.count)
+        if lines.isEmpty { return true }
+        guard count + lines.count <= room.count, let base = room.baseAddress,
+            let end = unsafe memchr(base, Int32(ASCII.lf), count).map({ unsafe base.distance(to: $0) + 1 })
+        else { return false }
+        // Both are within the room, which has that many bytes behind the head.
+        unsafe memmove(base + end + lines.count, base + end, count - end)
+        unsafe lines.withUnsafeBytes { unsafe (base + end).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        request.written.count += lines.count
+        return true
     }
 
     // MARK: Body
@@ -170,6 +185,7 @@ extension Exchange {
         }
         request.isDone = part.isLast
         if !part.trailers.isEmpty { part.trailers = resolution.route?.requestEdits.kept(of: part.trailers) ?? [] }
+        if detour.flags.contains(.copying) { copy(part) }
         return true
     }
 

@@ -5,7 +5,11 @@ import Metrics
 /// Sending again what has failed, as the upstream's `retry` says. What was surely not sent goes elsewhere without this: see
 /// `UpstreamFailure` and `Dial`.
 extension Exchange {
-    private var retry: RetrySettings { resolution.balancer?.follow { $0.retry } ?? RetrySettings() }
+    private var retry: RetrySettings {
+        // Nobody waits for what a copy comes to.
+        if bill.isFree { return .never }
+        return resolution.balancer?.follow { $0.retry } ?? RetrySettings()
+    }
 
     /// How often it was sent, or could not be.
     private var tries: Int { attempts.sendings + Int(attempts.vain) }
@@ -94,6 +98,13 @@ extension RetrySettings {
     func pause(before number: Int, random: UInt64) -> UInt64 {
         let whole = min(backoff << UInt64(min(max(number - 1, 0), 8)), max(backoff, Self.longest))
         return whole - random % (whole / 2 + 1)
+    }
+
+    /// Once, whatever comes of it.
+    fileprivate static var never: RetrySettings {
+        var settings = RetrySettings()
+        (settings.tries, settings.causes) = (1, [])
+        return settings
     }
 
     /// Doubling ends there: clients wait.

@@ -15,6 +15,8 @@ extension Exchange {
         case pause
         /// It is late on purpose.
         case fault
+        /// A service is being asked about it.
+        case decision(DecisionCall, WaitingLine<Exchange>.Ticket)
     }
 
     /// It stands in a line from now on, until it is called or its time is over.
@@ -35,7 +37,7 @@ extension Exchange {
     /// The line calls it, and has let go of it. False when it is not this ticket that it waits with: it has left meanwhile.
     func isCalled(_ ticket: WaitingLine<Exchange>.Ticket) -> Bool {
         switch line {
-        case .place(_, ticket)?, .name(_, ticket)?:
+        case .place(_, ticket)?, .name(_, ticket)?, .decision(_, ticket)?:
             (phase, line) = (.forwarding, nil)
             return true
         default:
@@ -63,7 +65,7 @@ extension Exchange {
     func goOn(_ result: Balancer.Acquired) {
         switch result {
         case .connection: connected()
-        case .later: break
+        case .later: if bill.isFree { leaveLine() }
         case .refused(let problem): refuse(problem, "no server is available")
         case .unreachable: if !connectsAgain() { refuse(.badUpstream, "the upstream can't be reached") }
         }
@@ -77,6 +79,7 @@ extension Exchange {
         case .place(let balancer, let ticket): balancer.stopWaiting(ticket, self)
         case .name(let server, let ticket): worker.stopWaiting(for: server, ticket)
         case .dial(let dial): dial.cancel()
+        case .decision(let call, let ticket): call.leave(ticket)
         case .pause, .fault: break
         }
     }
@@ -95,6 +98,7 @@ extension Exchange {
         stopWaiting()
         switch left {
         case .dial?: goOn(.unreachable)
+        case .decision?: decided(nil)
         case .name(let server, _)?:
             resolution.balancer?.follow { $0.gaveUp(server, for: self) }
             refuse(.noHealthyUpstream, "the upstream's name was not found in time")

@@ -66,6 +66,8 @@ final class Exchange {
     var askedProtocols: [UInt8] = []
     /// Of a WebSocket that HTTP/2 has asked for: what the server must show it understands.
     var webSocketKey: WebSocketKey?
+    /// Empty between two requests.
+    var detour = Detour()
 
     init(worker: Worker, client: ClientEnd) {
         (self.worker, self.client, clientObject) = (worker, client, client.object)
@@ -87,6 +89,7 @@ final class Exchange {
         phase = .over
         resolution = Resolution()
         (attempts.pool, bill.admission) = (nil, nil)
+        if !detour.flags.isEmpty { detour = Detour() }
         if !tried.isEmpty { tried.removeAll(keepingCapacity: true) }
     }
 
@@ -165,7 +168,7 @@ final class Exchange {
         if goesInCircles(head) { throw refuse(.badUpstream, "the request goes in circles") }
         if let state = resolution.tenant, state.follow({ $0.isBounded }) { try takeBounds(of: state.counted) }
         try reserve(route)
-        if let acts = route.acts, try actsItself(acts, head, tenant) { return }
+        if let acts = route.acts, try actsItself(acts, head, tenant, route, trusted: trusted) { return }
         guard let upstream = route.way.flatMap({ side(of: $0, head, tenant) }) ?? route.upstream else {
             throw refuse(.noHealthyUpstream, "no upstream")
         }
@@ -174,6 +177,7 @@ final class Exchange {
         guard writeRequestHead(head, tenant, route, trusted: trusted) else {
             throw refuse(.headersTooLarge, "the head is too large")
         }
+        if let decision = detour.decision, !addToHead(decision.toUpstream) { throw refuse(.headersTooLarge, "the head is too large") }
     }
 
     /// From here on it is this tenant's, refused or not.
@@ -191,18 +195,18 @@ final class Exchange {
         guard take(&first) else { return }
         if !request.isDone { request.isRepeatable = false }
         phase = .forwarding
-        if answer.faults.contains(.delay) { return delay(first) }
+        if !detour.flags.isEmpty, isDetained(first) { return }
         let result = resolution.balancer!.follow { $0.acquire(for: self) }
         switch result {
         case .connection:
             // What a server has surely not processed goes elsewhere, whatever it is.
             if request.isRepeatable || (request.isDone && upstream!.isH2) || mayArriveTwice { keep(first) }
-            askForBody(after: first)
+            askForBody(after: first.count)
             upstream!.send(request.written, first)
             sent()
         case .later:
             keep(first)
-            askForBody(after: first)
+            askForBody(after: first.count)
         case .refused: goOn(result)
         case .unreachable:
             if isKeptForConnecting { keep(first) }
@@ -216,12 +220,13 @@ final class Exchange {
     }
 
     /// `Expect: 100-continue` is answered here: by now the request is known to be welcome (RFC 9110 section 10.1.1).
-    func askForBody(after first: BodyPart) {
+    /// - Parameter count: bytes of it that have come already.
+    func askForBody(after count: Int) {
         if request.isDone { return }
         bodyRate = BodyRate()
-        bodyRate.sent(first.count)
+        bodyRate.sent(count)
         setClientDeadline()
-        if first.isEmpty { client.askForBody() }
+        if count == 0 { client.askForBody() }
     }
 
     /// The client's one deadline, by what it is there for: waiting has its own, which nothing moves.
@@ -288,9 +293,21 @@ final class Exchange {
         return first
     }
 
+    /// Bytes of the body that are kept.
+    var keptCount: Int { unsafe kept.body.count }
+
+    /// Puts lines behind the first one of the head that is kept. False where there is no room for them.
+    func addToKept(_ lines: [UInt8]) -> Bool {
+        if lines.isEmpty { return true }
+        unsafe worker.rooms.restore(kept.head)
+        guard addToHead(lines) else { return false }
+        unsafe kept.keep(head: worker.rooms.bytes(of: request.written), worker.loop.buffers)
+        return true
+    }
+
     private var goesAgain: Bool { request.isRepeatable || mayArriveTwice }
 
-    private func sent() {
+    func sent() {
         attempts.sentAt = worker.loop.now
         attempts.sendings += 1
         (waitsUntil, attempts.dialsUntil) = (.max, 0)
@@ -371,6 +388,7 @@ final class Exchange {
         if bill.isSettled { return }
         bill.isSettled = true
         if contention.isOwed { giveBackAll() }
+        if bill.isFree { return }
         worker.record(self)
     }
 }

@@ -94,6 +94,8 @@ extension Exchange {
         /// The answer's next part is read only then: monotonic nanoseconds.
         var pacedUntil: UInt64 = 0
         var isSettled = false
+        /// It is a copy, of which nobody hears.
+        var isFree = false
         /// A bound of its tenant's that has refused it, beside those of the verdict.
         var violated: Bound?
     }

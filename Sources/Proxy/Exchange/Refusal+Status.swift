@@ -16,7 +16,7 @@ extension Refusal {
         case .rateLimited, .quotaExceeded, .concurrencyLimited: 429
         case .headersTooLarge: 431
         case .badUpstream: 502
-        case .noHealthyUpstream, .overloaded, .faultInjected: 503
+        case .noHealthyUpstream, .overloaded, .faultInjected, .authorizationUnavailable: 503
         case .upstreamTimeout: 504
         }
     }
@@ -25,7 +25,7 @@ extension Refusal {
     var retryAfter: UInt64? {
         switch self {
         case .noHealthyUpstream: 5
-        case .overloaded, .concurrencyLimited: 1
+        case .overloaded, .concurrencyLimited, .authorizationUnavailable: 1
         default: nil
         }
     }

@@ -38,6 +38,8 @@ struct ClientFault {
 struct ClientFaults {
     private var kept: [ClientFault] = []
     private var omitted = 0
+    /// Lines on something else than a client.
+    private var others: [String] = []
 
     init() { kept.reserveCapacity(Limits.clientFaultsPerSecond) }
 
@@ -59,14 +61,19 @@ struct ClientFaults {
         }
     }
 
+    /// A line on something else, of which there are few.
+    mutating func note(_ line: String, within rate: borrowing SharedRate, now: UInt64) {
+        if others.count < Limits.clientFaultsPerSecond, rate.take(upTo: Limits.clientFaultsPerSecond, now: now) { others.append(line) }
+    }
+
     /// What there is to tell since the last time; nil where that is nothing.
     mutating func take() -> ClientFaultReport? {
-        if kept.isEmpty, omitted == 0 { return nil }
+        if kept.isEmpty, omitted == 0, others.isEmpty { return nil }
         defer {
-            (kept, omitted) = ([], 0)
+            (kept, omitted, others) = ([], 0, [])
             kept.reserveCapacity(Limits.clientFaultsPerSecond)
         }
-        return ClientFaultReport(faults: kept, omitted: omitted)
+        return ClientFaultReport(faults: kept, omitted: omitted, others: others)
     }
 }
 
@@ -75,13 +82,14 @@ public struct ClientFaultReport: Sendable {
     let faults: [ClientFault]
     /// Clients that are not told of, beyond the bound.
     let omitted: Int
+    var others: [String] = []
 
     /// A line each, for the gateway's own log.
     public var lines: [String] {
         var lines = faults.map(\.description)
         // Where all lines of this second were other loops', theirs are meant.
         if omitted > 0 { lines.append("clients: \(faults.isEmpty ? "those" : "that"), and \(omitted) more like it") }
-        return lines
+        return others + lines
     }
 }
 

@@ -3,7 +3,7 @@ import Net
 
 /// The lines of those who wait for a server's name, and the numbers of all lines of a loop.
 struct NamesAwaited {
-    private let resolver: Resolver
+    let resolver: Resolver
     /// How many lines there were: each has a number of its own.
     private var lines: UInt64 = 0
     /// By server. Its line is there while somebody stands in it, or the answer is on its way.

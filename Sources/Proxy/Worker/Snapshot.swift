@@ -30,6 +30,8 @@ public final class Snapshot: Sendable {
     private let bounds: [TenantBounds]
     /// Bytes of `problem_base`.
     let problemBase: [UInt8]
+    /// Whose word counts for services that decide about requests; nil where none is asked by https.
+    let authorities: ServerAuthorities?
 
     /// - Parameters:
     ///   - quotas: the limits of the settings' tenants.
@@ -37,11 +39,13 @@ public final class Snapshot: Sendable {
     ///   - upstreamTLS: of each upstream, nil for plain ones; none at all where all of them are.
     ///   - issuers: those of the settings, with their keys.
     ///   - authorities: ids of those that the settings' issuers of client certificates mean.
+    ///   - serverAuthorities: whose word counts for services that decide about requests.
     public init(
         _ settings: HotSettings, quotas: QuotaBook, servers: ServerRegistry, tls: [TLSListener?], upstreamTLS: [UpstreamTLS?] = [],
-        issuers: [TokenIssuer] = [], authorities: [CertificateIssuer: Set<Digest256>] = [:]
+        issuers: [TokenIssuer] = [], authorities: [CertificateIssuer: Set<Digest256>] = [:],
+        serverAuthorities: ServerAuthorities? = nil
     ) {
-        (self.settings, self.quotas) = (settings, quotas)
+        (self.settings, self.quotas, self.authorities) = (settings, quotas, serverAuthorities)
         let upstreamTLS = upstreamTLS.isEmpty ? settings.upstreams.map { _ in nil } : upstreamTLS
         self.upstreamTLS = upstreamTLS
         let bounds = settings.tenants.map(\.bounds)

@@ -58,12 +58,22 @@ final class TenantState: Flow {
     /// Requests that were let in and are not over, and the weight that it had when the first of them came.
     var underWay = 0
     var countedWeight: Int64 = 0
+    /// Where its decisions are kept, once one was asked for.
+    private var desk: DecisionDesk?
 
     init(id: String, weight: Int, metrics: TenantMetrics) {
         self.id = id
         tag = Self.tag(of: id)
         self.metrics = unsafe Uncounted(metrics)
         super.init(weight: weight)
+    }
+
+    func desk(at worker: Worker) -> DecisionDesk {
+        if let desk { return desk }
+        // The worker keeps this as long as the process lives.
+        let made = unsafe DecisionDesk(worker, Uncounted(self))
+        desk = made
+        return made
     }
 
     /// Tenants are put into classes by any of its bits: none of them is always the same.

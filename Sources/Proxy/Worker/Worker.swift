@@ -1,5 +1,6 @@
 import Base
 import CLinux
+import Client
 import Configuration
 import Crypto
 import Glibc
@@ -87,6 +88,8 @@ public final class Worker {
     private var streams: [H2ClientStream] = []
     private var upstreamStreams: [H2UpstreamStream] = []
     private var names: NamesAwaited
+    /// What it asks of others for the sake of requests, once it has.
+    private var client: HTTPClient?
     /// Turns of clients whose tenant is not known yet, by address.
     private var strangers: [Flow]
     private(set) var accessLog: AccessLogBuffer?
@@ -304,6 +307,17 @@ public final class Worker {
     /// - Parameter label: the listener's.
     func note(_ reason: ClientFault.Reason, of address: SocketAddress, on label: String) {
         clientFaults.note(address, label, reason, within: group.clientFaults, now: loop.now)
+    }
+
+    /// Something that the log is to tell, a line.
+    func note(_ line: String) { clientFaults.note(line, within: group.clientFaults, now: loop.now) }
+
+    /// Services that are asked for the sake of requests.
+    var outside: HTTPClient {
+        if let client { return client }
+        let made = HTTPClient(loop: loop, resolver: names.resolver, kept: Limits.decisionConnectionsKept)
+        client = made
+        return made
     }
 
     func tellIdle() { balancers.tellIdle() }

@@ -20,9 +20,9 @@ public struct Route: Sendable, Equatable {
         var isStrict: Bool
         /// nil: an open one.
         var door: UnsafePointer<Door.Record>?
-        /// nil: requests are forwarded, and that is all.
         /// nil: they go to its upstream as they came.
         var way: UnsafePointer<Way.Record>?
+        /// nil: requests are forwarded, and that is all.
         var acts: UnsafePointer<RouteActs.Record>?
         var requestEdits: UnsafePointer<HeaderEdits.Record>
         var responseEdits: UnsafePointer<HeaderEdits.Record>

@@ -59,10 +59,16 @@ public struct RouteActs {
         /// nil: requests go to an upstream.
         var answer: UnsafePointer<OwnAnswer.Record>?
         var faults: UnsafePointer<PlannedFaults.Record>?
+        /// nil: nobody else decides.
+        var decision: UnsafePointer<DecisionRule.Record>?
+        /// nil: there are no copies.
+        var mirror: UnsafePointer<MirrorRule.Record>?
     }
 
     let record: UnsafePointer<Record>
 
     public var answer: OwnAnswer? { record.pointee.answer.map(OwnAnswer.init) }
     public var faults: PlannedFaults? { record.pointee.faults.map(PlannedFaults.init) }
+    public var decision: DecisionRule? { record.pointee.decision.map(DecisionRule.init) }
+    public var mirror: MirrorRule? { record.pointee.mirror.map(MirrorRule.init) }
 }
