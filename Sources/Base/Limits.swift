@@ -210,4 +210,12 @@ public enum Limits {
     /// Values of a JSON text that is kept whole, so that the work on it is bounded by more than its size: 256 keys of a set
     /// with a dozen members each.
     public static let jsonValuesMax = 4096
+    /// Who waits for his turn to change a ledger's files says so after this: most turns are shorter.
+    public static let silentTurnNanoseconds: UInt64 = 1_000_000_000
+    /// Between two looks whether it is one's turn: nobody notices, and it costs nothing while a year is added up.
+    public static let turnPauseMicroseconds: UInt32 = 20_000
+    /// How often a question to a ledger begins anew because files were replaced under it. A repair replaces each once, a rollup
+    /// those of a day; with the pauses between, of `ledgerPauseMicroseconds` times the attempts so far, it is half a second.
+    public static let ledgerAttemptsMax = 10
+    public static let ledgerPauseMicroseconds: UInt32 = 10_000
 }

@@ -32,7 +32,7 @@ FIRST_TIME = 1_767_225_600
 
 # Made at a start alone, or so seldom that no traffic is to wait for it.
 AT_A_START = set(
-    """epoll_create1 eventfd fchmod flock fopen gethostname getifaddrs getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawn posix_spawnp
+    """epoll_create1 eventfd fchmod fchown flock fopen gethostname getifaddrs getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawn posix_spawnp
     fsync getcwd lstat pipe2 pthread_sigmask readlink recvmsg rename sendmsg sendto setrlimit sigaction signalfd socketpair sysconf unlink waitid waitpid ioctl ftruncate""".split()
 )
 

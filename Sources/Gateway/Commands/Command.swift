@@ -131,8 +131,8 @@ public enum Command {
                 """,
             run: { try InvoiceCommand.run($0) }),
         Row(
-            name: "ledger", usage: "gateway ledger verify|repair [--dry-run] [--yes] [--format text|json] [-c FILE]",
-            summary: "check the usage ledger, or rebuild what is damaged",
+            name: "ledger", usage: "gateway ledger verify|repair|rollup [--dry-run] [--yes] [--format text|json] [-c FILE]",
+            summary: "check the usage ledger, rebuild what is damaged, add up what is over",
             details: """
                 verify reads all of the ledger and names, by file and line, what is not as it was written, missing, or
                 there twice. Exit 1 where anything is.
@@ -140,6 +140,9 @@ public enum Command {
                 repair rebuilds sums from lines, and lines from the totals that other lines carry. It shows what it would
                 do first, and does it when that is agreed to, on the terminal or by --yes; --dry-run only shows. No
                 gateway may be running.
+
+                rollup adds up what is over, and removes or compresses lines whose time is over, as a running gateway
+                does once a day. One may be running: whoever changes files of the ledger waits for his turn.
                 """,
             run: { try LedgerCommand.run($0) }),
         Row(

@@ -29,6 +29,9 @@ enum InvoiceCommand {
         guard let month else { throw arguments.failure("of which month? --month YYYY-MM is missing") }
         // A mistyped price would leave out what it is for.
         let book = try LedgerBook(configuration: path, mustBeRight: true)
+        // From the figures to the last file: two that are issued at once are not to be one number of two figures.
+        let turn = issues ? try book.takeTurn() : nil
+        defer { turn?.end() }
         var wish = Wish(tenant: id, month: month, currency: currency, acceptsCoarse: acceptsCoarse)
         let invoice = try invoice(&wish, book)
         if invoice.damaged > 0, !acceptsDamage {

@@ -62,7 +62,7 @@ enum UsageCommand {
     }
 }
 
-/// `gateway ledger verify` and `gateway ledger repair`.
+/// `gateway ledger verify`, `gateway ledger repair` and `gateway ledger rollup`.
 enum LedgerCommand {
     static func run(_ arguments: Arguments) throws -> Int32 {
         var arguments = arguments
@@ -72,10 +72,12 @@ enum LedgerCommand {
         let isAgreed = try arguments.takeFlag("--yes")
         let word = try arguments.takeWord()
         try arguments.expectNothingElse()
-        guard let word, ["verify", "repair"].contains(word) else {
-            throw arguments.failure("what of the ledger? verify or repair")
+        guard let word, ["verify", "repair", "rollup"].contains(word) else {
+            throw arguments.failure("what of the ledger? verify, repair or rollup")
         }
-        let book = try LedgerBook(configuration: path)
+        // Nothing is removed by a rule that may be mistyped.
+        let book = try LedgerBook(configuration: path, mustBeRight: word == "rollup")
+        if word != "repair", isDry || isAgreed { throw arguments.failure("--dry-run and --yes are repair's") }
         let state = book.state
         do throws(StorageFault) {
             if word == "verify" {
@@ -85,6 +87,7 @@ enum LedgerCommand {
                 let isWhole = check.mendable.isEmpty && check.repeated.isEmpty && check.missing.isEmpty
                 return check.damage.isEmpty && isWhole ? 0 : 1
             }
+            if word == "rollup" { return try rollUp(book, format) }
             return try repair(state, format, isDry: isDry, isAgreed: isAgreed)
         } catch { throw Command.Failure(text: "gateway: \(error)") }
     }
@@ -131,29 +134,78 @@ enum LedgerCommand {
     private static func repair(
         _ state: StateFolder, _ format: String, isDry: Bool, isAgreed: Bool
     ) throws(StorageFault) -> Int32 {
-        let journal = try Journal(folder: state.ledgerPath)
+        func look() throws(StorageFault) -> LedgerCheck {
+            try LedgerCheck(LedgerFolder(state.ledgerPath), memory: state.ledgerMemory)
+        }
+        func isDone(_ check: LedgerCheck) -> Bool {
+            if check.plan.isEmpty { tell(check, format) }
+            return check.plan.isEmpty
+        }
+        var shown: [String]?
+        // Nobody else's turn waits for an answer.
+        if isDry || !isAgreed {
+            let check = try look()
+            if isDone(check) { return check.damage.isEmpty ? 0 : 1 }
+            for step in check.plan { Console.out(step) }
+            if isDry { return 0 }
+            guard agrees() else {
+                Console.error("gateway: nothing was changed; `gateway ledger repair --yes` does it")
+                return 1
+            }
+            shown = check.plan
+        }
+        let turn = try state.takeTurn()
+        defer { turn.end() }
         // Whoever writes it would write into files that are replaced.
-        let isOurs = try journal.lock()
-        guard isDry || isOurs else {
+        let journal = try Journal(folder: state.ledgerPath)
+        guard try journal.lock() else {
             Console.error("gateway: a running gateway has the ledger; stop it first, or look with --dry-run")
             return 1
         }
-        let check = try LedgerCheck(LedgerFolder(state.ledgerPath), memory: state.ledgerMemory)
-        let plan = check.plan
-        if plan.isEmpty {
-            tell(check, format)
-            return check.damage.isEmpty ? 0 : 1
-        }
-        for step in plan { Console.out(step) }
-        if isDry { return 0 }
-        guard isAgreed || agrees() else {
-            Console.error("gateway: nothing was changed; `gateway ledger repair --yes` does it")
+        let check = try look()
+        if isDone(check) { return check.damage.isEmpty ? 0 : 1 }
+        guard shown == nil || shown == check.plan else {
+            Console.error("gateway: the ledger is no longer what it was when this was shown: nothing was changed")
             return 1
         }
+        if shown == nil { for step in check.plan { Console.out(step) } }
         try check.repair()
-        let after = try LedgerCheck(LedgerFolder(state.ledgerPath), memory: state.ledgerMemory)
+        let after = try look()
         tell(after, format)
         return after.damage.isEmpty && after.mendable.isEmpty ? 0 : 1
+    }
+
+    /// What a running gateway does once a day, now: adds up what is over, and removes or compresses lines whose time is over.
+    private static func rollUp(_ book: LedgerBook, _ format: String) throws(StorageFault) -> Int32 {
+        let (state, settings) = (book.state, book.settings.hot.ledger)
+        guard let finest = Period(rawValue: settings.rollup.rawValue) else {
+            Console.error("gateway: nothing is added up with `ledger_rollup \(settings.rollup.rawValue);`")
+            return 1
+        }
+        let memory = state.ledgerMemory
+        let rollup = Rollup(
+            LedgerFolder(state.ledgerPath), finest: finest, parted: try TermsBook(state.path).partedMonths,
+            retention: settings.retention, compression: settings.compression)
+        // What is not over by the gateway's clock is not over.
+        let report = try rollup.run(closed: min(memory?.closed ?? .max, state.time), memory: memory, waits: state.tellWaiting)
+        for damage in report.damage {
+            Console.error("gateway: damaged: \(state.ledgerPath)/\(damage); nothing of that time is added up or removed")
+        }
+        if let fault = report.notCompressed { Console.error("gateway: not compressed: \(fault)") }
+        let lists = [("written", report.written), ("removed", report.removed), ("compressed", report.compressed)]
+        if format == "json" {
+            var json = JSONWriter()
+            json.object { json in
+                for (name, files) in lists {
+                    json.member(name, files)
+                }
+            }
+            Console.out(String(decoding: json.bytes, as: UTF8.self))
+        } else {
+            for (what, files) in lists { for file in files { Console.out("\(what): \(file)") } }
+            if lists.allSatisfy(\.1.isEmpty) { Console.out("nothing is over that is not added up") }
+        }
+        return report.damage.isEmpty && report.notCompressed == nil ? 0 : 1
     }
 
     private static func agrees() -> Bool {
@@ -179,6 +231,10 @@ struct LedgerBook {
     }
 
     var state: StateFolder { StateFolder(path: settings.cold.state) }
+
+    func takeTurn() throws -> LedgerTurn {
+        do throws(StorageFault) { return try state.takeTurn() } catch { throw Command.Failure(text: "gateway: \(error)") }
+    }
 
     func read(_ query: UsageQuery, _ memory: LedgerMemory?) throws -> Statement {
         do throws(StorageFault) {

@@ -140,7 +140,9 @@ final class LedgerKeeper: Sendable {
             let rollup = Rollup(
                 LedgerFolder(folder.ledgerPath), finest: finest, parted: try TermsBook(folder.path).partedMonths,
                 retention: settings.retention, compression: settings.compression)
-            let report = try rollup.run(closed: written, memory: folder.ledgerMemory)
+            let report = try rollup.run(closed: written, memory: folder.ledgerMemory) { path in
+                Console.log("ledger: waits for its turn to add up what is over; another process has \(path)")
+            }
             let count = report.written.count + report.removed.count
             if count > 0 {
                 Console.log(

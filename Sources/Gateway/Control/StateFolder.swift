@@ -39,6 +39,15 @@ struct StateFolder: Sendable {
         return min(trusted, now.wall)
     }
 
+    /// Waits until nobody else changes the ledger's files, and says so where it is long. For commands.
+    func takeTurn() throws(StorageFault) -> LedgerTurn {
+        try LedgerTurn.take(in: LedgerFolder(ledgerPath), waits: tellWaiting)
+    }
+
+    func tellWaiting(_ path: String) {
+        Console.error("gateway: waits for its turn: another command or a running gateway has \(path)")
+    }
+
     /// Makes what is missing.
     static func open(_ path: String) throws(SystemError) -> StateFolder {
         if mkdir(path, 0o700) != 0, errno != EEXIST { throw SystemError("can't make the state folder \(path)") }

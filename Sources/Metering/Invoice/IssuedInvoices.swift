@@ -3,7 +3,7 @@ import Storage
 
 /// Invoices that were issued, kept as they were: `invoices/TENANT/2026-11.json`, and what was corrected since in
 /// `2026-11.1.json` and so on, each one checked line of JSON; beside the invoice what it looked like as text and table,
-/// whose checksums it names. Of a month with prices in several currencies each has its own: `2026-11.EUR.json`.
+/// whose checksums it names, and how many corrections there are, in `2026-11.corrections`. Of a month with prices in several currencies each has its own: `2026-11.EUR.json`.
 ///
 /// What is not as it was issued, or not there any more, is an error wherever it is looked at: nothing else is shown for it.
 public struct IssuedInvoices {
@@ -45,6 +45,9 @@ public struct IssuedInvoices {
     ) throws(StorageFault) {
         (self.folder, self.files) = (folder + "/" + Self.fileName(tenant), files)
         name = month + (currency.map { ".\($0)" } ?? "")
+        // First what tells of others: they were there before it, whoever issues meanwhile.
+        let others = try files.status(path: self.folder) == nil ? [] : try files.list(self.folder)
+        let count = try correctionsKnown()
         while try files.status(path: path(documents.count)) != nil {
             let path = path(documents.count)
             var bytes: [UInt8]?
@@ -57,13 +60,13 @@ public struct IssuedInvoices {
             else { throw .damaged("is not as it was issued", path: path) }
             documents.append((bytes, content))
         }
-        try expectNoOther()
+        try expectNone(missing: others)
+        if let count, documents.count <= count { throw .damaged("is gone, and was issued", path: path(documents.count)) }
     }
 
     /// What comes behind what is missing tells that it is.
-    private func expectNoOther() throws(StorageFault) {
-        guard try files.status(path: folder) != nil else { return }
-        for other in try files.list(folder) where other.hasPrefix(name + ".") {
+    private func expectNone(missing others: [String]) throws(StorageFault) {
+        for other in others where other.hasPrefix(name + ".") {
             let rest = other.dropFirst(name.utf8.count + 1)
             let isLater = rest.hasSuffix(".json") && UInt64(rest.dropLast(5)).map { $0 >= documents.count } ?? false
             if isLater || documents.isEmpty && Self.appearances.contains(String(rest)) {
@@ -131,16 +134,22 @@ public struct IssuedInvoices {
     public func appearance(_ kind: String) throws(StorageFault) -> String? {
         guard let issued = documents.first?.content else { return nil }
         let path = appearancePath(kind)
-        for place in [path, path + Self.draft] where try files.status(path: place) != nil {
-            let content = try read(place)
+        // Once more: it may get its name meanwhile.
+        for place in [path, path + Self.draft, path] {
+            guard let content = try read(place) else { continue }
             let checksum = content.withUnsafeBytes { CRC32.checksum($0) }
             if issued.checksums[kind] ?? checksum == checksum { return String(decoding: content.dropLast(), as: UTF8.self) }
         }
         throw .damaged("is not as it was issued, or gone; --format json shows what was", path: path)
     }
 
-    private func read(_ path: String) throws(StorageFault) -> [UInt8] {
-        let descriptor = try files.open(path, writing: false)
+    /// nil of what is not there.
+    private func read(_ path: String) throws(StorageFault) -> [UInt8]? {
+        let descriptor: Int32
+        do throws(StorageFault) { descriptor = try files.open(path, writing: false) } catch {
+            if error.isGone { return nil }
+            throw error
+        }
         defer { files.close(descriptor) }
         var content = [UInt8](repeating: 0, count: try files.status(descriptor).size)
         let count = try files.read(descriptor, into: &content, 0..<content.count, at: 0)
@@ -151,7 +160,48 @@ public struct IssuedInvoices {
         throws(StorageFault)
     {
         try write(correction.json(of: invoice, number: documents.count, issued: now))
+        try noteCorrections()
     }
+
+    // MARK: How many corrections
+
+    /// Of the last one nothing comes behind it. Noted once it is there: there are never fewer.
+    private func noteCorrections() throws(StorageFault) {
+        var line: [UInt8] = []
+        CheckedLine.append(to: &line, room: 64) { line in
+            line.append("{\"corrections\":")
+            line.append(decimal: documents.count - 1)
+        }
+        try writeDraft(line, countPath)
+        try files.rename(countPath + Self.draft, to: countPath)
+        try files.syncFolder(folder)
+    }
+
+    /// nil of an invoice that was never corrected, or not since they are counted.
+    private func correctionsKnown() throws(StorageFault) -> Int? {
+        guard let bytes = try read(countPath) else { return nil }
+        let count = bytes.last == ASCII.lf ? bytes.dropLast().withUnsafeBytes(Self.corrections) : nil
+        guard let count else { throw .damaged("is not as it was written", path: countPath) }
+        return Int(clamping: count)
+    }
+
+    private static func corrections(_ line: UnsafeRawBufferPointer) -> UInt64? {
+        guard CheckedLine.isValid(line) else { return nil }
+        var count: UInt64?
+        do throws(JSONReader.Fault) {
+            try JSONReader.read(line) { json throws(JSONReader.Fault) in
+                try json.object { name, json throws(JSONReader.Fault) in
+                    switch name {
+                    case "corrections": count = try json.unsigned()
+                    default: try json.skip()
+                    }
+                }
+            }
+        } catch { return nil }
+        return count
+    }
+
+    private var countPath: String { folder + "/" + name + ".corrections" }
 
     private mutating func write(_ json: [UInt8]) throws(StorageFault) {
         var line: [UInt8] = []

@@ -24,6 +24,12 @@ public struct LedgerCheck {
     public init(
         _ folder: LedgerFolder, memory: LedgerMemory? = nil, from: UInt64 = 0, retention: UInt64? = nil
     ) throws(StorageFault) {
+        self = try folder.look { () throws(StorageFault) in try LedgerCheck(reading: folder, memory, from, retention) }
+    }
+
+    private init(
+        reading folder: LedgerFolder, _ memory: LedgerMemory?, _ from: UInt64, _ retention: UInt64?
+    ) throws(StorageFault) {
         (self.folder, self.memory) = (folder, memory)
         reader = try LedgerReader(folder, memory: memory)
         var query = UsageQuery(from: from == 0 ? nil : from, by: .hour, acceptsCoarse: true)
@@ -32,10 +38,10 @@ public struct LedgerCheck {
         reader.isThorough = true
         try reader.read(query) { _, _ in }
         (damage, mendable) = (reader.damage, reader.mended)
-        for file in try folder.list() where file.span.upperBound > from {
+        for file in reader.files where file.span.upperBound > from {
             files += 1
             if file.level == nil {
-                let lines = try LinesOfFile(file, in: folder) { _ in }
+                let lines = try LinesOfFile(file, in: reader.folder) { _ in }
                 if lines.repeated > 0 {
                     repeated.append(
                         LedgerDamage(
@@ -51,16 +57,17 @@ public struct LedgerCheck {
             mendable.append(LedgerDamage(file: file.path, span: file.span, lines: 1, what: fault))
         }
         try findMissing(from, retention)
+        try reader.expectSame()
     }
 
     /// What seals name and is not there.
     private mutating func findMissing(_ from: UInt64, _ retention: UInt64?) throws(StorageFault) {
-        let removed = try RemovedDays.list(folder)
-        let all = try folder.list()
+        let removed = try RemovedDays.list(reader.folder)
+        let all = reader.files
         let end = max(memory?.closed ?? 0, all.map(\.span.upperBound).max() ?? 0)
         var seen = Set((damage + mendable).map(\.file))
         for sum in all where sum.level != nil && sum.span.upperBound > from {
-            for source in try Seal.read(sum, in: folder)?.of ?? [] where !removed.contains(source.file) {
+            for source in try Seal.read(sum, in: reader.folder)?.of ?? [] where !removed.contains(source.file) {
                 let isRollup = source.file.hasPrefix(LedgerFile.rollupFolder + "/")
                 let name =
                     isRollup ? String(source.file.dropFirst(LedgerFile.rollupFolder.utf8.count + 1)) : source.file
@@ -80,6 +87,7 @@ public struct LedgerCheck {
 
     /// What is wrong with a file of sums although nothing is lost; nil where nothing is.
     private func check(_ file: LedgerFile) throws(StorageFault) -> String? {
+        let folder = reader.folder
         guard let seal = try Seal.read(file, in: folder) else {
             return "is not as it was written, or not whole; what it was made of is there"
         }
@@ -87,7 +95,7 @@ public struct LedgerCheck {
         // What it says against what its lines say, where they are all there.
         var (sums, lines): ([Account: Usage], [Account: Usage]) = ([:], [:])
         var ids = RecordRanges()
-        for source in try folder.list() where source.level == nil && file.span.contains(source.span.lowerBound) {
+        for source in reader.files where source.level == nil && file.span.contains(source.span.lowerBound) {
             let scan = try LinesOfFile(source, in: folder) { record in
                 if !seal.ids.contains(record.id) || !ids.insert(record.id) { return }
                 lines[record.account, default: Usage()].add(record.usage)

@@ -10,6 +10,7 @@ final class LedgerReader {
     let folder: LedgerFolder
     let memory: LedgerMemory?
     let files: [LedgerFile]
+    private let opened: OpenedFiles
     /// What is in the place of files.
     private let foreign: [LedgerDamage]
     /// By the beginning of the day; lines first.
@@ -48,15 +49,17 @@ final class LedgerReader {
 
     /// What readers of one ledger need to find out once.
     final class Shared {
-        private var last: (files: [LedgerFile], diagnosis: LedgerDiagnosis)?
+        private var last: (files: [LedgerFile], opened: OpenedFiles, diagnosis: LedgerDiagnosis)?
 
-        /// - Parameter files: these are left out of it.
+        /// - Parameters:
+        ///   - files: these are left out of it.
+        ///   - opened: what is known of the others, which must be as they were.
         fileprivate func diagnosis(
-            without files: [LedgerFile], _ make: () throws(StorageFault) -> LedgerDiagnosis
+            without files: [LedgerFile], _ opened: OpenedFiles, _ make: () throws(StorageFault) -> LedgerDiagnosis
         ) throws(StorageFault) -> LedgerDiagnosis {
-            if let last, last.files == files { return last.diagnosis }
+            if let last, last.files == files, last.opened.isGood(for: opened) { return last.diagnosis }
             let diagnosis = try make()
-            last = (files, diagnosis)
+            last = (files, opened, diagnosis)
             return diagnosis
         }
     }
@@ -64,8 +67,9 @@ final class LedgerReader {
     typealias Body = (_ record: UsageRecord, _ level: Period?) -> Void
 
     init(_ folder: LedgerFolder, memory: LedgerMemory? = nil, shared: Shared = Shared()) throws(StorageFault) {
-        (self.folder, self.memory, self.shared) = (folder, memory, shared)
-        (files, foreign) = try folder.contents()
+        opened = OpenedFiles(folder.files)
+        (self.folder, self.memory, self.shared) = (LedgerFolder(folder.path, files: opened), memory, shared)
+        (files, foreign) = try self.folder.contents()
         for file in files {
             if file.level == .month {
                 months[file.span.lowerBound] = file
@@ -88,6 +92,16 @@ final class LedgerReader {
             }
         }
         if try isSuspicious(query) { try complete(query, body) }
+        try expectSame()
+    }
+
+    /// Throws what begins the question anew where files were changed while they were read, or came: lines may have been moved
+    /// to them. New sums say nothing new; but where something is missing they may be what was not listed.
+    func expectSame() throws(StorageFault) {
+        try opened.expectSame()
+        try opened.expectNoNew(in: folder.path) { LedgerFile(name: $0, inRollups: false) != nil }
+        if damage.isEmpty, tooCoarse.isEmpty { return }
+        try opened.expectNoNew(in: folder.rollups) { LedgerFile(name: $0, inRollups: true) != nil }
     }
 
     /// The months that anything is known of, and that the query is about.
@@ -189,7 +203,7 @@ final class LedgerReader {
             return true
         }
         // Written anew since it was looked at.
-        guard seal.isFormer || found == seal else { throw LinesOfFile.gone(folder.path(of: file)) }
+        guard seal.isFormer || found == seal else { throw StorageFault.gone(folder.path(of: file)) }
         ids.insert(seal.ids)
         openingEnds.insert(seal.ends)
         read.append((file, seal.ids))
@@ -387,7 +401,7 @@ final class LedgerReader {
                 && !tooCoarse.contains(file)
                 && !read.contains { $0.file == file }
         }
-        let diagnosis = try shared.diagnosis(without: useless) { () throws(StorageFault) in
+        let diagnosis = try shared.diagnosis(without: useless, opened) { () throws(StorageFault) in
             let useful = files.filter { !useless.contains($0) }
             return try LedgerDiagnosis(folder, useful, memory: memory) { file throws(StorageFault) in
                 try self.seal(of: file)

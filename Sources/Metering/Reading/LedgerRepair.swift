@@ -34,14 +34,16 @@ extension LedgerCheck {
         reader.files.filter { $0.level == nil && $0.span.lowerBound == day }
     }
 
-    /// Does it. For who has the ledger alone. What is written anew is there whole or not at all, and at any moment each line
+    /// Does it. For who has the ledger alone, and took his turn before he looked what is to be done. What is written anew is there whole or not at all, and at any moment each line
     /// is in one file at least.
     public func repair() throws(StorageFault) {
         let days = days
         for day in days { for file in files(of: day) { try keep(file) } }
         // First all lines are where they belong, then nowhere else.
         for day in days { try rewrite(day, keepsStrays: true) }
-        for day in days { try rewrite(day, keepsStrays: false) }
+        for day in days where reader.strayFiles.contains(where: { $0.span.lowerBound == day }) {
+            try rewrite(day, keepsStrays: false)
+        }
         for file in brokenSums {
             try keep(file)
             try folder.files.remove(folder.path(of: file))
@@ -50,7 +52,7 @@ extension LedgerCheck {
             brokenSums.contains { $0.level == .hour } ? .hour : brokenSums.contains { $0.level == .day } ? .day : .month
         if !brokenSums.isEmpty {
             let end = brokenSums.map(\.span.upperBound).max()!
-            _ = try Rollup(folder, finest: finest, retention: nil).run(closed: end, memory: memory)
+            _ = try Rollup(folder, finest: finest, retention: nil).addUp(closed: end, memory)
         }
     }
 

@@ -1,5 +1,4 @@
 import Base
-import Glibc
 import Storage
 
 /// The good lines of a file, and what is wrong with it.
@@ -40,9 +39,6 @@ struct LinesOfFile {
     private(set) var fault: String?
     private var firstStray: (line: Int, day: UInt64)?
 
-    /// What was read belongs to another time than the list of files: to be begun again.
-    static func gone(_ path: String) -> StorageFault { .system("can't find", path: path, code: ENOENT) }
-
     /// - Parameters:
     ///   - strays: gets the lines of other days.
     ///   - body: gets the lines that belong there.
@@ -68,9 +64,10 @@ struct LinesOfFile {
                 return true
             }
         } catch {
+            if error.isGone { throw error }
             // Added up and removed since the folder was listed.
             let path = try folder.readPath(of: file)
-            guard try folder.files.status(path: path) != nil else { throw Self.gone(path) }
+            guard try folder.files.status(path: path) != nil else { throw .gone(path) }
             // What it held is for ids and totals to tell.
             fault = "\(error)"
         }

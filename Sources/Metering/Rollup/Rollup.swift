@@ -39,9 +39,22 @@ public struct Rollup: Sendable {
         (self.compression, self.compressor) = (compression, compressor)
     }
 
-    /// Whatever is over at `closed`, the end of the last interval that is in the ledger.
-    /// - Parameter memory: what the meter table knows of the ledger; by it more is made good.
-    public func run(closed: UInt64, memory: LedgerMemory? = nil) throws(StorageFault) -> Report {
+    /// Whatever is over at `closed`, the end of the last interval that is in the ledger. Takes its turn.
+    /// - Parameters:
+    ///   - memory: what the meter table knows of the ledger; by it more is made good.
+    ///   - waits: called with a path when it waits for long.
+    public func run(
+        closed: UInt64, memory: LedgerMemory? = nil, waits: (_ path: String) -> Void = { _ in }
+    ) throws(StorageFault) -> Report {
+        // Of a ledger that was never opened there is nothing to add up, and no folder is made.
+        guard try folder.files.status(path: folder.path) != nil else { return Report() }
+        let turn = try LedgerTurn.take(in: folder, waits: waits)
+        defer { turn.end() }
+        return try addUp(closed: closed, memory)
+    }
+
+    /// The same, of who has his turn.
+    func addUp(closed: UInt64, _ memory: LedgerMemory?) throws(StorageFault) -> Report {
         var report = Report()
         var there = try folder.list()
         let over = there.filter { $0.span.upperBound <= closed }

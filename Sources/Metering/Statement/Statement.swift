@@ -1,5 +1,4 @@
 import Base
-import Glibc
 import Storage
 
 /// One row of usage, as `gateway usage` and the admin API give it.
@@ -71,17 +70,7 @@ public struct Statement: Sendable {
     init(
         _ folder: LedgerFolder, query: UsageQuery, memory: LedgerMemory?, shared: LedgerReader.Shared
     ) throws(StorageFault) {
-        var attempts = 0
-        while true {
-            do throws(StorageFault) {
-                self = try Statement(reading: folder, query, memory, shared)
-                return
-            } catch {
-                // Added up, compressed or removed while it was read.
-                guard case .system(_, _, ENOENT) = error, attempts < 5 else { throw error }
-                attempts += 1
-            }
-        }
+        self = try folder.look { () throws(StorageFault) in try Statement(reading: folder, query, memory, shared) }
     }
 
     private init(

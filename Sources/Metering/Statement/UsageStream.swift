@@ -12,6 +12,12 @@ public struct UsageStream {
 
     public init(_ folder: LedgerFolder, query: UsageQuery, memory: LedgerMemory? = nil) throws(StorageFault) {
         (self.folder, self.query, self.memory) = (folder, query, memory)
+        spans = try folder.look { () throws(StorageFault) in try Self.spans(folder, query, memory) }
+    }
+
+    private static func spans(
+        _ folder: LedgerFolder, _ query: UsageQuery, _ memory: LedgerMemory?
+    ) throws(StorageFault) -> [Range<UInt64>] {
         let (files, foreign) = try folder.contents()
         var spans = Set(files.map { Period.month.bounds(of: $0.span.lowerBound) })
         if query.by != .month {
@@ -25,7 +31,7 @@ public struct UsageStream {
         spans = spans.union(foreign.map(\.span).filter { span in !spans.contains { span.overlaps($0) } })
         // Whatever is missing from the end of the ledger is missing from its last day.
         if spans.isEmpty, let closed = memory?.closed { spans.insert(Period.day.bounds(of: closed)) }
-        self.spans = spans.filter { query.overlaps($0) }.sorted { $0.lowerBound < $1.lowerBound }
+        return spans.filter { query.overlaps($0) }.sorted { $0.lowerBound < $1.lowerBound }
     }
 
     /// Calls `body` with one statement after the other; it returns false to stop. Together they are of all that was asked

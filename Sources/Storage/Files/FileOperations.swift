@@ -67,13 +67,20 @@ public struct FileStatus: Sendable, Equatable {
     public var size: Int
     public var device: UInt64
     public var inode: UInt64
+    /// When it was last written to, in nanoseconds since 1970.
+    public var modified: UInt64
     /// What it is instead of a regular file; nil for one.
     public var fault: RegularFile.Fault?
-    public init(size: Int, device: UInt64, inode: UInt64, fault: RegularFile.Fault? = nil) {
-        (self.size, self.device, self.inode, self.fault) = (size, device, inode, fault)
+    public init(size: Int, device: UInt64, inode: UInt64, modified: UInt64 = 0, fault: RegularFile.Fault? = nil) {
+        (self.size, self.device, self.inode, self.modified, self.fault) = (size, device, inode, modified, fault)
     }
 
     public func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
+
+    /// Whether it is the same file, and nothing happened to it but that somebody appended.
+    public func hasOnlyGrown(since then: FileStatus) -> Bool {
+        isSameFile(as: then) && (size == then.size ? modified == then.modified : size > then.size)
+    }
 }
 
 /// The files of this machine.
@@ -82,9 +89,15 @@ public struct DiskFiles: FileOperations {
 
     public func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
         // A pipe that nobody writes to opens at once, and so does a terminal without taking this process over.
-        let flags = (writing ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
-        let descriptor = unsafe Glibc.open(path, flags, 0o600)
+        let flags = (writing ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+        // Whether it is made here has to be known: such a one is given to whom the folder is.
+        var descriptor = writing ? unsafe Glibc.open(path, flags | O_CREAT | O_EXCL, 0o600) : -1
+        let isMade = descriptor >= 0
+        if !writing || !isMade && errno == EEXIST { descriptor = unsafe Glibc.open(path, flags) }
+        // Made where a link leads, or once more where it was removed just now.
+        if writing, descriptor < 0, errno == ENOENT { descriptor = unsafe Glibc.open(path, flags | O_CREAT, 0o600) }
         guard descriptor >= 0 else { throw .system("can't open", path: path, code: errno) }
+        if isMade { FolderOwner.give(descriptor, path) }
         do throws(StorageFault) {
             if let fault = try status(descriptor).fault { throw .damaged("\(fault)", path: path) }
             return descriptor
@@ -166,9 +179,11 @@ public struct DiskFiles: FileOperations {
     }
 
     public func makeFolder(_ folder: String) throws(StorageFault) {
-        if unsafe mkdir(folder, 0o700) != 0, errno != EEXIST {
+        if unsafe mkdir(folder, 0o700) != 0 {
+            if errno == EEXIST { return }
             throw .system("can't make the folder", path: folder, code: errno)
         }
+        FolderOwner.giveFolder(folder)
     }
 
     public func syncFolder(_ folder: String) throws(StorageFault) {
@@ -207,6 +222,7 @@ extension FileStatus {
     fileprivate init(_ status: stat) {
         self.init(
             size: Int(status.st_size), device: UInt64(status.st_dev), inode: UInt64(status.st_ino),
+            modified: UInt64(clamping: status.st_mtim.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: status.st_mtim.tv_nsec),
             fault: RegularFile.fault(status))
     }
 }

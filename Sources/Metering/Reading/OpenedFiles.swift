@@ -1,0 +1,127 @@
+import Base
+import Glibc
+import Storage
+import Synchronization
+
+extension StorageFault {
+    /// What was read belongs to another time than the list of files: to be begun again.
+    static func gone(_ path: String) -> StorageFault { .system("can't find", path: path, code: ENOENT) }
+
+    var isGone: Bool {
+        if case .system(_, _, ENOENT) = self { return true }
+        return false
+    }
+}
+
+extension LedgerFolder {
+    /// What is found by a look at its files, which begins anew where they were replaced, shortened or taken away under it.
+    func look<T>(_ body: () throws(StorageFault) -> T) throws(StorageFault) -> T {
+        var attempts: UInt32 = 0
+        while true {
+            do throws(StorageFault) {
+                return try body()
+            } catch {
+                guard case .system(_, let path, ENOENT) = error else { throw error }
+                attempts += 1
+                guard attempts < Limits.ledgerAttemptsMax else { throw .damaged("is changed whenever it is read", path: path) }
+                usleep(Limits.ledgerPauseMicroseconds * attempts)
+            }
+        }
+    }
+}
+
+/// Files that are looked at without a turn, as they were when they were first seen. Who reads several of them, or one of them
+/// twice, must not mix what was before a change with what is after it: a line that was moved meanwhile would be read in neither
+/// place, and one that was made good before would be missed after.
+///
+/// What grows has only got more lines. What was replaced, cut or taken away since makes all that was read of no use: `expectSame`
+/// says so, and whoever asked begins anew.
+final class OpenedFiles: FileOperations {
+    private struct Seen {
+        /// By path, when it was first seen.
+        var files: [String: FileStatus] = [:]
+        var opened: Set<String> = []
+        var changed: String?
+        /// By folder, when it was first listed.
+        var names: [String: Set<String>] = [:]
+    }
+    private let files: any FileOperations
+    private let seen = Mutex(Seen())
+
+    init(_ files: any FileOperations) { self.files = files }
+
+    /// How a file was when it was first seen; nil of one that was not.
+    func first(_ path: String) -> FileStatus? { seen.withLock { $0.files[path] } }
+
+    /// Throws what begins a question anew, unless all that was opened is as it was first seen.
+    func expectSame() throws(StorageFault) {
+        let (opened, changed) = seen.withLock { ($0.opened, $0.changed) }
+        if let changed { throw .gone(changed) }
+        for path in opened {
+            guard let now = try files.status(path: path) else { throw .gone(path) }
+            if let then = first(path), !now.hasOnlyGrown(since: then) { throw .gone(path) }
+        }
+    }
+
+    /// The same where one of these has come into a folder since it was listed.
+    func expectNoNew(in folder: String, _ isOne: (String) -> Bool) throws(StorageFault) {
+        let then = seen.withLock { $0.names[folder] }
+        let isThere = try files.status(path: folder) != nil
+        guard isThere else { return }
+        for name in try files.list(folder) where then?.contains(name) != true && isOne(name) { throw .gone(folder + "/" + name) }
+    }
+
+    /// Whether what was found out when these were opened is true of what others have seen.
+    func isGood(for others: OpenedFiles) -> Bool {
+        let (opened, files) = seen.withLock { ($0.opened, $0.files) }
+        return opened.allSatisfy { path in
+            guard let then = files[path], let now = others.first(path) else { return false }
+            return now.hasOnlyGrown(since: then)
+        }
+    }
+
+    private func note(_ path: String, _ status: FileStatus, isOpened: Bool = false) {
+        seen.withLock { seen in
+            if isOpened { seen.opened.insert(path) }
+            guard let then = seen.files[path] else { return seen.files[path] = status }
+            if !status.hasOnlyGrown(since: then) { seen.changed = path }
+        }
+    }
+
+    func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
+        let descriptor = try files.open(path, writing: writing)
+        if writing { return descriptor }
+        do throws(StorageFault) { note(path, try files.status(descriptor), isOpened: true) } catch {
+            files.close(descriptor)
+            throw error
+        }
+        return descriptor
+    }
+
+    func status(path: String) throws(StorageFault) -> FileStatus? {
+        let status = try files.status(path: path)
+        if let status { note(path, status) }
+        return status
+    }
+
+    func close(_ descriptor: Int32) { files.close(descriptor) }
+    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
+        try files.read(descriptor, into: room, at: offset)
+    }
+    func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
+        try files.write(descriptor, bytes, at: offset)
+    }
+    func sync(_ descriptor: Int32) throws(StorageFault) { try files.sync(descriptor) }
+    func truncate(_ descriptor: Int32, to size: Int) throws(StorageFault) { try files.truncate(descriptor, to: size) }
+    func status(_ descriptor: Int32) throws(StorageFault) -> FileStatus { try files.status(descriptor) }
+    func list(_ folder: String) throws(StorageFault) -> [String] {
+        let names = try files.list(folder)
+        seen.withLock { if $0.names[folder] == nil { $0.names[folder] = Set(names) } }
+        return names
+    }
+    func makeFolder(_ folder: String) throws(StorageFault) { try files.makeFolder(folder) }
+    func syncFolder(_ folder: String) throws(StorageFault) { try files.syncFolder(folder) }
+    func rename(_ path: String, to new: String) throws(StorageFault) { try files.rename(path, to: new) }
+    func remove(_ path: String) throws(StorageFault) { try files.remove(path) }
+    func lock(_ descriptor: Int32) throws(StorageFault) -> Bool { try files.lock(descriptor) }
+}
