@@ -1,0 +1,432 @@
+"""Commands that change a ledger's files take turns, end anywhere without harm, and change nothing for who reads meanwhile.
+
+Of the calls at which a command may end here some, others each time (the seed is told with a failure); all of them with
+TURNS_ALL=1. The race lasts TURNS_SECONDS."""
+
+import glob
+import json
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from Support import ledgers, preload
+from Support.case import SANITIZED, Case
+from Support.client import until
+from Support.gateway import BINARY
+from Support.upstream import answer, text
+
+SEED = int(os.environ.get("TURNS_SEED") or random.randrange(1 << 30))
+ALL = bool(os.environ.get("TURNS_ALL"))
+SECONDS = float(os.environ.get("TURNS_SECONDS") or 4)
+
+TOP = "ledger_interval 100ms; ledger_rollup hour;\nplan pro { price 1.00 per 1 requests; price 30/month; currency EUR; }\n"
+TENANTS = "tenant globex { host globex.test; authenticate none; upstream app; plan pro; }\n"
+DAYS = 6
+NOBODY = 65534
+
+
+class Turns(Case):
+    seconds = 3600 if ALL else 90 + int(SECONDS) * 3
+
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(SEED)
+        self.month = ledgers.text(ledgers.month_ago())[:7]
+
+    def written(self, top="", folder=None):
+        """Days of last month, and no gateway that runs."""
+        gateway = self.gateway(
+            top + TOP + "upstream app { server 127.0.0.1:$app; }\n"
+            "tenant acme { host acme.test; authenticate none; upstream app; plan pro; }\n" + TENANTS,
+            app=self.upstream(answer(text("ok"))),
+            start=False,
+            folder=folder,
+        )
+        self.state = os.path.join(gateway.folder, "state")
+        os.makedirs(self.state, mode=0o700)
+        self.books = ledgers.Written(self.state + "/ledger", ledgers.month_ago() + 3 * 86400, DAYS)
+        self.lines = {name: self.read(name) for name in self.books.files}
+        return gateway
+
+    def path(self, name):
+        return os.path.join(self.state, "ledger", name)
+
+    def read(self, name):
+        with open(self.path(name)) as file:
+            return file.readlines()
+
+    def put(self, name, lines):
+        """All at once; what was there goes on to be there for who has opened it."""
+        with open(self.path(name) + ".new", "w") as out:
+            out.writelines(lines)
+        os.rename(self.path(name) + ".new", self.path(name))
+
+    # --- commands, each with what it must say
+
+    def run_command(self, gateway, *words, **options):
+        return gateway.command(*words, "-c", gateway.file, **options)
+
+    def check_usage(self, gateway, note=""):
+        by = self.random.choice(("day", "month", None)) if not note else "day"
+        done = self.run_command(gateway, "usage", "--format", "json", *(["--by", by] if by else []))
+        self.assertEqual(done.returncode, 0, (note, SEED, done.stderr))
+        said = {}
+        for row in json.loads(done.stdout):
+            key = row["tenant"], row["from"][:10] if by == "day" else ""
+            said[key] = said.get(key, 0) + row["admitted"]
+            self.assertNotIn("damaged", row)
+        wanted = {}
+        for (tenant, day), number in self.books.admitted.items():
+            key = tenant, day if by == "day" else ""
+            wanted[key] = wanted.get(key, 0) + number
+        self.assertEqual(said, wanted, (note, SEED, by, done.stderr))
+
+    def total(self, tenant="acme"):
+        return sum(number for (one, _), number in self.books.admitted.items() if one == tenant)
+
+    def invoice(self, gateway, *words, **options):
+        return self.run_command(gateway, "invoice", "acme", "--month", self.month, "--format", "json", *words, **options)
+
+    def check_invoice(self, gateway, *words, note=""):
+        done = self.invoice(gateway, *words)
+        self.assertEqual(done.returncode, 0, (note, SEED, done.stderr))
+        said = json.loads(done.stdout)
+        self.assertEqual(said["lines"][0]["quantity"], self.total(), (note, SEED))
+        self.assertNotIn("correction", said)
+        self.assertEqual(said.get("corrections", []), [], (note, SEED))
+
+    def check_verify(self, gateway):
+        done = self.run_command(gateway, "ledger", "verify")
+        self.assertNotIn("damaged: ", done.stdout + done.stderr, SEED)
+        self.assertEqual(done.stderr, "")
+
+    def check_change(self, gateway, *words, note=""):
+        done = self.run_command(gateway, "ledger", *words)
+        self.assertEqual(done.returncode, 0, (note, SEED, words, done.stdout, done.stderr))
+
+    # --- damage that the rest of the ledger makes good
+
+    def damage(self):
+        """Of a whole ledger; lines at a day's edge stay, so that it is known of which day the others were."""
+        name, next_name = self.random.choice(list(zip(self.books.files[1:], self.books.files[2:])))
+        lines = list(self.lines[name])
+        place = self.random.randrange(2, len(lines) - 2)
+        way = self.random.choice(("flip", "without", "twice", "move"))
+        if way == "flip":
+            lines[place] = lines[place][:60] + chr(ord(lines[place][60]) ^ 1) + lines[place][61:]
+        elif way == "without":
+            del lines[place]
+        elif way == "twice":
+            lines.insert(place, lines[place])
+        else:
+            moved = lines[place : place + 2]
+            del lines[place : place + 2]
+            self.put(next_name, moved + self.lines[next_name])
+        self.put(name, lines)
+
+    def restore(self):
+        """A line that is somewhere else is first where it belongs."""
+        for name in self.books.files:
+            self.put(name, self.lines[name])
+            if os.path.exists(self.path(name + ".gz")):
+                os.remove(self.path(name + ".gz"))
+        for name in glob.glob(self.path("*.damaged*")) + glob.glob(self.path("rollup/*.damaged*")):
+            os.remove(name)
+
+    # --- turns
+
+    def test_all_at_once(self):
+        gateway = self.written(top="ledger_compress 1d;\n")
+        ending, faults = time.monotonic() + SECONDS, []
+
+        def loop(act):
+            try:
+                while time.monotonic() < ending and not faults:
+                    act()
+            except BaseException as fault:
+                faults.append(fault)
+
+        def harm():
+            with ledgers.turn(self.path("")):
+                self.restore()
+                self.damage()
+            time.sleep(self.random.random() / 10)
+
+        acts = [
+            harm,
+            lambda: self.check_usage(gateway),
+            lambda: self.check_usage(gateway, "by day"),
+            lambda: self.check_invoice(gateway),
+            lambda: self.check_invoice(gateway, "--issue"),
+            lambda: self.check_verify(gateway),
+            lambda: self.check_change(gateway, "rollup"),
+            # Two of each kind, too.
+            lambda: self.check_change(gateway, "rollup"),
+            lambda: self.check_change(gateway, "repair", "--yes"),
+            lambda: self.check_change(gateway, "repair", "--yes"),
+        ]
+        threads = [threading.Thread(target=loop, args=(act,)) for act in acts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if faults:
+            raise faults[0]
+        self.check_change(gateway, "repair", "--yes")
+        self.check_change(gateway, "rollup")
+        self.check_usage(gateway, "at the end")
+        self.assertEqual(sorted(os.listdir(f"{self.state}/invoices/acme")), [f"{self.month}.{kind}" for kind in ("csv", "json", "txt")])
+
+    def test_with_a_gateway_that_runs(self):
+        gateway = self.written(top="ledger_compress 1d;\n")
+        gateway.start()
+        until(lambda: os.path.exists(self.path("rollup")), "its first rollup")
+        ending, count = time.monotonic() + SECONDS / 2, 0
+        while time.monotonic() < ending:
+            self.get(gateway)
+            count += 1
+            self.check_change(gateway, "rollup")
+            self.check_invoice(gateway, "--issue")
+            refused = self.run_command(gateway, "ledger", "repair", "--yes")
+            if refused.returncode != 0:
+                self.assertIn("a running gateway has the ledger", refused.stderr)
+        usage = lambda: json.loads(self.run_command(gateway, "usage", "acme", "--format", "json").stdout)[0]["admitted"]
+        until(lambda: usage() == self.total() + count, "all of it in the ledger")
+        gateway.stop()
+        self.assertEqual(usage(), self.total() + count)
+
+    def test_who_waits_says_so_and_who_reads_does_not_wait(self):
+        gateway = self.written()
+        changes = [("ledger", "rollup"), ("ledger", "repair", "--yes"), ("invoice", "acme", "--month", self.month, "--issue")]
+        self.damage()
+        with ledgers.turn(self.path("")):
+            waiting = [
+                subprocess.Popen([BINARY, *words, "-c", gateway.file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                for words in changes
+            ]
+            self.check_usage(gateway)
+            self.check_invoice(gateway)
+            self.check_verify(gateway)
+            self.assertEqual(self.run_command(gateway, "ledger", "repair", "--dry-run").returncode, 0)
+            time.sleep(2)
+            self.assertEqual([one.poll() for one in waiting], [None] * 3)
+            # Nor does a gateway that starts, or serves.
+            gateway.start()
+            self.assertEqual(self.get(gateway).status, 200)
+            gateway.stop()
+        for one in waiting:
+            _, said = one.communicate(timeout=20)
+            self.assertIn("waits for its turn", said)
+            self.assertIn(self.path(".turn"), said)
+            self.assertEqual(one.returncode, 0, said)
+
+    def test_one_that_is_killed_lets_the_next_one_go_on(self):
+        gateway = self.written()
+        holder = subprocess.Popen(["flock", "--no-fork", self.path(".turn"), "sleep", "60"])
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        until(lambda: os.path.exists(self.path(".turn")), "the lock")
+        waiting = subprocess.Popen([BINARY, "ledger", "rollup", "-c", gateway.file], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(waiting.stderr.close)
+        time.sleep(0.5)
+        self.assertIsNone(waiting.poll())
+        holder.kill()
+        self.assertEqual(waiting.wait(20), 0)
+
+    def test_what_is_in_the_place_of_the_lock_is_said(self):
+        gateway = self.written()
+        turn = self.path(".turn")
+        foreign = {
+            "a folder": lambda: os.mkdir(turn),
+            "a link": lambda: os.symlink("elsewhere", turn),
+            "a pipe": lambda: os.mkfifo(turn),
+        }
+        for what, make in foreign.items():
+            with self.subTest(what):
+                make()
+                for words in (("ledger", "rollup"), ("ledger", "repair", "--yes"), ("invoice", "acme", "--month", self.month, "--issue")):
+                    done = self.run_command(gateway, *words)
+                    self.assertEqual((done.returncode, done.stdout), (1, ""), words)
+                    self.assertIn(".turn", done.stderr)
+                self.check_usage(gateway)
+                self.check_invoice(gateway)
+                os.rmdir(turn) if what == "a folder" else os.remove(turn)
+                self.assertFalse(os.path.exists(self.path("elsewhere")))
+        self.assertFalse(os.path.exists(self.path("rollup")))
+
+    def test_who_reads_changes_nothing(self):
+        gateway = self.written()
+        library = preload.compiled("ends", self.folder)
+        self.damage()
+        mark = os.path.join(self.folder, "mark")
+        environment = {"LD_PRELOAD": library, "ENDS_AT": "0", "ENDS_HOW": "kill", "ENDS_MARK": mark}
+        for words in (
+            ("usage",),
+            ("usage", "--by", "hour"),
+            ("invoice", "acme", "--month", self.month),
+            ("ledger", "verify"),
+            ("ledger", "repair", "--dry-run"),
+        ):
+            done = self.run_command(gateway, *words, environment=environment)
+            self.assertIn(done.returncode, (0, 1), words)
+            self.assertFalse(os.path.exists(mark), words)
+        self.assertFalse(os.path.exists(self.path(".turn")))
+        self.assertFalse(os.path.exists(self.path(".lock")))
+
+    @unittest.skipIf(os.geteuid() != 0, "only root gives files away")
+    def test_what_root_makes_in_anothers_folder_is_the_others(self):
+        folder = tempfile.mkdtemp(prefix="gateway-owner-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        os.chmod(folder, 0o755)
+        gateway = self.written(folder=folder)
+        for place, _, names in os.walk(self.state):
+            for path in [place] + [os.path.join(place, name) for name in names]:
+                os.chown(path, NOBODY, NOBODY)
+        self.damage()
+        os.chown(self.path(""), NOBODY, NOBODY)
+        for words in (("ledger", "repair", "--yes"), ("ledger", "rollup"), ("invoice", "acme", "--month", self.month, "--issue")):
+            done = self.run_command(gateway, *words)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        made = [self.path(".turn"), self.path(".lock"), self.path("rollup"), f"{self.state}/invoices", f"{self.state}/invoices/acme"]
+        made += glob.glob(self.path("rollup/*")) + glob.glob(f"{self.state}/invoices/acme/*") + glob.glob(self.path("*.damaged"))
+        self.assertGreater(len(made), 15)
+        for path in made:
+            status = os.stat(path)
+            self.assertEqual((status.st_uid, status.st_gid), (NOBODY, NOBODY), path)
+            self.assertEqual(status.st_mode & 0o077, 0, path)
+
+        def become():
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+
+        done = subprocess.run(
+            [BINARY, "ledger", "rollup", "-c", gateway.file], capture_output=True, text=True, timeout=20, preexec_fn=become
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # What was there is nobody's to give away: a link that he has put there leads to it.
+        secret = os.path.join(self.folder, "secret")
+        with open(secret, "w"):
+            pass
+        os.remove(self.path(".turn"))
+        os.symlink(secret, self.path(".turn"))
+        self.assertEqual(self.run_command(gateway, "ledger", "rollup").returncode, 1)
+        self.assertEqual(os.stat(secret).st_uid, 0)
+
+    # --- ends
+
+    def ends(self, gateway, how, prepare, *words, check=lambda note: None):
+        """The command ends at one call after the other: usage says the same, and the same command again succeeds."""
+        library = preload.compiled("ends", self.folder)
+        whole = os.path.join(self.folder, "whole")
+        self.restore()
+        prepare()
+        shutil.rmtree(whole, True)
+        shutil.copytree(self.state, whole)
+        at, points = 0, 0
+        while True:
+            shutil.rmtree(self.state)
+            shutil.copytree(whole, self.state)
+            note = f"{how} at {at} of {' '.join(words)}"
+            mark = os.path.join(self.folder, f"mark-{how}-{at}")
+            environment = {"LD_PRELOAD": library, "ENDS_AT": str(at), "ENDS_HOW": how, "ENDS_MARK": mark}
+            done = self.run_command(gateway, *words, environment=environment)
+            isEnded = os.path.exists(mark)
+            if not isEnded:
+                self.assertEqual(done.returncode, 0, (note, done.stderr))
+            self.check_usage(gateway, note)
+            done = self.run_command(gateway, *words)
+            self.assertEqual(done.returncode, 0, (note, SEED, done.stdout, done.stderr))
+            self.check_usage(gateway, note)
+            self.assertEqual(glob.glob(f"{self.state}/**/*.draft", recursive=True), [], note)
+            check(note)
+            points += 1
+            if not isEnded:
+                return at, points
+            # The more there were the fewer.
+            at += 1 if ALL else self.random.randint(1, 6 + at // 3)
+
+    WAYS = ("kill", "torn", "full", "broken")
+
+    def test_a_repair_that_ends_anywhere(self):
+        gateway = self.written()
+
+        def harm():
+            self.random.seed(SEED)
+            self.damage()
+
+        for how in self.WAYS:
+            calls, points = self.ends(gateway, how, harm, "ledger", "repair", "--yes")
+            print(f"repair, {how}: {points} points of {calls} calls", flush=True) if ALL else None
+
+    def test_a_rollup_that_ends_anywhere(self):
+        gateway = self.written()
+        for how in self.WAYS:
+            shutil.rmtree(self.path("rollup"), True)
+            calls, points = self.ends(gateway, how, lambda: None, "ledger", "rollup")
+            print(f"rollup, {how}: {points} points of {calls} calls", flush=True) if ALL else None
+
+    def test_a_removal_of_old_lines_that_ends_anywhere(self):
+        gateway = self.written(top="ledger_retention 1d;\n")
+        for how in self.WAYS:
+            shutil.rmtree(self.path("rollup"), True)
+            calls, points = self.ends(gateway, how, lambda: None, "ledger", "rollup")
+            self.assertEqual(glob.glob(self.path("2*.jsonl")), [])
+            print(f"retention, {how}: {points} points of {calls} calls", flush=True) if ALL else None
+
+    def test_a_compression_that_ends_anywhere(self):
+        gateway = self.written(top="ledger_compress 1d;\n")
+        for how in self.WAYS:
+            shutil.rmtree(self.path("rollup"), True)
+            calls, points = self.ends(gateway, how, lambda: None, "ledger", "rollup")
+            self.assertEqual(glob.glob(self.path("2*.jsonl")), [])
+            print(f"compression, {how}: {points} points of {calls} calls", flush=True) if ALL else None
+
+    def test_an_issue_that_ends_anywhere(self):
+        gateway = self.written()
+        words = "invoice", "acme", "--month", self.month, "--format", "json", "--issue"
+
+        def check(note):
+            self.check_invoice(gateway, note=note)
+            shown = self.run_command(gateway, "invoice", "acme", "--month", self.month)
+            self.assertEqual(shown.returncode, 0, (note, shown.stderr))
+            kinds = [name[len(self.month) + 1 :] for name in sorted(os.listdir(f"{self.state}/invoices/acme"))]
+            self.assertIn(kinds, (["csv", "json", "txt"], ["csv.draft", "json", "txt.draft"], ["csv.draft", "json", "txt"]), note)
+
+        for how in self.WAYS:
+            shutil.rmtree(f"{self.state}/invoices", True)
+            calls, points = self.ends(gateway, how, lambda: None, *words, check=check)
+            print(f"issue, {how}: {points} points of {calls} calls", flush=True) if ALL else None
+
+    def test_the_last_correction_is_missed(self):
+        gateway = self.written()
+        self.check_invoice(gateway, "--issue")
+        folder = f"{self.state}/invoices/acme"
+        for number in (1, 2):
+            self.add_usage(number)
+            done = self.invoice(gateway, "--issue")
+            self.assertEqual((done.returncode, len(json.loads(done.stdout)["corrections"])), (0, number), done.stderr)
+        os.rename(f"{folder}/{self.month}.2.json", f"{folder}/away")
+        for words in (), ("--issue",):
+            refused = self.invoice(gateway, *words)
+            self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+            self.assertIn(f"{self.month}.2.json", refused.stderr)
+        os.rename(f"{folder}/away", f"{folder}/{self.month}.2.json")
+        self.assertEqual(len(json.loads(self.invoice(gateway).stdout)["corrections"]), 2)
+
+    def add_usage(self, number):
+        """More of the last day, found later: of another table."""
+        start = ledgers.month_ago() + (10 + number) * 86400
+        node, ledgers.NODE = ledgers.NODE, f"{number:08x}"
+        try:
+            ledgers.Written(self.path(""), start, 1)
+        finally:
+            ledgers.NODE = node
+
+
+if SANITIZED:
+    del Turns.test_all_at_once
