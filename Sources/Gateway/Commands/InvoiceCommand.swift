@@ -182,6 +182,7 @@ enum InvoiceCommand {
                 throw Command.Failure(
                     text: "gateway: \(invoice.month) is not over, or not all of it is in the ledger: nothing is issued")
             }
+            try issued.finish()
             if !issued.isIssued { try issued.issue(invoice, at: state.time) }
             if let wanted = correction {
                 try issued.issue(wanted, of: invoice, at: state.time)

@@ -143,6 +143,24 @@ public struct IssuedInvoices {
         throw .damaged("is not as it was issued, or gone; --format json shows what was", path: path)
     }
 
+    /// What an end in the middle of an issue left behind: looks of what was issued get their names, other drafts go. For who has
+    /// his turn.
+    public func finish() throws(StorageFault) {
+        guard try files.status(path: folder) != nil else { return }
+        for draft in try files.list(folder) where draft.hasPrefix(name + ".") && draft.hasSuffix(Self.draft) {
+            let (from, place) = (folder + "/" + draft, folder + "/" + draft.dropLast(Self.draft.utf8.count))
+            let kind = Self.appearances.first { appearancePath($0) == place }
+            let issued = kind.flatMap { documents.first?.content.checksums[$0] }
+            let content = try read(from) ?? []
+            if let issued, issued == content.withUnsafeBytes({ CRC32.checksum($0) }) {
+                try files.rename(from, to: place)
+            } else {
+                try files.remove(from)
+            }
+        }
+        try files.syncFolder(folder)
+    }
+
     /// nil of what is not there.
     private func read(_ path: String) throws(StorageFault) -> [UInt8]? {
         let descriptor: Int32

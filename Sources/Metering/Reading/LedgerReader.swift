@@ -264,7 +264,8 @@ final class LedgerReader {
         return true
     }
 
-    /// Whether all that was added up in it is in files that are there still, finer ones. What was made good is in none.
+    /// Whether all that was added up in it is in files that are there still, finer ones. What was made good is in none, unless
+    /// it was written since.
     private func isHeldByFiner(_ seal: Seal) throws(StorageFault) -> Bool {
         if seal.isFormer { return false }
         var held = RecordRanges()
@@ -285,10 +286,12 @@ final class LedgerReader {
                     }
                 }
             } else {
-                guard try source.isThere(in: folder) else { return false }
-                held.insert(source.ids)
+                if try source.isThere(in: folder) { held.insert(source.ids) }
             }
         }
+        if held.covers(seal.ids) { return true }
+        guard let span = LedgerFile(name: seal.name, inRollups: true)?.span else { return false }
+        for file in lineFiles(in: span) { held.insert(try LinesOfFile(file, in: folder) { _ in }.ids) }
         return held.covers(seal.ids)
     }
 

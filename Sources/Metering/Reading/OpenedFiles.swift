@@ -40,7 +40,9 @@ final class OpenedFiles: FileOperations {
     private struct Seen {
         /// By path, when it was first seen.
         var files: [String: FileStatus] = [:]
-        var opened: Set<String> = []
+        /// What was opened, and the last bytes that it had then: of lines they have a checksum. A number of a file that is gone
+        /// is given to another one, which may be longer.
+        var opened: [String: (size: Int, end: [UInt8])] = [:]
         var changed: String?
         /// By folder, when it was first listed.
         var names: [String: Set<String>] = [:]
@@ -57,10 +59,23 @@ final class OpenedFiles: FileOperations {
     func expectSame() throws(StorageFault) {
         let (opened, changed) = seen.withLock { ($0.opened, $0.changed) }
         if let changed { throw .gone(changed) }
-        for path in opened {
-            guard let now = try files.status(path: path) else { throw .gone(path) }
-            if let then = first(path), !now.hasOnlyGrown(since: then) { throw .gone(path) }
+        for (path, then) in opened {
+            guard let now = try files.status(path: path), let first = first(path), now.hasOnlyGrown(since: first) else {
+                throw .gone(path)
+            }
+            if now.size == then.size { continue }
+            let descriptor = try files.open(path, writing: false)
+            defer { files.close(descriptor) }
+            if try end(of: descriptor, at: then.size) != then.end { throw .gone(path) }
         }
+    }
+
+    private static let endSize = 32
+
+    private func end(of descriptor: Int32, at size: Int) throws(StorageFault) -> [UInt8] {
+        var end = [UInt8](repeating: 0, count: min(size, Self.endSize))
+        let count = try files.read(descriptor, into: &end, 0..<end.count, at: size - end.count)
+        return Array(end[..<count])
     }
 
     /// The same where one of these has come into a folder since it was listed.
@@ -74,15 +89,14 @@ final class OpenedFiles: FileOperations {
     /// Whether what was found out when these were opened is true of what others have seen.
     func isGood(for others: OpenedFiles) -> Bool {
         let (opened, files) = seen.withLock { ($0.opened, $0.files) }
-        return opened.allSatisfy { path in
+        return opened.keys.allSatisfy { path in
             guard let then = files[path], let now = others.first(path) else { return false }
             return now.hasOnlyGrown(since: then)
         }
     }
 
-    private func note(_ path: String, _ status: FileStatus, isOpened: Bool = false) {
+    private func note(_ path: String, _ status: FileStatus) {
         seen.withLock { seen in
-            if isOpened { seen.opened.insert(path) }
             guard let then = seen.files[path] else { return seen.files[path] = status }
             if !status.hasOnlyGrown(since: then) { seen.changed = path }
         }
@@ -91,11 +105,18 @@ final class OpenedFiles: FileOperations {
     func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
         let descriptor = try files.open(path, writing: writing)
         if writing { return descriptor }
-        do throws(StorageFault) { note(path, try files.status(descriptor), isOpened: true) } catch {
+        do throws(StorageFault) {
+            let status = try files.status(descriptor)
+            note(path, status)
+            if seen.withLock({ $0.opened[path] == nil }) {
+                let end = try end(of: descriptor, at: status.size)
+                seen.withLock { $0.opened[path] = (status.size, end) }
+            }
+            return descriptor
+        } catch {
             files.close(descriptor)
             throw error
         }
-        return descriptor
     }
 
     func status(path: String) throws(StorageFault) -> FileStatus? {

@@ -34,7 +34,7 @@ def month_ago(count=1):
 
 
 class Written:
-    """Days of lines in a folder: each tenant uses `number` requests an interval, and so many bytes."""
+    """Days of lines in a folder, of some intervals from ten o'clock on, in which each tenant uses some requests."""
 
     def __init__(self, folder, start, days, tenants=("acme", "globex"), intervals=4):
         self.folder, self.start, self.days, self.tenants = folder, start, days, tenants
@@ -46,7 +46,7 @@ class Written:
             begin = start + day * 86400
             lines = []
             for interval in range(intervals):
-                at = begin + interval * 86400 // intervals
+                at = begin + 36000 + 5 * interval
                 for place, tenant in enumerate(tenants):
                     lines.append(self._line(tenant, at, (day + interval + place) % 7 + 1, totals[tenant], begin, not lines))
             self.files.append(day_text(begin) + ".jsonl")
