@@ -143,3 +143,20 @@ func read(_ text: String, cuts: [Int] = [], limits: AnswerLimits = AnswerLimits(
         #expect(read(storm(5, large), limits: AnswerLimits(heads: 4096)).failure != nil)
     }
 }
+
+extension AnswerReaderTests {
+    @Test("a field has the bytes that were sent, and is known as one of its connection alone")
+    func octets() throws {
+        var reader = AnswerReader(AnswerLimits())
+        var bytes = Array("HTTP/1.1 200 OK\r\nX-Name: M\u{01}ller\r\nConnection: x-hop\r\nX-Hop: 1\r\nContent-Length: 0\r\n\r\n".utf8)
+        bytes[bytes.firstIndex(of: 1)!] = 0xFC
+        let head: HTTPClient.Head? = try bytes.withUnsafeMutableBytes { bytes in
+            var rest = bytes
+            if case .head(let head) = try reader.next(&rest) { return head }
+            return nil
+        }
+        let fields = try #require(head).fields
+        #expect(fields[0].octets == [0x4D, 0xFC] + Array("ller".utf8) && fields[0].value == "M\u{FFFD}ller")
+        #expect(fields.map(\.isOfConnection) == [false, true, true, false])
+    }
+}

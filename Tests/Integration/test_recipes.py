@@ -23,6 +23,7 @@ class Recipes(Case):
         """A gateway that goes by the recipe, on free ports; its upstreams answer with the names of theirs."""
         configuration = recipe(name)
         values = {"plain_port": free_port(), "tls_port": free_port()}
+        self.served = values
         for port, upstream in (("9101", "first"), ("9102", "second")):
             if port in configuration:
                 values[upstream] = self.upstream(answer(text(upstream)))
@@ -125,6 +126,28 @@ class Recipes(Case):
         self.assertEqual(response["access-control-expose-headers"], "X-Request-Id")
         response = self.ask("api.example.com", fields=[("Origin", "https://evil.example")], **own)
         self.assertIsNone(response["access-control-allow-origin"])
+
+    def test_policy(self):
+        def decide(request):
+            if request["authorization"] == "Bearer jane":
+                return text("", fields=["X-User: jane"])
+            return text("who are you?", "401 Unauthorized", ["WWW-Authenticate: Bearer"])
+
+        service = self.upstream(answer(decide))
+        gateway = self.edge("policy", edit=lambda text: text.replace("127.0.0.1:$second", f"127.0.0.1:{service.port}"))
+        self.assertEqual(self.ask("acme.example.com", "/healthz").body, b"ok\n")
+        response = self.ask("acme.example.com", "/a", fields=[("X-User", "jane")])
+        self.assertEqual((response.status, response.body, response["www-authenticate"]), (401, b"who are you?", "Bearer"))
+        for _ in range(3):
+            response = self.ask("acme.example.com", "/a?b", "POST", [("Authorization", "Bearer jane"), ("X-User", "root")])
+            self.assertEqual((response.status, response.body), (200, b"first"))
+        self.assertEqual(gateway.metrics().sum("gateway_authorization_calls_total", result="answered"), len(service.requests))
+        self.assertEqual((service.requests[-1]["x-original-method"], service.requests[-1]["x-original-uri"]), ("POST", "/a?b"))
+
+    def test_mirror(self):
+        self.edge("mirror", edit=lambda text: text.replace("staging 10%", "staging 100%"))
+        self.assertEqual(self.ask("acme.example.com", "/a").body, b"first")
+        self.assertEqual(self.served["second"].next_request()["x-mirror"], "1")
 
     def test_read_only_keys(self):
         keys = {digit: f"a-key-of-somebody-{digit}" for digit in "12"}

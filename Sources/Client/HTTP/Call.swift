@@ -22,6 +22,7 @@ extension HTTPClient {
         private let destination: Destination
         private let deadline: UInt64
         private let limits: AnswerLimits
+        private let flow: Flow
         private var tell: ((Call, Event) -> Void)?
         private var dialing: Dialing?
         private var connection: Connection?
@@ -36,10 +37,11 @@ extension HTTPClient {
 
         init(
             _ client: HTTPClient, _ request: Request, wire: [UInt8], to destination: Destination, by deadline: UInt64,
-            _ limits: AnswerLimits, tell: @escaping (Call, Event) -> Void
+            _ limits: AnswerLimits, flow: Flow? = nil, tell: @escaping (Call, Event) -> Void
         ) {
             (self.client, self.request, self.wire, self.destination) = (client, request, wire, destination)
             (self.deadline, self.limits, self.tell) = (deadline, limits, tell)
+            self.flow = flow ?? client.flow
             reader = AnswerReader(limits, isForHead: request.method == "HEAD")
             if case .parts = request.body { isWhole = false } else { isWhole = true }
         }
@@ -84,7 +86,7 @@ extension HTTPClient {
         private func dial() {
             (isReused, isSent) = (false, false)
             dialing = Dialing(
-                to: destination, by: deadline, names: client.names, loop: client.loop, flow: client.flow
+                to: destination, by: deadline, names: client.names, loop: client.loop, flow: flow
             ) { [self] result in
                 dialing = nil
                 switch result {
@@ -97,6 +99,7 @@ extension HTTPClient {
         private func use(_ connection: Connection) {
             self.connection = connection
             connection.user = self
+            connection.flow = flow
             client.loop.schedule(connection, at: deadline)
             if isPaused { connection.pause() }
             connection.send(wire)

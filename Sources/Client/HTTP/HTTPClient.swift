@@ -35,12 +35,13 @@ public final class HTTPClient {
 
     /// The same for a GET whose head is ready, with the empty line at its end: what stands in it was read from a valid head. Its
     /// connection may be kept.
+    /// - Parameter flow: whose turns it takes.
     public func call(
-        prepared wire: [UInt8], at destination: Destination, by deadline: UInt64, limits: AnswerLimits = AnswerLimits(),
+        prepared wire: [UInt8], at destination: Destination, by deadline: UInt64, limits: AnswerLimits = AnswerLimits(), flow: Flow,
         tell: @escaping (Call, Event) -> Void
     ) -> Call {
         let request = Request("GET", "/", authority: "", keepsConnection: true)
-        let call = Call(self, request, wire: wire, to: destination, by: deadline, limits, tell: tell)
+        let call = Call(self, request, wire: wire, to: destination, by: deadline, limits, flow: flow, tell: tell)
         call.begin()
         return call
     }

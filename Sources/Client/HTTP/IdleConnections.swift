@@ -35,6 +35,7 @@ final class IdleConnections {
         if kept.count == most { kept.removeFirst().connection.close() }
         kept.append((Key(destination), connection))
         connection.user = self
+        connection.flow = connection.loop.commonFlow
         connection.resume()
         connection.loop.schedule(connection, at: connection.loop.now + Limits.clientIdleNanoseconds)
     }

@@ -106,7 +106,8 @@ extension Directive {
                 "and X-Tenant-Id, and what upstreams are told of the client; API keys of the gateway's own are not.",
                 "cache: an answer is good for so long for whoever asks for the same in the same way: the same credentials, address,",
                 "method, host, path and query, and the same other fields, but for those of tracing. Requests that wait for one answer",
-                "share it.",
+                "share it. Of a tenant 256 questions may be under way in a worker, and 4096 requests wait for them: more get 503",
+                "overloaded.",
                 "A service that fails five times in a row is left alone for a second, then tried by one request; longer each time.",
             ]),
         Directive(

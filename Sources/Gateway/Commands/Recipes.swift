@@ -129,6 +129,39 @@ struct Recipe: Sendable {
                     route /                 { require role=writer; }
                 }
                 """),
+        Recipe(
+            name: "policy", summary: "another service decides who may do what",
+            text: """
+                # It is asked by GET with the client's fields, X-Original-Method and X-Original-URI. 2xx lets the request pass, 401 and
+                # 403 are the client's answer. While it does not answer nobody passes; `on_error=allow` would let everybody.
+                listen 8080;
+                upstream app { server 127.0.0.1:9101; }
+                tenant acme {
+                    host     acme.example.com;
+                    upstream app;
+                    route / {
+                        authorize http://127.0.0.1:9102/check timeout=200ms cache=10s {
+                            # The application believes it: from a client it never arrives.
+                            request_header X-User;
+                        }
+                    }
+                    route = /healthz { respond 200 text/plain "ok\\n"; }
+                }
+                """),
+        Recipe(
+            name: "mirror", summary: "copies of real requests for a staging service",
+            text: """
+                # Copies have X-Mirror: 1 and the same X-Request-Id. Whatever becomes of them, clients notice nothing of it, and
+                # gateway_mirrored_total tells.
+                listen 8080;
+                upstream app     { server 127.0.0.1:9101; }
+                upstream staging { server 127.0.0.1:9102; response_timeout 5s; }
+                tenant acme {
+                    host     acme.example.com;
+                    upstream app;
+                    route /  { mirror staging 10%; mirror_body 64k; }
+                }
+                """),
     ]
 }
 

@@ -70,7 +70,7 @@ final class DecisionCall: Source {
             destination.authorities = authorities
         }
         call = desk.worker.outside.call(
-            prepared: question.wire, at: destination, by: end, limits: AnswerLimits(heads: Limits.decisionHeadMax)
+            prepared: question.wire, at: destination, by: end, limits: AnswerLimits(heads: Limits.decisionHeadMax), flow: flow
         ) { [self] _, event in hear(event) }
     }
 

@@ -15,8 +15,8 @@ final class MirrorCopy: OtherClient {
     private let balancer: Balancer
     /// What is known of the request, and whose it is. Of its head nothing is followed.
     private let request: Exchange.Request
-    private let resolution: Exchange.Resolution
-    private let head: [UInt8]
+    private var resolution: Exchange.Resolution
+    private var head: [UInt8]
     private let affinity: UInt64
     private var body: [UInt8] = []
     private var hasBody = false
@@ -72,7 +72,10 @@ final class MirrorCopy: OtherClient {
         began = worker.loop.now
         let exchange = worker.takeExchange(for: .other(self))
         self.exchange = exchange
-        exchange.begin(self, request, resolution, affinity, to: balancer)
+        // An exchange may keep this until its next request, and with this nothing of a configuration.
+        let taken = resolution
+        resolution = Exchange.Resolution()
+        exchange.begin(self, request, taken, affinity, to: balancer)
     }
 
     fileprivate func expired() { exchange?.clientTimedOut() }
@@ -83,6 +86,7 @@ final class MirrorCopy: OtherClient {
         unsafe head.withUnsafeBytes { unsafe worker.rooms.restore($0) }
         let room = unsafe worker.rooms.inbox(limit: body.count)
         unsafe room.copyBytes(from: body)
+        defer { (head, body) = ([], []) }
         return unsafe (WrittenHead(count: head.count, body: extent), BodyPart(room, isLast: true))
     }
 

@@ -119,11 +119,22 @@ class Configuration:
         for route in (*ROUTES, LOOSE, STREAMS, STORMY):
             how = self.rng.choice(("", "", f"rewrite /{route}/;", "delay 20ms 20%;", *more))
             what = self.rng.choice(("", "", " header=X-Token", " method=GET,HEAD"))
-            yield f"route /{route}/{what} {{ upstream {route}; {how} }}"
+            yield f"route /{route}/{what} {{ upstream {route}; {how} {self._others(route)} }}"
             if what:
                 yield f"route /{route} {{ upstream {route}; }}"
         # Servers of both answer alike.
         yield f"route /several/ header=X-Size {{ upstream several; split own {self.rng.randint(1, 60)}% by=header:X-Token; }}"
+
+    def _others(self, route):
+        """Who else hears of a route's requests: by a way of its own, copies go to a server of each tenant's."""
+        mirror = f"mirror own {self.rng.choice((5, 30))}%; mirror_body {self.rng.choice(('0', '1k', '64k'))};"
+        # The last requests of a run want an answer whether or not the service is there.
+        otherwise = "allow" if route == "plain" else self.rng.choice(("deny", "allow"))
+        policy = (
+            f"authorize http://127.0.0.1:$policy/ timeout={self.rng.choice((50, 300))}ms cache={self.rng.choice(('off', '1s', '1m'))}"
+            f" on_error={otherwise} {{ request_header X-Verdict; }}"
+        )
+        return self.rng.choice(("", "", mirror, policy, mirror + policy))
 
     def _tenants(self):
         yield "defaults { upstream plain; }"

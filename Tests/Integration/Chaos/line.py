@@ -27,7 +27,7 @@ KINDS = {
     421: ("misdirected",),
     429: ("rate-limited", "concurrency-limited"),
     502: ("bad-upstream",),
-    503: ("no-healthy-upstream", "overloaded"),
+    503: ("no-healthy-upstream", "overloaded", "authorization-unavailable"),
     504: ("upstream-timeout",),
 }
 
@@ -148,6 +148,11 @@ def check(request, status, fields, data):
             wrong("not a proper refusal: " + said)
         elif status == 421 and request.tenant != cast.PASSING:
             wrong("a tenant that was always there was not found: " + said)
+        return
+    if status == 403 and story.is_denied(request.token):
+        counts["denied by the policy"] += 1
+        if data != (b"" if request.method == "HEAD" else story.denied(request.tenant, request.token)):
+            wrong("another one's denial: " + said)
         return
     if fields.get("x-tenant") != request.tenant:
         wrong("an answer of another tenant's: " + said)

@@ -71,13 +71,14 @@ class Run:
         self.wrong, self.reloads, self.hours = [], 0, 0
         self.configuration = cast.Configuration(self.rng, plain_limits)
         certificate, key = authority.leaf(*cast.hosts())
-        upstreams, streams = free_port(), free_port()
+        upstreams, streams, policy = free_port(), free_port(), free_port()
         self.gateway = Gateway(
             folder,
             self.configuration.next(),
             preamble=False,
             upstreams=upstreams,
             streams=streams,
+            policy=policy,
             certificate=certificate,
             certificate_key=key,
         )
@@ -89,6 +90,7 @@ class Run:
             "patience": PATIENCE * (3 if SANITIZED else 1) * cast.PACE,
             "upstreams": upstreams,
             "streams": streams,
+            "policy": policy,
             "plain": self.gateway.plain,
             "tls": self.gateway.tls,
             "authority": authority.certificate,

@@ -23,6 +23,16 @@ def asked(tenant, token, size):
     return said(f"{tenant} asks", token, size)
 
 
+def is_denied(token):
+    """Whether the service that decides says no to it."""
+    return token.endswith(("7", "a"))
+
+
+def denied(tenant, token):
+    """What it says then."""
+    return f"not {tenant}'s {token}".encode()
+
+
 def target(route, fate, tenant, token, size):
     return f"/{route}/{fate}/{tenant}/{token}/{size}"
 

@@ -37,6 +37,8 @@ class Asked:
             wrong(f"{self}: passed on as a request of {self.named}")
         if self.fields.get("x-token") != self.token or "x-api-key" in self.fields:
             wrong(f"{self}: with the fields {self.fields}")
+        if self.fields.get("x-verdict", f"{self.tenant}/{self.token}") != f"{self.tenant}/{self.token}":
+            wrong(f"{self}: with a decision about {self.fields['x-verdict']}")
         if self.fields.get(":authority") != cast.host(self.tenant):
             wrong(f"{self}: for {self.fields.get(':authority')}")
 

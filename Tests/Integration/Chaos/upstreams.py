@@ -5,7 +5,7 @@ import random
 import socket
 import traceback
 
-from . import cast, fates, reading, story
+from . import cast, fates, policy, reading, story
 from .player import counts, plan, report, reset, wrong
 
 
@@ -18,6 +18,7 @@ class Asked:
         self.route, self.fate, self.tenant, self.token, self.size = story.told(target)
         self.rng = random.Random(self.token)
         self.named = fields.get("x-tenant-id")
+        self.is_copy = "x-mirror" in fields
 
     @property
     def said(self):
@@ -26,6 +27,9 @@ class Asked:
     async def read(self):
         """All of its body."""
         data = await reading.body(self.reader, self.fields)
+        # With a copy goes all of a body, or nothing.
+        if self.is_copy and not data:
+            return
         if data != story.asked(self.tenant, self.token, int(self.fields["x-size"])):
             wrong(f"{self}: a body of {len(data)} bytes that nobody sent: {data[:200]!r}")
 
@@ -44,8 +48,10 @@ def check(asked, address):
     """Whether it came from the tenant that it says, to a server which that tenant may ask."""
     if asked.named != asked.tenant:
         wrong(f"{asked}: passed on as a request of {asked.named}")
-    if asked.route in ("own", cast.LOOSE) and address != cast.OWN[asked.tenant]:
+    if (asked.is_copy or asked.route in ("own", cast.LOOSE)) and address != cast.OWN[asked.tenant]:
         wrong(f"{asked}: at {address}, which is not its tenant's own")
+    if asked.fields.get("x-verdict", f"{asked.tenant}/{asked.token}") != f"{asked.tenant}/{asked.token}":
+        wrong(f"{asked}: with a decision about {asked.fields['x-verdict']}")
     if asked.fields.get("x-token") != asked.token or "x-api-key" in asked.fields:
         wrong(f"{asked}: with the fields {asked.fields}")
 
@@ -62,7 +68,7 @@ async def serve(reader, writer):
                 continue
             asked = Asked(reader, writer, start, fields)
             check(asked, address)
-            counts["upstream requests"] += 1
+            counts["upstream copies" if asked.is_copy else "upstream requests"] += 1
             if not await getattr(fates, asked.fate)(asked):
                 return
     except (asyncio.IncompleteReadError, OSError):
@@ -90,8 +96,9 @@ async def main():
     kept = stuck(port)
     for address in (cast.HERE, *cast.OWN.values()):
         await asyncio.start_server(serve, address, port, backlog=1024)
+    lives = asyncio.create_task(policy.live(plan()["policy"]))
     await report()
-    del kept
+    del kept, lives
 
 
 if __name__ == "__main__":
