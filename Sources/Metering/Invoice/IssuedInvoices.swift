@@ -3,7 +3,8 @@ import Storage
 
 /// Invoices that were issued, kept as they were: `invoices/TENANT/2026-11.json`, and what was corrected since in
 /// `2026-11.1.json` and so on, each one checked line of JSON; beside the invoice what it looked like as text and table,
-/// whose checksums it names, and how many corrections there are, in `2026-11.corrections`. Of a month with prices in several currencies each has its own: `2026-11.EUR.json`.
+/// whose checksums it names, and how many corrections there are, in `2026-11.corrections`. Of a month with prices in several
+/// currencies each has its own: `2026-11.EUR.json`.
 ///
 /// What is not as it was issued, or not there any more, is an error wherever it is looked at: nothing else is shown for it.
 public struct IssuedInvoices {
@@ -148,6 +149,10 @@ public struct IssuedInvoices {
     public func finish() throws(StorageFault) {
         guard try files.status(path: folder) != nil else { return }
         for draft in try files.list(folder) where draft.hasPrefix(name + ".") && draft.hasSuffix(Self.draft) {
+            let ending = draft.dropFirst(name.utf8.count + 1).dropLast(Self.draft.utf8.count)
+            // Not those of the same month in a currency.
+            let isNumber = ending.hasSuffix(".json") && UInt64(ending.dropLast(5)) != nil
+            guard isNumber || ["txt", "csv", "json", "corrections"].contains(ending) else { continue }
             let (from, place) = (folder + "/" + draft, folder + "/" + draft.dropLast(Self.draft.utf8.count))
             let kind = Self.appearances.first { appearancePath($0) == place }
             let issued = kind.flatMap { documents.first?.content.checksums[$0] }

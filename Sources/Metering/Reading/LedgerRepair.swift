@@ -34,8 +34,8 @@ extension LedgerCheck {
         reader.files.filter { $0.level == nil && $0.span.lowerBound == day }
     }
 
-    /// Does it. For who has the ledger alone, and took his turn before he looked what is to be done. What is written anew is there whole or not at all, and at any moment each line
-    /// is in one file at least.
+    /// Does it. For who has the ledger alone, and took his turn before he looked what is to be done. What is written anew is
+    /// there whole or not at all, and at any moment each line is in one file at least.
     public func repair() throws(StorageFault) {
         let days = days
         for day in days { for file in files(of: day) { try keep(file) } }
