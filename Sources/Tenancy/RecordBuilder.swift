@@ -23,11 +23,14 @@ struct RecordBuilder {
         var decision: DecisionSettings?
         /// The name of the route's counters, where somebody else decides.
         var route: String?
+        /// Names of fields that carry a token's claims, likewise.
+        var claimFields: [String]
         var mirror: MirrorSettings?
         var mirrored: Int?
 
-        init(_ settings: RouteSettings, mirrored: Int?) {
+        init(_ settings: RouteSettings, _ claimFields: [String], mirrored: Int?) {
             (answer, faults, decision, mirror) = (settings.answer, settings.faults, settings.decision, settings.mirror)
+            self.claimFields = settings.decision == nil ? [] : claimFields
             (route, self.mirrored) = (settings.decision == nil ? nil : settings.meterName, mirrored)
         }
 
@@ -118,7 +121,8 @@ struct RecordBuilder {
             responseTimeout: settings.responseTimeout ?? 0, maxBody: settings.maxBody ?? tenant.maxBody ?? .max,
             methods: CredentialSet(settings.authenticate).rawValue,
             isStrict: tenant.strictPaths ?? (!settings.requirements.isEmpty || settings.choosesAddresses || settings.decision != nil),
-            door: door(settings.door), way: way(settings, upstream), acts: acts(Acts(settings, mirrored: settings.mirrored.map(upstream))),
+            door: door(settings.door), way: way(settings, upstream),
+            acts: acts(Acts(settings, claimFields, mirrored: settings.mirrored.map(upstream))),
             requestEdits: headerEdits(tenant.requestHeaders, settings.requestHeaders, claimFields),
             responseEdits: headerEdits(tenant.responseHeaders, settings.responseHeaders, []))
     }
@@ -169,7 +173,8 @@ struct RecordBuilder {
         if let known = acts[settings] { return known }
         let answer = settings.answer.map { OwnAnswer.make($0, in: memory) }
         let faults = settings.faults == FaultSettings() ? nil : PlannedFaults.make(settings.faults, in: memory)
-        let decision = settings.decision.map { DecisionRule.make($0, of: settings.route ?? "", in: memory) }
+        let claims = headerEdits([], [], settings.claimFields)
+        let decision = settings.decision.map { DecisionRule.make($0, of: settings.route ?? "", claims: claims, in: memory) }
         let mirror = settings.mirror.map { MirrorRule.make($0, upstream: settings.mirrored ?? 0, in: memory) }
         let kept = UnsafePointer(
             memory.keep([RouteActs.Record(answer: answer, faults: faults, decision: decision, mirror: mirror)]))

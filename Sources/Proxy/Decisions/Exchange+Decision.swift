@@ -34,14 +34,14 @@ extension Exchange {
     // MARK: Asking
 
     /// Takes the answer that is there, or sees to it that the request waits for one.
-    func consult(_ rule: DecisionRule, _ head: borrowing RequestHead, _ tenant: Tenant, _ route: Route, trusted: Bool) throws(Halt) {
+    func consult(_ rule: DecisionRule, _ head: borrowing RequestHead, _ tenant: Tenant, trusted: Bool) throws(Halt) {
         guard let view = resolution.view, let state = resolution.tenant else { return }
         var out = unsafe ByteWriter(worker.rooms.block)
         writeHidden(in: view, to: &out)
         unsafe out.append(rule.identity)
         let start = out.count
         unsafe out.append(rule.start)
-        writeQuestion(head, tenant, route, trusted: trusted, to: &out)
+        writeQuestion(head, tenant, rule.claims, trusted: trusted, to: &out)
         if out.overflowed { throw refuse(.headersTooLarge, "the head is too large") }
         let digest = unsafe SHA256.digest(out.written)
         let desk = state.follow { $0.desk(at: worker) }
@@ -65,17 +65,17 @@ extension Exchange {
         out.append(certificate)
     }
 
-    /// All that a decision can depend on: what differs in any of it is another question.
+    /// All that a decision can depend on: what differs in any of it is another question. What a client says is shown as it was
+    /// said, whatever the upstream gets in its place: credentials may be what is exchanged here.
     private func writeQuestion(
-        _ head: borrowing RequestHead, _ tenant: Tenant, _ route: Route, trusted: Bool, to out: inout ByteWriter
+        _ head: borrowing RequestHead, _ tenant: Tenant, _ claims: HeaderEdits, trusted: Bool, to out: inout ByteWriter
     ) {
-        let edits = route.requestEdits
         unsafe out.append(head.fields, of: head.bytes) { _, field in
             if field.dropped || isReplaced(field, head, trusted: trusted) { return true }
             switch field.id {
             // Of the gateway's own, or of one request alone.
             case .host, .override, .traceparent, .tracestate: return true
-            default: return unsafe !edits.removesNothing && edits.removes(head[field.name])
+            default: return unsafe !claims.removesNothing && claims.removes(head[field.name])
             }
         }
         unsafe out.append(tenant.identityFields)

@@ -52,14 +52,14 @@ extension Exchange {
     /// What a route does beside forwarding, once limits have let a request in.
     /// - Returns: its answer is written, and waits.
     func actsItself(
-        _ acts: RouteActs, _ head: borrowing RequestHead, _ tenant: Tenant, _ route: Route, trusted: Bool
+        _ acts: RouteActs, _ head: borrowing RequestHead, _ tenant: Tenant, trusted: Bool
     ) throws(Halt) -> Bool {
         if let faults = acts.faults {
             answer.faults = faults.draw(worker.random.next())
             if answer.faults == .abort { throw refuseOnPurpose(faults) }
             if answer.faults.contains(.delay) { detour.flags.insert(.delay) }
         }
-        if let rule = acts.decision { try consult(rule, head, tenant, route, trusted: trusted) }
+        if let rule = acts.decision { try consult(rule, head, tenant, trusted: trusted) }
         if let mirror = acts.mirror { drawLots(mirror, head, tenant) }
         guard let own = acts.answer else { return false }
         // A client of HTTP/2 would take it for the switch that it has asked for (RFC 8441 section 5).

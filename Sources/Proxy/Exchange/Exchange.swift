@@ -168,7 +168,7 @@ final class Exchange {
         if goesInCircles(head) { throw refuse(.badUpstream, "the request goes in circles") }
         if let state = resolution.tenant, state.follow({ $0.isBounded }) { try takeBounds(of: state.counted) }
         try reserve(route)
-        if let acts = route.acts, try actsItself(acts, head, tenant, route, trusted: trusted) { return }
+        if let acts = route.acts, try actsItself(acts, head, tenant, trusted: trusted) { return }
         guard let upstream = route.way.flatMap({ side(of: $0, head, tenant) }) ?? route.upstream else {
             throw refuse(.noHealthyUpstream, "no upstream")
         }

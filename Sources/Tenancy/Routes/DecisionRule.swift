@@ -16,6 +16,8 @@ public struct DecisionRule: Sendable {
         /// Nanoseconds.
         var timeout: UInt64
         var keepsFor: UInt64
+        /// Fields of the gateway's own that tell of tokens: a client's are not shown.
+        var claims: UnsafePointer<HeaderEdits.Record>
         /// Names in lower case.
         var requestFields: List<UnsafeRawBufferPointer>
         var responseFields: List<UnsafeRawBufferPointer>
@@ -40,6 +42,9 @@ public struct DecisionRule: Sendable {
     /// Nanoseconds for which an answer is good for the same question; zero: it is not kept.
     public var keepsFor: UInt64 { record.pointee.keepsFor }
 
+    /// Fields that carry a token's claims, which only the gateway writes: those of a client are not shown.
+    public var claims: HeaderEdits { HeaderEdits(record.pointee.claims) }
+
     /// Whether a field of its answer goes to the upstream, or to the client.
     /// - Parameter name: in lower case.
     public func handsOn(_ name: String) -> (toUpstream: Bool, toClient: Bool) {
@@ -51,7 +56,9 @@ public struct DecisionRule: Sendable {
     }
 
     /// - Parameter route: the name of its route's counters.
-    static func make(_ settings: DecisionSettings, of route: String, in memory: RecordMemory) -> UnsafePointer<Record> {
+    static func make(
+        _ settings: DecisionSettings, of route: String, claims: UnsafePointer<HeaderEdits.Record>, in memory: RecordMemory
+    ) -> UnsafePointer<Record> {
         let address = settings.address
         func bytes(_ text: String) -> UnsafeRawBufferPointer { memory.keep(Array(text.utf8)) }
         func names(_ names: [String]) -> List<UnsafeRawBufferPointer> { memory.list(names.map { bytes($0.asciiLowercased) }) }
@@ -63,7 +70,8 @@ public struct DecisionRule: Sendable {
             identity: bytes(parts.joined(separator: "\n") + "\n"),
             start: bytes("GET \(address.target) HTTP/1.1\r\nHost: \(address.authority)\r\n"), host: bytes(address.host),
             port: address.port, isSecure: address.isSecure, passesOnError: settings.passesOnError, timeout: settings.timeout,
-            keepsFor: settings.keepsFor, requestFields: names(settings.requestFields), responseFields: names(settings.responseFields))
+            keepsFor: settings.keepsFor, claims: claims, requestFields: names(settings.requestFields),
+            responseFields: names(settings.responseFields))
         return UnsafePointer(memory.keep([record]))
     }
 }
