@@ -127,7 +127,8 @@ class Configuration:
 
     def _others(self, route):
         """Who else hears of a route's requests: by a way of its own, copies go to a server of each tenant's."""
-        mirror = f"mirror own {self.rng.choice((5, 30))}%; mirror_body {self.rng.choice(('0', '1k', '64k'))};"
+        where = LOOSE if route == LOOSE else "own"
+        mirror = f"mirror {where} {self.rng.choice((5, 30))}%; mirror_body {self.rng.choice(('0', '1k', '64k'))};"
         # The last requests of a run want an answer whether or not the service is there.
         otherwise = "allow" if route == "plain" else self.rng.choice(("deny", "allow"))
         policy = (
