@@ -69,7 +69,7 @@ def behaviour(peer):
 
 # Called, and never failing for want of anything but memory; or only where a test of its own makes it.
 HARMLESS = set(
-    """calloc clock_gettime closedir exit free freeaddrinfo freeifaddrs gai_strerror getenv getpid globfree inet_ntop inet_pton
+    """calloc clock_gettime closedir exit free freeaddrinfo freeifaddrs gai_strerror getenv geteuid getpid globfree inet_ntop inet_pton
     isatty kill log malloc_trim
     memchr memcmp memcpy memmem memmove posix_spawn_file_actions_adddup2 posix_spawn_file_actions_addopen posix_spawn_file_actions_destroy
     posix_spawn_file_actions_init posix_spawnattr_destroy posix_spawnattr_init posix_spawnattr_setflags

@@ -34,9 +34,9 @@ def month_ago(count=1):
 
 
 class Written:
-    """Days of lines in a folder, of some intervals from ten o'clock on, in which each tenant uses some requests."""
+    """Days of lines in a folder, of some intervals of five seconds from ten o'clock on, in which each tenant uses some requests."""
 
-    def __init__(self, folder, start, days, tenants=("acme", "globex"), intervals=4):
+    def __init__(self, folder, start, days, tenants=("acme", "globex"), intervals=4, first=36000, step=5):
         self.folder, self.start, self.days, self.tenants = folder, start, days, tenants
         self.files, self.sequence = [], 0
         totals = {tenant: [0] * COUNTERS for tenant in tenants}
@@ -46,7 +46,7 @@ class Written:
             begin = start + day * 86400
             lines = []
             for interval in range(intervals):
-                at = begin + 36000 + 5 * interval
+                at = begin + first + step * interval
                 for place, tenant in enumerate(tenants):
                     lines.append(self._line(tenant, at, (day + interval + place) % 7 + 1, totals[tenant], begin, not lines))
             self.files.append(day_text(begin) + ".jsonl")
