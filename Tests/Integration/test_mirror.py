@@ -82,6 +82,20 @@ class Mirror(H2Case):
         self.assertEqual(self.get(gateway, "/whole").status, 200)
         self.assertEqual(staging.next_request().target, "/whole")
 
+    def test_halves_take_no_place(self):
+        staging = self.upstream(answer(text("")))
+        gateway = self.edge(staging)
+        # More than there may be copies at a time.
+        for i in range(70):
+            client = self.connect(gateway.plain)
+            client.send(f"POST /half{i}/ HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 10\r\n\r\nabc")
+            self.until(lambda: f"/half{i}/".encode() in self.app.bytes_received, "the half")
+            client.reset()
+        self.until(lambda: gateway.metrics().sum("gateway_requests_total", tenant="acme", code="499") == 70, "their end")
+        self.assertEqual(self.get(gateway, "/whole").status, 200)
+        self.assertEqual(staging.next_request().target, "/whole")
+        self.until(lambda: self.copies(gateway) == (1, 0, 0), "the copy's end")
+
     def test_a_share(self):
         staging = self.upstream(answer(text("")))
         gateway = self.edge(staging, rule="mirror staging 30%;")

@@ -36,10 +36,9 @@ final class MirrorCopy: OtherClient {
         (worker, self.balancer, self.bodyMax) = (exchange.worker, balancer, bodyMax)
         (request, resolution, affinity) = (exchange.request, exchange.resolution, exchange.detour.affinity)
         unsafe self.head = Array(head) + Array("X-Mirror: 1\r\n".utf8)
-        let turn = CopyTurn(exchange.worker, exchange.client.flow)
         // The client may be gone before this is.
-        super.init(source: turn, origin: exchange.client.origin.detached())
-        turn.copy = self
+        super.init(
+            source: CopyTurn(exchange.worker, exchange.client.flow), origin: exchange.client.origin.detached())
     }
 
     deinit { giveBackPlace() }
@@ -63,6 +62,8 @@ final class MirrorCopy: OtherClient {
     /// In a turn of its own: the request's own goes on.
     private func send() {
         isSent = true
+        // Until now the request alone has it, and with the request it goes.
+        (source as? CopyTurn)?.copy = self
         worker.loop.wake(source, [])
     }
 
@@ -140,7 +141,7 @@ final class MirrorCopy: OtherClient {
 
 /// The turns and the deadline of a copy.
 private final class CopyTurn: Source {
-    /// Until it is over.
+    /// From when all of it is there until it is over.
     var copy: MirrorCopy?
 
     init(_ worker: Worker, _ flow: Flow) { super.init(loop: worker.loop, fd: -1, flow: flow) }
