@@ -151,6 +151,34 @@ class Authorize(H2Case):
             self.assertEqual(client.read_response().status, 200)
         self.assertNotIn(b"gold", self.app.bytes_received)
 
+    def test_credentials_in_place_of_the_client_s(self):
+        def decide(request):
+            if (request["authorization"], request["cookie"]) != ("Bearer me", "session=1"):
+                return text("", "401 Unauthorized")
+            return text("", fields=["Authorization: Bearer internal"])
+
+        service = Service(self, decide)
+        gateway = self.edge(service, fields="{ request_header Authorization; }", more="request_header Cookie off;")
+        fields = [("Authorization", "Bearer me"), ("Cookie", "session=1")]
+        self.assertEqual(self.get(gateway, fields=fields).status, 200)
+        request = self.app.next_request()
+        self.assertEqual((request.fields.all("authorization"), request["cookie"]), (["Bearer internal"], None))
+        # What is kept is theirs alone.
+        for other in ([], fields[:1], fields[1:], [("Authorization", "Bearer you"), fields[1]], [fields[0], ("Cookie", "session=2")]):
+            self.assertEqual(self.get(gateway, fields=other).status, 401)
+
+    def test_what_overrides_a_request_is_shown(self):
+        service = Service(self, lambda request: NO if "DELETE" in (request["x-http-method-override"], request["x-rewrite-url"]) else YES)
+        names = "X-HTTP-Method-Override X-Rewrite-URL X-Original-URI X-Original-Method"
+        gateway = self.edge(service, top=f"pass_fields {names};\n")
+        self.assertEqual(self.get(gateway).status, 200)
+        self.assertEqual(self.get(gateway, fields=[("X-HTTP-Method-Override", "DELETE")]).status, 403)
+        self.assertEqual(self.get(gateway, fields=[("X-Rewrite-URL", "DELETE")]).status, 403)
+        forged = [("X-Original-URI", "/forged"), ("X-Original-Method", "FORGED")]
+        self.assertEqual(self.get(gateway, "/a", fields=forged).status, 200)
+        asked = service.asked[-1]
+        self.assertEqual((asked.fields.all("x-original-uri"), asked.fields.all("x-original-method")), (["/a"], ["GET"]))
+
     def test_a_no_in_the_service_s_own_words(self):
         answers = {
             "/403": NO,
@@ -277,6 +305,16 @@ class Authorize(H2Case):
         ask(1, fields=(), source="127.0.0.2")
         ask(0, fields=(), source="127.0.0.2")
         self.assertEqual(self.counts(gateway)[0], gateway.metrics().sum("gateway_requests_total", tenant="acme"))
+
+    def test_a_cookie_is_for_one_client(self):
+        service = Service(self)
+        service.decide = lambda request: text("", fields=[f"Set-Cookie: session={len(service.asked)}", "X-Policy: gold"])
+        gateway = self.edge(service, fields="{ request_header X-Policy; response_header Set-Cookie; }")
+        self.assertEqual([self.get(gateway)["set-cookie"] for _ in range(3)], ["session=1", "session=2", "session=3"])
+        # One that the client gets nothing of is kept.
+        gateway = self.edge(service, fields="{ request_header X-Policy; }")
+        self.assertEqual([self.get(gateway)["set-cookie"] for _ in range(3)], [None] * 3)
+        self.assertEqual(len(service.asked), 4)
 
     def test_a_no_is_kept_too_and_nothing_for_longer_than_its_time(self):
         service = Service(self, lambda request: NO)
@@ -459,6 +497,38 @@ class Authorize(H2Case):
         self.until(lambda: f"authorize of tenant acme: http://127.0.0.1:{port} answers again" in gateway.stderr, "a line of the log")
         self.assertEqual(gateway.metrics().sum("gateway_authorization_breakers_open", tenant="acme"), 0)
         del service
+
+    def test_what_one_client_provokes_is_nobody_else_s(self):
+        said = {"1": "431 Too Large", "2": "406 Not Acceptable", "3": "302 Found", "4": "400 Bad Request"}
+        service = Service(self, lambda request: text("", said[request["x-way"]]) if request["x-way"] else YES)
+        gateway = self.edge(service, "timeout=1s")
+        for way in said:
+            for _ in range(6):
+                self.assert_problem(self.get(gateway, fields=[("X-Way", way)]), 503, "authorization-unavailable")
+            self.assertEqual(self.get(gateway).status, 200, way)
+        metrics = gateway.metrics()
+        self.assertEqual(metrics.sum("gateway_authorization_calls_total", tenant="acme", result="failed"), 24)
+        self.assertEqual(metrics.sum("gateway_authorization_breaker_opened_total", tenant="acme"), 0)
+
+    def test_a_breaker_goes_with_its_rule(self):
+        def opened(gateway):
+            return gateway.metrics().sum("gateway_authorization_breakers_open", tenant="acme")
+
+        gateway = self.edge(free_port(), "timeout=300ms")
+        for _ in range(6):
+            self.assert_problem(self.get(gateway), 503, "authorization-unavailable")
+        self.assertEqual(opened(gateway), 1)
+        # Over a reload it is left alone as before, and who is asked for is told of.
+        self.rewrite(gateway, "host acme.test;", "host acme.test other.test;")
+        self.assert_problem(self.get(gateway), 503, "authorization-unavailable")
+        self.assertEqual(opened(gateway), 1)
+        self.rewrite(gateway, "/check?by=gw", "/another")
+        self.until(lambda: opened(gateway) == 0, "nothing that is open")
+        for _ in range(6):
+            self.get(gateway)
+        self.assertEqual(opened(gateway), 1)
+        self.rewrite(gateway, "tenant acme", "tenant globex")
+        self.until(lambda: opened(gateway) == 0, "nothing that is open")
 
     def test_one_tenant_s_service_is_no_other_s(self):
         service = Service(self, lambda request: text("", "500 Oops") if request["x-tenant-id"] == "globex" else YES)

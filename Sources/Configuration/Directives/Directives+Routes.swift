@@ -108,7 +108,9 @@ extension Directive {
                 "method, host, path and query, and the same other fields, but for those of tracing. Requests that wait for one answer",
                 "share it. Of a tenant 256 questions may be under way in a worker, and 4096 requests wait for them: more get 503",
                 "overloaded.",
-                "A service that fails five times in a row is left alone for a second, then tried by one request; longer each time.",
+                "An answer that sets a cookie at the client is not kept.",
+                "A service that fails five times in a row, by 5xx or no answer, is left alone for a second, then tried by one request;",
+                "longer each time.",
             ]),
         Directive(
             .decidedRequestField, "request_header", in: [.authorize], [.one("NAME", .headerName)], repeats: .oncePerFirstArgument,

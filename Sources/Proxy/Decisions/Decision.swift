@@ -30,19 +30,21 @@ final class Decision {
     /// Whether a status is an answer to the question, and not a sign of something else.
     static func isAnswer(_ status: Int) -> Bool { (200..<300).contains(status) || status == 401 || status == 403 }
 
-    /// What an answer says.
+    /// What an answer says. One with a cookie is not kept: a session that was begun for one client must not become another's.
     /// - Parameter now: monotonic nanoseconds.
     convenience init(_ head: HTTPClient.Head, body: [UInt8], by rule: DecisionRule, now: UInt64) {
         var (toUpstream, toClient): ([UInt8], [UInt8]) = ([], [])
         let passes = head.status < 300
+        var isForOne = false
         for field in head.fields where !field.isOfConnection {
             let goes = rule.handsOn(field.name)
             if goes.toUpstream, passes { Self.add(field, to: &toUpstream) }
+            if goes.toClient, field.name == "set-cookie" { isForOne = true }
             if goes.toClient || !passes && Self.tells(field.name, ofBody: !body.isEmpty) { Self.add(field, to: &toClient) }
         }
         self.init(
             status: UInt16(head.status), toUpstream: toUpstream, toClient: toClient, body: passes ? [] : body,
-            until: now &+ rule.keepsFor)
+            until: isForOne ? now : now &+ rule.keepsFor)
     }
 
     /// What a no needs to be understood.

@@ -110,13 +110,17 @@ final class DecisionCall: Source {
         if dropped > Limits.decisionBodyMax { endCall() }
     }
 
+    /// It says that something is wrong with this request (a head too large, a type that it does not have): that must not be
+    /// every other request's fault.
+    private var isRefused: Bool { head.map { (300..<500).contains($0.status) } ?? false }
+
     private func made(of head: HTTPClient.Head) -> Decision { Decision(head, body: body, by: question.rule, now: loop.now) }
 
     private func decide(_ decision: Decision?, why failure: @autoclosure () -> String = "") {
         if isDecided { return }
         (isDecided, self.decision) = (true, decision)
         body = []
-        desk.ended(self, decision, why: failure())
+        desk.ended(self, decision, isThere: decision != nil || isRefused, why: failure())
         loop.wake(self, [])
     }
 

@@ -27,8 +27,8 @@ final class DecisionDesk {
     let tenant: Uncounted<TenantState>
     private var cache = DecisionCache(sizeMax: Limits.decisionsSize)
     private var calls: [Digest256: DecisionCall] = [:]
-    /// By the rule; of those that have failed.
-    private var breakers: [Digest256: DecisionBreaker] = [:]
+    /// By the rule; of those that have failed since they were last right.
+    private var breakers: [Digest256: KnownBreaker] = [:]
     /// Requests that wait.
     private var waiting = 0
 
@@ -55,7 +55,7 @@ final class DecisionDesk {
         }
         if calls.count >= Limits.decisionCallsMax { return .crowded }
         let isTry: Bool
-        switch breakers[Self.key(question.rule), default: DecisionBreaker()].leave(now: worker.loop.now) {
+        switch leave(to: question.rule) {
         case .asks: isTry = false
         case .tries: isTry = true
         case .no: return .spared
@@ -72,31 +72,70 @@ final class DecisionDesk {
     func left() { waiting -= 1 }
 
     /// A call has its answer, or none. Who asks from now on does not get it from there.
-    func ended(_ call: DecisionCall, _ decision: Decision?, why failure: @autoclosure () -> String) {
+    /// - Parameter isThere: the service works, whatever it has said.
+    func ended(_ call: DecisionCall, _ decision: Decision?, isThere: Bool, why failure: @autoclosure () -> String) {
         calls[call.question.digest] = nil
         let (key, now) = (Self.key(call.question.rule), worker.loop.now)
-        if let decision {
-            count(.answered)
-            if decision.until > now { cache.insert(decision, for: call.question.digest, now: now) }
-            guard breakers.removeValue(forKey: key)?.isOpen == true else { return }
-            tenant.follow { $0.metrics.follow { $0.openBreakers.add(-1) } }
-            return tell(call.question.rule, "answers again")
+        count(decision == nil ? .failed : .answered)
+        if let decision, decision.until > now { cache.insert(decision, for: call.question.digest, now: now) }
+        let known = breakers[key]
+        if isThere {
+            if known == nil { return }
+            put(nil, for: key)
+            if known?.breaker.isOpen == true { tell(call.question.rule, "answers again") }
+            return
         }
-        count(.failed)
-        var breaker = breakers[key] ?? DecisionBreaker()
+        // Nobody may ask any more what was asked by a configuration before this one.
+        if known == nil, call.question.view !== worker.view { return }
+        var breaker = known?.breaker ?? DecisionBreaker()
         let wasOpen = breaker.isOpen
         let time = breaker.failed(asTry: call.isTry, now: now)
-        breakers[key] = breaker
+        put(KnownBreaker(breaker: breaker, isCurrent: known?.isCurrent ?? true), for: key)
         guard let time, !wasOpen else { return }
         count(.opened)
-        tenant.follow { $0.metrics.follow { $0.openBreakers.add(1) } }
         tell(call.question.rule, "does not decide: \(failure()); it is left alone for \(time / 1_000_000_000) s, and longer each time")
     }
 
     /// Nobody waits for a call any more.
     func abandoned(_ call: DecisionCall) {
         calls[call.question.digest] = nil
-        if call.isTry { breakers[Self.key(call.question.rule)]?.abandoned() }
+        if call.isTry { breakers[Self.key(call.question.rule)]?.breaker.abandoned() }
+    }
+
+    // MARK: Services that do not answer
+
+    /// What is known of a service's failures.
+    private struct KnownBreaker {
+        var breaker: DecisionBreaker
+        /// This configuration has asked it.
+        var isCurrent = true
+
+        /// One of those that operators are told of.
+        var isTold: Bool { isCurrent && breaker.isOpen }
+    }
+
+    private func leave(to rule: DecisionRule) -> DecisionBreaker.Leave {
+        let key = Self.key(rule)
+        guard var known = breakers[key] else { return .asks }
+        known.isCurrent = true
+        let leave = known.breaker.leave(now: worker.loop.now)
+        put(known, for: key)
+        return leave
+    }
+
+    private func put(_ known: KnownBreaker?, for key: Digest256) {
+        let change = (known?.isTold == true ? 1 : 0) - (breakers[key]?.isTold == true ? 1 : 0)
+        breakers[key] = known
+        if change != 0 { tenant.follow { $0.metrics.follow { $0.openBreakers.add(change) } } }
+    }
+
+    /// Another configuration holds: of services that nobody asks by it nobody is told, and the one after it forgets them.
+    /// - Parameter isOver: the tenant is no more, or nothing comes to this loop any more.
+    func adopt(isOver: Bool) {
+        for (key, known) in breakers {
+            put(isOver || !known.isCurrent ? nil : KnownBreaker(breaker: known.breaker, isCurrent: false), for: key)
+        }
+        if isOver { cache = DecisionCache(sizeMax: Limits.decisionsSize) }
     }
 
     func count(_ event: DecisionEvent) { tenant.follow { $0.metrics.follow { $0.decided(event) } } }

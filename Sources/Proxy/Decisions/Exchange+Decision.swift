@@ -74,7 +74,9 @@ extension Exchange {
             if field.dropped || isReplaced(field, head, trusted: trusted) { return true }
             switch field.id {
             // Of the gateway's own, or of one request alone.
-            case .host, .override, .traceparent, .tracestate: return true
+            case .host, .traceparent, .tracestate: return true
+            // Where upstreams are told what overrides a request, who decides about it must be.
+            case .override: return unsafe Self.isOriginal(head[field.name])
             default: return unsafe !claims.removesNothing && claims.removes(head[field.name])
             }
         }
@@ -89,6 +91,14 @@ extension Exchange {
         writeTarget(head, to: &out)
         out.append("\r\n")
         writeForwarding(head, to: &out)
+    }
+
+    /// `X-Original-URI` and `X-Original-Method`, which are the gateway's word, with whatever between their parts.
+    private static func isOriginal(_ name: UnsafeRawBufferPointer) -> Bool {
+        func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: name[range]) }
+        guard name.count > 11, unsafe ASCII.equalsIgnoringCase(part(2..<10), "original") else { return false }
+        let rest = unsafe part(11..<name.count)
+        return unsafe ASCII.equalsIgnoringCase(rest, "uri") || ASCII.equalsIgnoringCase(rest, "method")
     }
 
     /// What differs in every request.

@@ -36,6 +36,13 @@ struct TenantStates {
         view.keep(state, of: tenant)
         return state
     }
+
+    /// Another configuration holds.
+    /// - Parameter isOver: nothing comes to this loop any more.
+    func adoptDesks(_ directory: Directory, isOver: Bool) {
+        for case let state? in byPlace { state.adoptDesk { isOver || directory.tenant(id: state.id) == nil } }
+        for state in former { state.adoptDesk { true } }
+    }
 }
 
 /// What one loop keeps of a tenant, whatever the configuration: its turn and its counters. Made at the tenant's first
@@ -74,6 +81,10 @@ final class TenantState: Flow {
         let made = unsafe DecisionDesk(worker, Uncounted(self))
         desk = made
         return made
+    }
+
+    func adoptDesk(isOver: () -> Bool) {
+        if let desk { desk.adopt(isOver: isOver()) }
     }
 
     /// Tenants are put into classes by any of its bits: none of them is always the same.

@@ -67,6 +67,7 @@ extension Worker {
         (isResting, isDraining) = (true, true)
         listeners = listeners.filter { !$0.value.isEmpty }
         balancers.retirePools()
+        adoptDesks(isOver: true)
         forEachClient { $0.retireWhenAnswered() }
     }
 

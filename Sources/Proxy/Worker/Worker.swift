@@ -184,7 +184,11 @@ public final class Worker {
         balancers.adopt(view)
         adoptListeners(next, sockets)
         revokeRemoved()
+        adoptDesks(isOver: false)
     }
+
+    /// - Parameter isOver: nothing comes to this loop any more.
+    func adoptDesks(isOver: Bool) { tenants.adoptDesks(snapshot.directory, isOver: isOver) }
 
     private func adoptListeners(_ next: Snapshot, _ sockets: [Endpoint: [Int32]]) {
         var wanted: [Endpoint: ListenerState] = [:]
