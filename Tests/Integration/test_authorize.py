@@ -421,6 +421,19 @@ class Authorize(H2Case):
         # Not even where they pass without an answer.
         self.assertEqual((statuses.count(200), statuses.count(503)), (256, 44))
 
+    def test_answers_without_an_end_take_few_descriptors(self):
+        def endless(peer):
+            peer.read_request()
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            peer.wait_for_end(30)
+
+        server = self.upstream(endless)
+        gateway = self.edge(server.port, "timeout=60s")
+        with RawClient(gateway.plain) as client:
+            for i in range(300):
+                self.assertEqual(client.request("GET", f"/{i}", "acme.test").status, 200)
+        self.assertLess(len(os.listdir(f"/proc/{gateway.process.pid}/fd")), 150)
+
     def test_a_client_that_leaves_takes_its_question_along(self):
         closed = threading.Event()
 

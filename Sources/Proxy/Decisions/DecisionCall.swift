@@ -21,6 +21,8 @@ final class DecisionCall: Source {
     /// Bytes of a body that nobody wants.
     private var dropped = 0
     private var isDecided = false
+    /// The rest of its answer is read for the sake of the connection alone.
+    private var lingers = false
     private var decision: Decision?
 
     init(_ question: DecisionQuestion, isTry: Bool, at desk: DecisionDesk) {
@@ -85,9 +87,9 @@ final class DecisionCall: Source {
         case .room: break
         case .end:
             if let head { decide(made(of: head)) }
-            call = nil
+            callEnded()
         case .failed(let failure):
-            call = nil
+            callEnded()
             // A no is a no, whatever becomes of its content.
             if let head, Decision.isAnswer(head.status) {
                 body = []
@@ -126,12 +128,19 @@ final class DecisionCall: Source {
 
     /// What still comes of an answer that was understood is read by the call alone.
     private func close() {
-        if decision == nil || head == nil { endCall() }
+        if decision == nil || head == nil || (call != nil && !desk.mayLinger()) { endCall() }
+        lingers = call != nil
         loop.close(self)
     }
 
     private func endCall() {
         call?.cancel()
+        callEnded()
+    }
+
+    private func callEnded() {
         call = nil
+        if lingers { desk.lingerEnded() }
+        lingers = false
     }
 }

@@ -31,6 +31,8 @@ final class DecisionDesk {
     private var breakers: [Digest256: KnownBreaker] = [:]
     /// Requests that wait.
     private var waiting = 0
+    /// Calls that have their answer, but not all of what follows it.
+    private var lingering = 0
 
     init(_ worker: Worker, _ tenant: Uncounted<TenantState>) { (self.worker, self.tenant) = (worker, tenant) }
 
@@ -137,6 +139,15 @@ final class DecisionDesk {
         }
         if isOver { cache = DecisionCache(sizeMax: Limits.decisionsSize) }
     }
+
+    /// Whether one more may go on behind its answer, for as long as answers may take: no more of them than are kept.
+    func mayLinger() -> Bool {
+        if lingering >= Limits.decisionConnectionsKept { return false }
+        lingering += 1
+        return true
+    }
+
+    func lingerEnded() { lingering -= 1 }
 
     func count(_ event: DecisionEvent) { tenant.follow { $0.metrics.follow { $0.decided(event) } } }
 
