@@ -193,6 +193,8 @@ public enum Limits {
     public static let decisionConnectionsKept = 64
     /// Copies of requests to one upstream that a loop has under way: with their bodies they take some megabytes.
     public static let mirrorsMax = 64
+    /// Bytes of a body that may go along with one: it is sent at once, out of the room for a read.
+    public static let mirrorBodyMax: UInt64 = 256 << 10
     /// Of an answer to one: bytes that are read for the sake of the connection, and for how long.
     public static let mirrorAnswerMax = 1 << 20
     public static let mirrorNanoseconds: UInt64 = 60_000_000_000

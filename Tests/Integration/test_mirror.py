@@ -82,6 +82,19 @@ class Mirror(H2Case):
         self.assertEqual(self.get(gateway, "/whole").status, 200)
         self.assertEqual(staging.next_request().target, "/whole")
 
+    def test_the_largest_body_goes_along(self):
+        size = 256 << 10
+        staging = self.upstream(answer(text("")))
+        gateway = self.edge(staging, rule="mirror staging; mirror_body 256k;")
+        fields = [(f"X-Long-{i}", "x" * 7000) for i in range(3)]
+        for expected, length in ((size, size), (0, size + 1), (0, 1_000_000)):
+            with RawClient(gateway.plain) as client:
+                self.assertEqual(client.request("POST", "/", "acme.test", fields=fields, body=os.urandom(length)).status, 200)
+            request, copy = self.app.next_request(), staging.next_request()
+            self.assertEqual(len(copy.body), expected)
+            if expected:
+                self.assertEqual(copy.body, request.body)
+
     def test_halves_take_no_place(self):
         staging = self.upstream(answer(text("")))
         gateway = self.edge(staging)

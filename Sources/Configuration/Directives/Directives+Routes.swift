@@ -127,7 +127,7 @@ extension Directive {
                 "gateway_mirrored_total tells. Upgrades, CONNECT and calls of gRPC are not copied.",
             ]),
         Directive(
-            .mirrorBody, "mirror_body", in: [.route], [.one(.size(0...1 << 20))], default: "64k",
+            .mirrorBody, "mirror_body", in: [.route], [.one(.size(0...Limits.mirrorBodyMax))], default: "64k",
             "Bytes of a body that go along with a copy; of a longer one the copy has none."),
     ]
 }
