@@ -402,6 +402,48 @@ class Turns(Case):
             calls, points = self.ends(gateway, how, lambda: None, *words, check=check)
             print(f"issue, {how}: {points} points of {calls} calls", flush=True) if ALL else None
 
+    def test_an_issue_of_a_correction_that_ends_anywhere(self):
+        gateway = self.written()
+        words = "invoice", "acme", "--month", self.month, "--format", "json", "--issue"
+        folder = f"{self.state}/invoices/acme"
+
+        def prepare():
+            self.check_invoice(gateway, "--issue")
+            self.add_usage(1)
+
+        def check(note):
+            said = json.loads(self.invoice(gateway).stdout)
+            self.assertNotIn("correction", said, note)
+            self.assertEqual([len(said["corrections"]), said["corrections"][0]["lines"][0]["quantity"]], [1, self.more], note)
+            kinds = [name[len(self.month) + 1 :] for name in sorted(os.listdir(folder))]
+            self.assertEqual(kinds, ["1.json", "corrections", "csv", "json", "txt"], note)
+            # It is the last one, and missed all the same.
+            os.remove(f"{folder}/{self.month}.1.json")
+            self.assertEqual(self.invoice(gateway, "--issue").returncode, 1, note)
+
+        days = dict(self.books.admitted)
+        for how in self.WAYS:
+            shutil.rmtree(self.state + "/invoices", True)
+            for name in set(os.listdir(self.path(""))) - set(self.books.files):
+                shutil.rmtree(self.path(name), True) if os.path.isdir(self.path(name)) else os.remove(self.path(name))
+            self.books.admitted = dict(days)
+            calls, points = self.ends(gateway, how, prepare, *words, check=check)
+            print(f"correction, {how}: {points} points of {calls} calls", flush=True) if ALL else None
+
+    def test_corrections_from_before_they_were_counted_are_counted(self):
+        gateway = self.written()
+        self.check_invoice(gateway, "--issue")
+        folder = f"{self.state}/invoices/acme"
+        for number in (1, 2):
+            self.add_usage(number)
+            self.assertEqual(self.invoice(gateway, "--issue").returncode, 0)
+        os.remove(f"{folder}/{self.month}.corrections")
+        self.assertEqual(self.invoice(gateway, "--issue").returncode, 0)
+        os.remove(f"{folder}/{self.month}.2.json")
+        refused = self.invoice(gateway, "--issue")
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertIn(f"{self.month}.2.json", refused.stderr)
+
     def test_the_last_correction_is_missed(self):
         gateway = self.written()
         self.check_invoice(gateway, "--issue")
@@ -423,9 +465,12 @@ class Turns(Case):
         start = ledgers.month_ago() + (10 + number) * 86400
         node, ledgers.NODE = ledgers.NODE, f"{number:08x}"
         try:
-            ledgers.Written(self.path(""), start, 1)
+            added = ledgers.Written(self.path(""), start, 1).admitted
         finally:
             ledgers.NODE = node
+        for key, count in added.items():
+            self.books.admitted[key] = self.books.admitted.get(key, 0) + count
+        self.more = sum(count for (tenant, _), count in added.items() if tenant == "acme")
 
 
 if SANITIZED:

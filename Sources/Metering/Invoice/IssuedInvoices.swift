@@ -144,8 +144,8 @@ public struct IssuedInvoices {
         throw .damaged("is not as it was issued, or gone; --format json shows what was", path: path)
     }
 
-    /// What an end in the middle of an issue left behind: looks of what was issued get their names, other drafts go. For who has
-    /// his turn.
+    /// What an end in the middle of an issue left behind: looks of what was issued get their names, other drafts go, and
+    /// how many corrections there are is noted. For who has his turn.
     public func finish() throws(StorageFault) {
         guard try files.status(path: folder) != nil else { return }
         for draft in try files.list(folder) where draft.hasPrefix(name + ".") && draft.hasSuffix(Self.draft) {
@@ -164,6 +164,8 @@ public struct IssuedInvoices {
             }
         }
         try files.syncFolder(folder)
+        // It may have ended before it noted one, or be from before they were counted.
+        if documents.count > 1, try correctionsKnown() ?? 0 < documents.count - 1 { try noteCorrections() }
     }
 
     /// nil of what is not there.
