@@ -163,6 +163,28 @@ class Damage(Case):
         gateway.stop()
         self.assertEqual(self.rows(gateway)[0]["admitted"], 7)
 
+    def test_repair_says_what_it_does_in_json_alone(self):
+        gateway, folder, name = self.written()
+        whole = self.lines(folder, name)
+        self.put(folder, name, whole[:2] + [self.flipped(whole[2])] + whole[3:])
+
+        def repair(*words):
+            done = gateway.command("ledger", "repair", *words, "--format", "json", "-c", gateway.file)
+            return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+        code, said, _ = repair("--dry-run")
+        self.assertEqual((code, len(said["mendable"]), len(said["plan"])), (0, 1, 1))
+        self.assertIn(f"{name}: written anew", said["plan"][0])
+        code, nothing, asked = repair()
+        self.assertEqual((code, nothing), (1, None))
+        self.assertIn(f"{name}: written anew", asked)
+        said["repaired"] = said.pop("plan")
+        self.assertEqual(repair("--yes"), (0, {**said, "mendable": []}, ""))
+        code, said, _ = repair("--yes")
+        self.assertEqual((code, said["mendable"], said["repaired"]), (0, [], []))
+        code, said, _ = repair("--dry-run")
+        self.assertEqual((code, said["mendable"], said["plan"]), (0, [], []))
+
     def test_lines_that_are_gone_from_the_end_are_missed(self):
         gateway, folder, name = self.written()
         whole = self.lines(folder, name)

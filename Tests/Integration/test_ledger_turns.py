@@ -225,6 +225,46 @@ class Turns(Case):
             self.assertIn(self.path(".turn"), said)
             self.assertEqual(one.returncode, 0, said)
 
+    def hold(self, gateway, *words):
+        """A command whose output nobody reads, once it waits for that."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        # There is no room for a byte from the start.
+        os.set_blocking(writing, False)
+        try:
+            while True:
+                os.write(writing, b"." * 4096)
+        except BlockingIOError:
+            os.set_blocking(writing, True)
+        held = subprocess.Popen([BINARY, *words, "-c", gateway.file], stdout=writing, stderr=writing)
+        os.close(writing)
+        self.addCleanup(held.wait)
+        self.addCleanup(held.kill)
+        waits = lambda: "pipe_write" in open(f"/proc/{held.pid}/wchan").read()
+        until(waits, f"{words} to write")
+        return held
+
+    def test_who_is_not_read_holds_up_nobody(self):
+        gateway = self.written()
+        for words in (
+            ("ledger", "repair", "--yes"),
+            ("ledger", "repair", "--yes", "--format", "json"),
+            ("ledger", "rollup"),
+            ("invoice", "acme", "--month", self.month, "--issue"),
+            # Of a ledger that is damaged.
+            ("invoice", "acme", "--month", self.month, "--issue", "--accept-damage"),
+        ):
+            with self.subTest(" ".join(words)):
+                self.restore()
+                if "repair" in words:
+                    self.damage()
+                if "--accept-damage" in words:
+                    self.put(self.books.files[0], ["damaged\n"] + self.lines[self.books.files[0]][1:])
+                held = self.hold(gateway, *words)
+                done = self.run_command(gateway, "ledger", "repair", "--yes")
+                self.assertEqual(done.stderr, "")
+                self.assertIsNone(held.poll())
+
     def test_one_that_is_killed_lets_the_next_one_go_on(self):
         gateway = self.written()
         holder = subprocess.Popen(["flock", "--no-fork", self.path(".turn"), "sleep", "60"])

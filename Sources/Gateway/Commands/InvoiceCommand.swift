@@ -28,7 +28,10 @@ enum InvoiceCommand {
         try arguments.expectNothingElse()
         guard let month else { throw arguments.failure("of which month? --month YYYY-MM is missing") }
         // A mistyped price would leave out what it is for.
-        let book = try LedgerBook(configuration: path, mustBeRight: true)
+        var book = try LedgerBook(configuration: path, mustBeRight: true)
+        let output = HeldOutput()
+        defer { output.write() }
+        book.say = output.error
         // From the figures to the last file: two that are issued at once are not to be one number of two figures.
         let turn = issues ? try book.takeTurn() : nil
         defer { turn?.end() }
@@ -42,7 +45,7 @@ enum InvoiceCommand {
         }
         let issued = try IssuedInvoices(
             book.state.path + "/invoices", tenant: id, month: invoice.month, currency: wish.currency)
-        return try show(invoice, issued, book.state, format, issues: issues)
+        return try show(invoice, issued, book.state, format, output, issues: issues)
     }
 
     private static func invoice(_ wish: inout Wish, _ book: LedgerBook) throws -> Invoice {
@@ -51,7 +54,7 @@ enum InvoiceCommand {
         let current = tenant.map { TenantTerms($0) }
         let terms = try book.state.termsBook
         for line in terms.damaged {
-            Console.error("gateway: damaged: \(book.state.path)/terms.jsonl:\(line): is not as it was written")
+            book.say("gateway: damaged: \(book.state.path)/terms.jsonl:\(line): is not as it was written")
         }
         let (entries, isWhole) = terms.history(of: id, current: current, at: book.state.time)
         if entries.isEmpty, tenant == nil { try book.expectTenant(id) }
@@ -112,7 +115,7 @@ enum InvoiceCommand {
         let unclear = statement.mended.filter { !Period.day.bounds(of: $0.span.lowerBound).contains($0.span.upperBound - 1) }
         let doubts = (damage + unclear).filter { $0.span.lowerBound <= first ?? .max }
         for one in doubts {
-            Console.error("gateway: damaged: \(book.state.ledgerPath)/\(one); it may be when \(wish.tenant) began")
+            book.say("gateway: damaged: \(book.state.ledgerPath)/\(one); it may be when \(wish.tenant) began")
         }
         return Begin(first: first, doubts: doubts.count)
     }
@@ -165,7 +168,8 @@ enum InvoiceCommand {
 
     /// What was issued is shown as it was, with what it differs by now.
     private static func show(
-        _ invoice: Invoice, _ known: IssuedInvoices, _ state: StateFolder, _ format: String, issues: Bool
+        _ invoice: Invoice, _ known: IssuedInvoices, _ state: StateFolder, _ format: String, _ output: HeldOutput,
+        issues: Bool
     ) throws -> Int32 {
         var issued = known
         var correction: InvoiceCorrection?
@@ -201,19 +205,19 @@ enum InvoiceCommand {
                 if correction != nil { bytes += Array(",\"correction\":".utf8) + json.bytes }
                 bytes.append(0x7D)
             }
-            Console.out(String(decoding: bytes, as: UTF8.self))
-        case "csv": Console.out(try issued.appearance("csv") ?? String(invoice.csv.dropLast()))
+            output.out(String(decoding: bytes, as: UTF8.self))
+        case "csv": output.out(try issued.appearance("csv") ?? String(invoice.csv.dropLast()))
         default:
-            Console.out(try issued.appearance("txt") ?? String(invoice.text.dropLast()))
+            output.out(try issued.appearance("txt") ?? String(invoice.text.dropLast()))
             if !issued.corrections.isEmpty {
-                Console.out("\nCorrections issued since: \(issued.corrections.count); --format json shows them.")
+                output.out("\nCorrections issued since: \(issued.corrections.count); --format json shows them.")
             }
             if let correction {
-                Console.out("\nBy what is known now it is to be corrected by:\n" + String(correction.text.dropLast()))
+                output.out("\nBy what is known now it is to be corrected by:\n" + String(correction.text.dropLast()))
             }
         }
         if let correction, format == "csv" {
-            Console.error("gateway: by what is known now it is to be corrected:\n\(correction.text)")
+            output.error("gateway: by what is known now it is to be corrected:\n\(correction.text)")
         }
         return 0
     }

@@ -83,7 +83,9 @@ enum LedgerCommand {
             if word == "verify" {
                 let check = try LedgerCheck(
                     LedgerFolder(state.ledgerPath), memory: state.ledgerMemory, retention: book.settings.hot.ledger.retention)
-                tell(check, format)
+                let output = HeldOutput()
+                tell(check, format, output)
+                output.write()
                 let isWhole = check.mendable.isEmpty && check.repeated.isEmpty && check.missing.isEmpty
                 return check.damage.isEmpty && isWhole ? 0 : 1
             }
@@ -92,7 +94,10 @@ enum LedgerCommand {
         } catch { throw Command.Failure(text: "gateway: \(error)") }
     }
 
-    private static func tell(_ check: LedgerCheck, _ format: String) {
+    /// - Parameter steps: of a repair, and what they are called.
+    static func tell(
+        _ check: LedgerCheck, _ format: String, _ output: HeldOutput, steps: (name: String, list: [String])? = nil
+    ) {
         if format == "json" {
             var json = JSONWriter()
             json.object { json in
@@ -114,65 +119,22 @@ enum LedgerCommand {
                         }
                     }
                 }
+                if let steps { json.member(steps.name, steps.list) }
             }
-            return Console.out(String(decoding: json.bytes, as: UTF8.self))
+            return output.out(String(decoding: json.bytes, as: UTF8.self))
         }
-        for damage in check.damage { Console.out("damaged: \(damage)") }
-        for damage in check.mendable { Console.out("mendable: \(damage)") }
-        for damage in check.repeated { Console.out("repeated: \(damage)") }
-        for damage in check.missing { Console.out("missing: \(damage)") }
+        for damage in check.damage { output.out("damaged: \(damage)") }
+        for damage in check.mendable { output.out("mendable: \(damage)") }
+        for damage in check.repeated { output.out("repeated: \(damage)") }
+        for damage in check.missing { output.out("missing: \(damage)") }
         let (damaged, mendable) = (check.damage.count, check.mendable.count + check.repeated.count)
         if damaged + mendable == 0 {
             let rest = check.missing.isEmpty ? "" : "; \(check.missing.count) are missing and known by their sums"
-            return Console.out("\(check.files) files, all as they were written" + rest)
+            return output.out("\(check.files) files, all as they were written" + rest)
         }
-        Console.out(
+        output.out(
             "\(check.files) files; \(damaged) places are damaged for good, \(mendable) can be mended by `gateway ledger repair`"
         )
-    }
-
-    private static func repair(
-        _ state: StateFolder, _ format: String, isDry: Bool, isAgreed: Bool
-    ) throws(StorageFault) -> Int32 {
-        func look() throws(StorageFault) -> LedgerCheck {
-            try LedgerCheck(LedgerFolder(state.ledgerPath), memory: state.ledgerMemory)
-        }
-        func isDone(_ check: LedgerCheck) -> Bool {
-            if check.plan.isEmpty { tell(check, format) }
-            return check.plan.isEmpty
-        }
-        var shown: [String]?
-        // Nobody else's turn waits for an answer.
-        if isDry || !isAgreed {
-            let check = try look()
-            if isDone(check) { return check.damage.isEmpty ? 0 : 1 }
-            for step in check.plan { Console.out(step) }
-            if isDry { return 0 }
-            guard agrees() else {
-                Console.error("gateway: nothing was changed; `gateway ledger repair --yes` does it")
-                return 1
-            }
-            shown = check.plan
-        }
-        let turn = try state.takeTurn()
-        defer { turn.end() }
-        // Whoever writes it would write into files that are replaced.
-        let journal = try Journal(folder: state.ledgerPath)
-        guard try journal.lock() else {
-            Console.error("gateway: a running gateway has the ledger; stop it first, or look with --dry-run")
-            return 1
-        }
-        let check = try look()
-        if isDone(check) { return check.damage.isEmpty ? 0 : 1 }
-        guard shown == nil || shown == check.plan else {
-            Console.error("gateway: the ledger is no longer what it was when this was shown: nothing was changed")
-            return 1
-        }
-        if shown == nil { for step in check.plan { Console.out(step) } }
-        try check.repair()
-        let after = try look()
-        tell(after, format)
-        return after.damage.isEmpty && after.mendable.isEmpty ? 0 : 1
     }
 
     /// What a running gateway does once a day, now: adds up what is over, and removes or compresses lines whose time is over.
@@ -207,18 +169,14 @@ enum LedgerCommand {
         }
         return report.damage.isEmpty && report.notCompressed == nil ? 0 : 1
     }
-
-    private static func agrees() -> Bool {
-        guard isatty(0) == 1 else { return false }
-        Console.out("Go on? [y/N]")
-        return readLine() == "y"
-    }
 }
 
 /// A configuration and the ledger that it names. Waits; for commands only.
 struct LedgerBook {
     private let path: String
     let settings: Settings
+    /// Takes what is wrong with the ledger.
+    var say: (String) -> Void = Console.error
 
     /// Errors in a configuration do not hide what was used; that there is none does.
     /// - Parameter mustBeRight: nothing may be made of a configuration with errors.
@@ -256,9 +214,9 @@ struct LedgerBook {
                 text: "gateway: nothing as fine is kept of \(files) in \(state.ledgerPath); --coarse shows what is kept"
             )
         }
-        for damage in statement.damage { Console.error("gateway: damaged: \(state.ledgerPath)/\(damage)") }
+        for damage in statement.damage { say("gateway: damaged: \(state.ledgerPath)/\(damage)") }
         for damage in statement.mended {
-            Console.error("gateway: mended: \(state.ledgerPath)/\(damage); what it said is known all the same")
+            say("gateway: mended: \(state.ledgerPath)/\(damage); what it said is known all the same")
         }
     }
 
