@@ -32,7 +32,7 @@ FIRST_TIME = 1_767_225_600
 
 # Made at a start alone, or so seldom that no traffic is to wait for it.
 AT_A_START = set(
-    """epoll_create1 eventfd fchmod fchown flock fopen gethostname getifaddrs getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawn posix_spawnp
+    """epoll_create1 eventfd fchmod flock fopen gethostname getifaddrs getsockname link mkdir mmap msync munmap poll posix_fallocate posix_spawn posix_spawnp
     fsync getcwd lstat pipe2 pthread_sigmask readlink recvmsg rename sendmsg sendto setrlimit sigaction signalfd socketpair sysconf unlink waitid waitpid ioctl ftruncate""".split()
 )
 
@@ -76,7 +76,7 @@ HARMLESS = set(
     posix_spawnattr_setsigdefault posix_spawnattr_setsigmask pthread_cond_destroy pthread_cond_init pthread_cond_signal
     pthread_cond_timedwait pthread_cond_wait pthread_condattr_destroy pthread_condattr_init pthread_condattr_setclock
     pthread_detach pthread_join pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock
-    sched_yield sigaddset sigemptyset signal strdup strerror strlen time timegm unsetenv usleep""".split()
+    sched_yield setgid setgroups setuid sigaddset sigemptyset signal strdup strerror strlen time timegm unsetenv usleep""".split()
 )
 
 

@@ -348,14 +348,63 @@ class Turns(Case):
             [BINARY, "ledger", "rollup", "-c", gateway.file], capture_output=True, text=True, timeout=20, preexec_fn=become
         )
         self.assertEqual(done.returncode, 0, done.stderr)
-        # What was there is nobody's to give away: a link that he has put there leads to it.
-        secret = os.path.join(self.folder, "secret")
-        with open(secret, "w"):
-            pass
-        os.remove(self.path(".turn"))
-        os.symlink(secret, self.path(".turn"))
-        self.assertEqual(self.run_command(gateway, "ledger", "rollup").returncode, 1)
-        self.assertEqual(os.stat(secret).st_uid, 0)
+        # Of a user namespace that knows root alone: nobody else is made root's, nor root him.
+        if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0:
+            os.chmod(self.state, 0o755)
+            words = ["ledger", "rollup", "-c", gateway.file]
+            done = subprocess.run(["unshare", "-rm", BINARY, *words], capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn(f"can't become user {NOBODY}, who has {self.state}/ledger", done.stderr)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root may go where links lead")
+    def test_links_in_anothers_folder_lead_root_nowhere(self):
+        folder = tempfile.mkdtemp(prefix="gateway-links-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        os.chmod(folder, 0o755)
+        gateway = self.written(top="ledger_retention 1d;\n", folder=folder)
+        secrets = os.path.join(folder, "root")
+        os.mkdir(secrets, mode=0o700)
+        whole = os.path.join(folder, "whole")
+        shutil.copytree(self.state, whole)
+        issue = ("invoice", "acme", "--month", self.month, "--issue")
+        for place, target, words in (
+            ("ledger/.removed", "secret", ("ledger", "rollup")),
+            ("ledger/.turn", "secret", ("ledger", "rollup")),
+            ("ledger/.turn", "made", ("ledger", "rollup")),
+            ("ledger/.lock", "made", ("ledger", "repair", "--yes")),
+            ("ledger/rollup", ".", ("ledger", "rollup")),
+            ("ledger", ".", ("ledger", "rollup")),
+            ("ledger", ".", ("ledger", "repair", "--yes")),
+            ("invoices", ".", issue),
+        ):
+            with self.subTest(f"{place} to {target}"):
+                shutil.rmtree(self.state)
+                shutil.copytree(whole, self.state)
+                with open(os.path.join(secrets, "secret"), "w") as file:
+                    file.write("root's")
+                shutil.rmtree(os.path.join(self.state, place), True)
+                os.symlink(os.path.join(secrets, target), os.path.join(self.state, place))
+                subprocess.run(["chown", "-hR", f"{NOBODY}:0", self.state], check=True)
+                done = self.run_command(gateway, *words)
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertIn("gateway: ", done.stderr)
+                self.assertEqual(os.listdir(secrets), ["secret"])
+                with open(os.path.join(secrets, "secret")) as file:
+                    self.assertEqual(file.read(), "root's")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root has others' folders")
+    def test_where_root_runs_the_gateway_its_files_are_roots(self):
+        folder = tempfile.mkdtemp(prefix="gateway-roots-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        gateway = self.written(folder=folder)
+        os.chown(self.state, NOBODY, NOBODY)
+        os.chown(self.path(""), NOBODY, NOBODY)
+        gateway.start()
+        self.get(gateway)
+        gateway.stop()
+        for words in (("ledger", "rollup"), ("ledger", "repair", "--yes"), ("invoice", "acme", "--month", self.month, "--issue")):
+            done = self.run_command(gateway, *words)
+            self.assertEqual(done.returncode, 0, done.stderr)
 
     # --- ends
 

@@ -44,6 +44,7 @@ extension LedgerCommand {
     private static func mend(
         _ state: StateFolder, _ format: String, _ shown: [String]?, _ output: HeldOutput
     ) throws(StorageFault) -> Int32 {
+        try LedgerOwner.become(of: state)
         let turn = try state.takeTurn()
         defer { turn.end() }
         // Whoever writes it would write into files that are replaced.

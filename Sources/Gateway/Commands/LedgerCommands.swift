@@ -89,7 +89,10 @@ enum LedgerCommand {
                 let isWhole = check.mendable.isEmpty && check.repeated.isEmpty && check.missing.isEmpty
                 return check.damage.isEmpty && isWhole ? 0 : 1
             }
-            if word == "rollup" { return try rollUp(book, format) }
+            if word == "rollup" {
+                try LedgerOwner.become(of: state)
+                return try rollUp(book, format)
+            }
             return try repair(state, format, isDry: isDry, isAgreed: isAgreed)
         } catch { throw Command.Failure(text: "gateway: \(error)") }
     }
@@ -191,7 +194,10 @@ struct LedgerBook {
     var state: StateFolder { StateFolder(path: settings.cold.state) }
 
     func takeTurn() throws -> LedgerTurn {
-        do throws(StorageFault) { return try state.takeTurn() } catch { throw Command.Failure(text: "gateway: \(error)") }
+        do throws(StorageFault) {
+            try LedgerOwner.become(of: state)
+            return try state.takeTurn()
+        } catch { throw Command.Failure(text: "gateway: \(error)") }
     }
 
     func read(_ query: UsageQuery, _ memory: LedgerMemory?) throws -> Statement {

@@ -89,15 +89,9 @@ public struct DiskFiles: FileOperations {
 
     public func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
         // A pipe that nobody writes to opens at once, and so does a terminal without taking this process over.
-        let flags = (writing ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
-        // Whether it is made here has to be known: such a one is given to whom the folder is.
-        var descriptor = writing ? unsafe Glibc.open(path, flags | O_CREAT | O_EXCL, 0o600) : -1
-        let isMade = descriptor >= 0
-        if !writing || !isMade && errno == EEXIST { descriptor = unsafe Glibc.open(path, flags) }
-        // Made where a link leads, or once more where it was removed just now.
-        if writing, descriptor < 0, errno == ENOENT { descriptor = unsafe Glibc.open(path, flags | O_CREAT, 0o600) }
+        let flags = (writing ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+        let descriptor = unsafe Glibc.open(path, flags, 0o600)
         guard descriptor >= 0 else { throw .system("can't open", path: path, code: errno) }
-        if isMade { FolderOwner.give(descriptor, path) }
         do throws(StorageFault) {
             if let fault = try status(descriptor).fault { throw .damaged("\(fault)", path: path) }
             return descriptor
@@ -179,11 +173,9 @@ public struct DiskFiles: FileOperations {
     }
 
     public func makeFolder(_ folder: String) throws(StorageFault) {
-        if unsafe mkdir(folder, 0o700) != 0 {
-            if errno == EEXIST { return }
+        if unsafe mkdir(folder, 0o700) != 0, errno != EEXIST {
             throw .system("can't make the folder", path: folder, code: errno)
         }
-        FolderOwner.giveFolder(folder)
     }
 
     public func syncFolder(_ folder: String) throws(StorageFault) {

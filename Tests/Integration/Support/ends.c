@@ -71,7 +71,6 @@ CHANGES(OTHER, ftruncate, (int file, off_t size), (file, size))
 CHANGES(OTHER, rename, (const char *path, const char *new), (path, new))
 CHANGES(OTHER, unlink, (const char *path), (path))
 CHANGES(MAKES, mkdir, (const char *path, mode_t mode), (path, mode))
-CHANGES(OTHER, fchown, (int file, uid_t user, gid_t group), (file, user, group))
 
 ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset) {
     REAL(pwrite);

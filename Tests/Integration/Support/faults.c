@@ -35,7 +35,7 @@
 // `say` is a write to standard output or error: a start that fails has to tell why.
 #define CALLS(X)                                                                                                     \
     X(accept4) X(access) X(bind) X(close) X(connect) X(epoll_create1) X(epoll_ctl) X(epoll_wait)    \
-    X(eventfd) X(fchmod) X(fchown) X(fcntl) X(fdatasync) X(flock) X(fopen) X(fopen64) X(fstat) X(fsync) X(ftruncate)           \
+    X(eventfd) X(fchmod) X(fcntl) X(fdatasync) X(flock) X(fopen) X(fopen64) X(fstat) X(fsync) X(ftruncate)           \
     X(getaddrinfo) X(getcwd) X(gethostname) X(getifaddrs) X(getrlimit) X(getsockname) X(getsockopt) X(glob) X(ioctl) X(link) X(listen) X(lstat) X(mkdir) X(mmap)     \
     X(msync) X(munmap) X(open) X(opendir) X(pipe2) X(poll) X(posix_fallocate) X(posix_spawn) X(posix_spawnp) X(pread) X(prctl)               \
     X(pthread_create) X(pthread_sigmask) X(pwrite) X(read) X(readdir) X(readlink) X(recv) X(recvmsg) X(rename) X(say) X(send) X(sendmsg)   \
@@ -139,7 +139,6 @@ WRAP(int, epoll_ctl, -1, (int epoll, int operation, int fd, struct epoll_event *
 WRAP(int, epoll_wait, -1, (int epoll, struct epoll_event *events, int count, int time), (epoll, events, count, time))
 WRAP(int, eventfd, -1, (unsigned value, int flags), (value, flags))
 WRAP(int, fchmod, -1, (int fd, mode_t mode), (fd, mode))
-WRAP(int, fchown, -1, (int fd, uid_t user, gid_t group), (fd, user, group))
 WRAP(int, fdatasync, -1, (int fd), (fd))
 WRAP(int, flock, -1, (int fd, int operation), (fd, operation))
 WRAP(FILE *, fopen, NULL, (const char *path, const char *mode), (path, mode))

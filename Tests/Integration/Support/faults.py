@@ -26,7 +26,6 @@ ERRORS = {
     "epoll_wait": "EINTR",
     "eventfd": "EMFILE ENFILE ENODEV ENOMEM",
     "fchmod": "EPERM EIO EROFS",
-    "fchown": "EPERM EINVAL EROFS EIO",
     "fcntl": "ENOLCK EINTR EMFILE EIO",
     "fdatasync": "EIO ENOSPC EDQUOT EINTR",
     "flock": "ENOLCK EINTR EWOULDBLOCK",
