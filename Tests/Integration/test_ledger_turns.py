@@ -427,6 +427,9 @@ class Turns(Case):
             isEnded = os.path.exists(mark)
             if not isEnded:
                 self.assertEqual(done.returncode, 0, (note, done.stderr))
+            if how == "full" and "repair" in words:
+                # What is full is not to be filled with what nobody needs.
+                self.assertEqual(glob.glob(f"{self.state}/**/*.draft", recursive=True), [], note)
             self.check_usage(gateway, note)
             done = self.run_command(gateway, *words)
             self.assertEqual(done.returncode, 0, (note, SEED, done.stdout, done.stderr))

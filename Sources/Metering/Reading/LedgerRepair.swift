@@ -67,21 +67,35 @@ extension LedgerCheck {
         }
         let input = try folder.files.open(path, writing: false)
         defer { folder.files.close(input) }
+        try write(place) { output throws(StorageFault) in
+            var room = [UInt8](repeating: 0, count: 1 << 20)
+            var offset = 0
+            while true {
+                let count = try folder.files.read(input, into: &room, 0..<room.count, at: offset)
+                if count == 0 { break }
+                try folder.files.write(output, all: Array(room[..<count]), at: offset)
+                offset += count
+            }
+        }
+        try folder.files.syncFolder(file.level == nil ? folder.path : folder.rollups)
+    }
+
+    /// Whole, and on the disk before it has its name. Nothing is left of it where it fails.
+    private func write(
+        _ place: String, _ body: (_ output: Int32) throws(StorageFault) -> Void
+    ) throws(StorageFault) {
         let draft = place + ".draft"
         try folder.files.remove(draft)
         let output = try folder.files.open(draft, writing: true)
         defer { folder.files.close(output) }
-        var room = [UInt8](repeating: 0, count: 1 << 20)
-        var offset = 0
-        while true {
-            let count = try folder.files.read(input, into: &room, 0..<room.count, at: offset)
-            if count == 0 { break }
-            try folder.files.write(output, all: Array(room[..<count]), at: offset)
-            offset += count
+        do throws(StorageFault) {
+            try body(output)
+            try folder.files.sync(output)
+            try folder.files.rename(draft, to: place)
+        } catch {
+            try? folder.files.remove(draft)
+            throw error
         }
-        try folder.files.sync(output)
-        try folder.files.rename(draft, to: place)
-        try folder.files.syncFolder(file.level == nil ? folder.path : folder.rollups)
     }
 
     /// All good lines of a day, in the order of their ids. It is a plain file then.
@@ -104,13 +118,7 @@ extension LedgerCheck {
         var lines: [UInt8] = []
         for record in records { record.write(to: &lines) }
         let plain = folder.path(of: LedgerFile(day: day))
-        let draft = plain + ".draft"
-        try folder.files.remove(draft)
-        let descriptor = try folder.files.open(draft, writing: true)
-        defer { folder.files.close(descriptor) }
-        try folder.files.write(descriptor, all: lines, at: 0)
-        try folder.files.sync(descriptor)
-        try folder.files.rename(draft, to: plain)
+        try write(plain) { output throws(StorageFault) in try folder.files.write(output, all: lines, at: 0) }
         for file in files where file.span == span && file.isCompressed {
             try folder.files.remove(folder.path(of: file))
         }
