@@ -406,6 +406,27 @@ class Turns(Case):
             done = self.run_command(gateway, *words)
             self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_what_is_issued_while_it_is_shown_is_not_taken_back(self):
+        gateway = self.written()
+        self.check_invoice(gateway, "--issue")
+        mark = os.path.join(self.folder, "held")
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": preload.compiled("holds", self.folder),
+            "HOLD_FOLDER": f"{self.state}/invoices/acme",
+            "HOLD_MARK": mark,
+        }
+        words = ["invoice", "acme", "--month", self.month, "--format", "json", "-c", gateway.file]
+        showing = subprocess.Popen([BINARY, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        until(lambda: os.path.exists(mark), "it to have its figures")
+        self.add_usage(1)
+        self.assertEqual(self.invoice(gateway, "--issue").returncode, 0)
+        os.remove(mark)
+        out, said = showing.communicate(timeout=20)
+        self.assertEqual((showing.returncode, said), (0, ""))
+        self.assertEqual(len(json.loads(out)["corrections"]), 1)
+        self.assertNotIn("correction", json.loads(out))
+
     # --- ends
 
     def ends(self, gateway, how, prepare, *words, check=lambda note: None):

@@ -36,6 +36,18 @@ enum InvoiceCommand {
         let turn = issues ? try book.takeTurn() : nil
         defer { turn?.end() }
         var wish = Wish(tenant: id, month: month, currency: currency, acceptsCoarse: acceptsCoarse)
+        var invoice = try invoice(&wish, book, acceptsDamage: acceptsDamage)
+        let issued = try IssuedInvoices(
+            book.state.path + "/invoices", tenant: id, month: invoice.month, currency: wish.currency)
+        if !issues, (try? issued.correction(to: invoice)) != nil {
+            // It may have been issued meanwhile: by what was known before that it would be one too many.
+            output.forget()
+            invoice = try Self.invoice(&wish, book, acceptsDamage: acceptsDamage)
+        }
+        return try show(invoice, issued, book.state, format, output, issues: issues)
+    }
+
+    private static func invoice(_ wish: inout Wish, _ book: LedgerBook, acceptsDamage: Bool) throws -> Invoice {
         let invoice = try invoice(&wish, book)
         if invoice.damaged > 0, !acceptsDamage {
             throw Command.Failure(
@@ -43,9 +55,7 @@ enum InvoiceCommand {
                     "gateway: no invoice is made of a damaged ledger; see `gateway ledger verify`, or take it with --accept-damage"
             )
         }
-        let issued = try IssuedInvoices(
-            book.state.path + "/invoices", tenant: id, month: invoice.month, currency: wish.currency)
-        return try show(invoice, issued, book.state, format, output, issues: issues)
+        return invoice
     }
 
     private static func invoice(_ wish: inout Wish, _ book: LedgerBook) throws -> Invoice {
