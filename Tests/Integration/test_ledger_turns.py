@@ -406,6 +406,19 @@ class Turns(Case):
             done = self.run_command(gateway, *words)
             self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_where_there_is_no_ledger_nothing_is_over(self):
+        gateway = self.written()
+        shutil.rmtree(self.path(""))
+        os.symlink("nowhere", self.state + "/ledger")
+        for isLink in (True, False):
+            done = self.run_command(gateway, "ledger", "rollup")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn(f"there is no ledger: {self.state}/ledger", done.stderr)
+            if isLink:
+                os.remove(self.state + "/ledger")
+                os.rmdir(self.state)
+        self.assertFalse(os.path.exists(self.state))
+
     def test_what_is_issued_while_it_is_shown_is_not_taken_back(self):
         gateway = self.written()
         self.check_invoice(gateway, "--issue")

@@ -90,6 +90,10 @@ enum LedgerCommand {
                 return check.damage.isEmpty && isWhole ? 0 : 1
             }
             if word == "rollup" {
+                guard try DiskFiles().status(path: state.ledgerPath) != nil else {
+                    Console.error("gateway: there is no ledger: \(state.ledgerPath) is not there")
+                    return 1
+                }
                 try LedgerOwner.become(of: state)
                 return try rollUp(book, format)
             }
