@@ -35,7 +35,10 @@ extension Exchange {
 
     /// Takes the answer that is there, or sees to it that the request waits for one.
     func consult(_ rule: DecisionRule, _ head: borrowing RequestHead, _ tenant: Tenant, trusted: Bool) throws(Halt) {
-        guard let view = resolution.view, let state = resolution.tenant else { return }
+        // Both are known of whatever has found its route.
+        guard let view = resolution.view, let state = resolution.tenant else {
+            throw refuse(.authorizationUnavailable, "nobody could decide about the request")
+        }
         var out = unsafe ByteWriter(worker.rooms.block)
         writeHidden(in: view, to: &out)
         unsafe out.append(rule.identity)
