@@ -6,6 +6,8 @@ public enum StorageFault: Error, Equatable, CustomStringConvertible {
     case system(_ what: String, path: String, code: Int32)
     /// The file is not what it should be.
     case damaged(_ what: String, path: String)
+    /// It was replaced, cut or taken away while the files around it were read, or came meanwhile: to be begun again.
+    case changed(path: String)
     /// Two other processes use it already.
     case inUse(path: String)
 
@@ -19,6 +21,7 @@ public enum StorageFault: Error, Equatable, CustomStringConvertible {
         switch self {
         case .system(let what, let path, let code): "\(what) \(path): \(unsafe String(cString: strerror(code)))"
         case .damaged(let what, let path): "\(path): \(what)"
+        case .changed(let path): "\(path) was changed or came while it was read"
         case .inUse(let path): "\(path) is in use by two other gateways already"
         }
     }

@@ -187,6 +187,45 @@ private final class MeddledFiles: FileOperations, @unchecked Sendable {
         }
     }
 
+    @Test("a new day begins, or an interval that could not be written is cut off, while what is over is added up")
+    func rolledUp() throws {
+        try withFolder { path in
+            let story = try Story(path + "/ledger")
+            let (memory, told) = (story.memory, story.truth(0, .max))
+            let last = try #require(story.files.last)
+            let line = try #require(story.lines(last).last)
+            let (before, after) = (path + "/before", path + "/after")
+            for copy in [before, after] { try FileManager.default.copyItem(atPath: path + "/ledger", toPath: copy) }
+            var random = SeededGenerator(state: 2)
+            story.table.epoch += 1
+            story.table.use(0, &random)
+            try LedgerTests.open(story.table, after, at: story.end).ledger.close(at: story.end + second)
+            let today = "\(Timestamp.dayText(story.end)).jsonl"
+            #expect(!story.files.contains(today))
+            let meddlings: [() throws -> Void] = [
+                { try FileManager.default.copyItem(atPath: after + "/" + today, toPath: path + "/ledger/" + today) },
+                { try story.write(story.content(last).dropLast(line.count), last) },
+            ]
+            for (kind, meddle) in meddlings.enumerated() {
+                var calls = 0
+                while true {
+                    try FileManager.default.removeItem(atPath: path + "/ledger")
+                    try FileManager.default.copyItem(atPath: before, toPath: path + "/ledger")
+                    if kind == 1 { try story.write(story.content(last) + line, last) }
+                    let files = MeddledFiles(after: calls, meddle)
+                    let report = try Rollup(LedgerFolder(story.path, files: files), finest: .day, retention: nil)
+                        .run(closed: story.end, memory: memory)
+                    #expect(files.fault == nil && report.damage.isEmpty && report.written.count == 5, "\(kind) at \(calls)")
+                    let said = try Statement(story.folder, query: UsageQuery(to: story.end, by: .day), memory: memory)
+                    #expect(said.damage.isEmpty && story.told(said) == told, "\(kind) at \(calls)")
+                    if !files.hasMeddled { break }
+                    calls += 1 + calls / 10
+                }
+                #expect(calls > 20)
+            }
+        }
+    }
+
     @Test("what is changed all the time is an error, not a figure")
     func always() throws {
         try withFolder { path in

@@ -41,6 +41,7 @@ final class LedgerReader {
     /// Looks at the whole ledger, whether anything is missing or not.
     var isThorough = false
     private let shared: Shared
+    private let hasTurn: Bool
     private var isUnsound = false
     private var chains = AccountChains()
     /// Lines that the first lines of openings name as those before them.
@@ -66,7 +67,11 @@ final class LedgerReader {
 
     typealias Body = (_ record: UsageRecord, _ level: Period?) -> Void
 
-    init(_ folder: LedgerFolder, memory: LedgerMemory? = nil, shared: Shared = Shared()) throws(StorageFault) {
+    /// - Parameter hasTurn: nobody else moves lines meanwhile.
+    init(
+        _ folder: LedgerFolder, memory: LedgerMemory? = nil, shared: Shared = Shared(), hasTurn: Bool = false
+    ) throws(StorageFault) {
+        self.hasTurn = hasTurn
         opened = OpenedFiles(folder.files)
         (self.folder, self.memory, self.shared) = (LedgerFolder(folder.path, files: opened), memory, shared)
         (files, foreign) = try self.folder.contents()
@@ -96,9 +101,11 @@ final class LedgerReader {
     }
 
     /// Throws what begins the question anew where files were changed while they were read, or came: lines may have been moved
-    /// to them. New sums say nothing new; but where something is missing they may be what was not listed.
+    /// to them. New sums say nothing new; but where something is missing they may be what was not listed. Who has his turn is
+    /// not kept by what comes: others append only, and a new day is one of which nothing was asked.
     func expectSame() throws(StorageFault) {
         try opened.expectSame()
+        if hasTurn { return }
         try opened.expectNoNew(in: folder.path) { LedgerFile(name: $0, inRollups: false) != nil }
         if damage.isEmpty, tooCoarse.isEmpty { return }
         try opened.expectNoNew(in: folder.rollups) { LedgerFile(name: $0, inRollups: true) != nil }
@@ -203,7 +210,7 @@ final class LedgerReader {
             return true
         }
         // Written anew since it was looked at.
-        guard seal.isFormer || found == seal else { throw StorageFault.gone(folder.path(of: file)) }
+        guard seal.isFormer || found == seal else { throw StorageFault.changed(path: folder.path(of: file)) }
         ids.insert(seal.ids)
         openingEnds.insert(seal.ends)
         read.append((file, seal.ids))

@@ -4,12 +4,14 @@ import Storage
 import Synchronization
 
 extension StorageFault {
-    /// What was read belongs to another time than the list of files: to be begun again.
+    /// It was there when the files were listed: to be begun again.
     static func gone(_ path: String) -> StorageFault { .system("can't find", path: path, code: ENOENT) }
 
     var isGone: Bool {
-        if case .system(_, _, ENOENT) = self { return true }
-        return false
+        switch self {
+        case .system(_, _, ENOENT), .changed: true
+        default: false
+        }
     }
 }
 
@@ -21,7 +23,12 @@ extension LedgerFolder {
             do throws(StorageFault) {
                 return try body()
             } catch {
-                guard case .system(_, let path, ENOENT) = error else { throw error }
+                let path: String
+                switch error {
+                case .system(_, let gone, ENOENT): path = gone
+                case .changed(let changed): path = changed
+                default: throw error
+                }
                 attempts += 1
                 guard attempts < Limits.ledgerAttemptsMax else { throw .damaged("is changed whenever it is read", path: path) }
                 usleep(Limits.ledgerPauseMicroseconds * attempts)
@@ -58,15 +65,15 @@ final class OpenedFiles: FileOperations {
     /// Throws what begins a question anew, unless all that was opened is as it was first seen.
     func expectSame() throws(StorageFault) {
         let (opened, changed) = seen.withLock { ($0.opened, $0.changed) }
-        if let changed { throw .gone(changed) }
+        if let changed { throw .changed(path: changed) }
         for (path, then) in opened {
             guard let now = try files.status(path: path), let first = first(path), now.hasOnlyGrown(since: first) else {
-                throw .gone(path)
+                throw .changed(path: path)
             }
             if now.size == then.size { continue }
             let descriptor = try files.open(path, writing: false)
             defer { files.close(descriptor) }
-            if try end(of: descriptor, at: then.size) != then.end { throw .gone(path) }
+            if try end(of: descriptor, at: then.size) != then.end { throw .changed(path: path) }
         }
     }
 
@@ -83,7 +90,7 @@ final class OpenedFiles: FileOperations {
         let then = seen.withLock { $0.names[folder] }
         let isThere = try files.status(path: folder) != nil
         guard isThere else { return }
-        for name in try files.list(folder) where then?.contains(name) != true && isOne(name) { throw .gone(folder + "/" + name) }
+        for name in try files.list(folder) where then?.contains(name) != true && isOne(name) { throw .changed(path: folder + "/" + name) }
     }
 
     /// Whether what was found out when these were opened is true of what others have seen.

@@ -133,9 +133,17 @@ public struct Rollup: Sendable {
         return compressed.isSound ? plain.ids == compressed.ids : plain.ids.covers(compressed.ids)
     }
 
-    /// Writes sums of what there is, unless they are there and hold all of it.
+    /// Writes sums of what there is, unless they are there and hold all of it. What a gateway could not write whole it cuts off
+    /// meanwhile: then this begins anew.
     /// - Parameter there: the files of the ledger.
     private func write(
+        _ sum: LedgerFile, _ there: inout [LedgerFile], _ memory: LedgerMemory?, _ shared: LedgerReader.Shared,
+        _ report: inout Report
+    ) throws(StorageFault) {
+        try folder.look { () throws(StorageFault) in try writeOnce(sum, &there, memory, shared, &report) }
+    }
+
+    private func writeOnce(
         _ sum: LedgerFile, _ there: inout [LedgerFile], _ memory: LedgerMemory?, _ shared: LedgerReader.Shared,
         _ report: inout Report
     ) throws(StorageFault) {
@@ -146,7 +154,7 @@ public struct Rollup: Sendable {
         // Of the lines, or of finer sums where they are gone; of the sum itself where these are gone as well.
         query.isForSums = level != .month
         var writer = try RollupWriter(folder, sum, level)
-        let reader = try LedgerReader(folder, memory: memory, shared: shared)
+        let reader = try LedgerReader(folder, memory: memory, shared: shared, hasTurn: true)
         var fault: StorageFault?
         do throws(StorageFault) {
             try reader.read(query) { record, _ in
