@@ -54,6 +54,41 @@ private final class MeddledFiles: FileOperations, @unchecked Sendable {
     func lock(_ descriptor: Int32) throws(StorageFault) -> Bool { try disk.lock(descriptor) }
 }
 
+/// The files of this machine, to each of which something is done whenever it was opened.
+private final class TouchingFiles: FileOperations, @unchecked Sendable {
+    private let disk = DiskFiles()
+    private let touch: (String) -> Void
+    private(set) var count = 0
+
+    init(_ touch: @escaping (String) -> Void) { self.touch = touch }
+
+    func open(_ path: String, writing: Bool) throws(StorageFault) -> Int32 {
+        let descriptor = try disk.open(path, writing: writing)
+        // Times of files have the grain of a tick.
+        usleep(5_000)
+        touch(path)
+        count += 1
+        return descriptor
+    }
+    func close(_ descriptor: Int32) { disk.close(descriptor) }
+    func read(_ descriptor: Int32, into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
+        try disk.read(descriptor, into: room, at: offset)
+    }
+    func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StorageFault) -> Int {
+        try disk.write(descriptor, bytes, at: offset)
+    }
+    func sync(_ descriptor: Int32) throws(StorageFault) { try disk.sync(descriptor) }
+    func truncate(_ descriptor: Int32, to size: Int) throws(StorageFault) { try disk.truncate(descriptor, to: size) }
+    func status(_ descriptor: Int32) throws(StorageFault) -> FileStatus { try disk.status(descriptor) }
+    func status(path: String) throws(StorageFault) -> FileStatus? { try disk.status(path: path) }
+    func list(_ folder: String) throws(StorageFault) -> [String] { try disk.list(folder) }
+    func makeFolder(_ folder: String) throws(StorageFault) { try disk.makeFolder(folder) }
+    func syncFolder(_ folder: String) throws(StorageFault) { try disk.syncFolder(folder) }
+    func rename(_ path: String, to new: String) throws(StorageFault) { try disk.rename(path, to: new) }
+    func remove(_ path: String) throws(StorageFault) { try disk.remove(path) }
+    func lock(_ descriptor: Int32) throws(StorageFault) -> Bool { try disk.lock(descriptor) }
+}
+
 /// Who reads takes no turn: files are replaced, shortened and taken away under him.
 @Suite("What is changed while it is read") struct RepairedMeanwhileTests {
     enum Way: CaseIterable {
@@ -223,6 +258,28 @@ private final class MeddledFiles: FileOperations, @unchecked Sendable {
                 }
                 #expect(calls > 20)
             }
+        }
+    }
+
+    @Test("what a full disk takes in part is cut off again and again, and nobody is kept from reading")
+    func full() throws {
+        try withFolder { path in
+            let story = try Story(path)
+            let file = path + "/" + (try #require(story.files.last))
+            let size = story.content("2026-11-01.jsonl").count
+            let files = TouchingFiles { path in
+                guard path == file else { return }
+                let descriptor = try? DiskFiles().open(file, writing: true)
+                guard let descriptor else { return }
+                try? DiskFiles().write(descriptor, all: [0x7B], at: size)
+                try? DiskFiles().truncate(descriptor, to: size)
+                DiskFiles().close(descriptor)
+            }
+            let folder = LedgerFolder(path, files: files)
+            let statement = try Statement(folder, query: UsageQuery(by: .day), memory: story.memory)
+            #expect(statement.damage.isEmpty && story.told(statement) == story.truth(0, .max))
+            #expect(try LedgerCheck(folder, memory: story.memory).damage.isEmpty)
+            #expect(files.count > 2)
         }
     }
 

@@ -87,6 +87,25 @@ import Testing
         }
     }
 
+    @Test("a disk that takes nothing leaves the file untouched")
+    func untouched() throws {
+        try withFolder { folder in
+            let files = FaultyFiles()
+            let journal = try Journal(folder: folder, files: files)
+            try journal.append(line(1), to: "a.jsonl")
+            let before = try files.status(path: journal.path("a.jsonl"))
+            for _ in 0..<3 {
+                // The first call is the write, and of one byte nothing is taken.
+                files.fail(at: 0, with: .full)
+                #expect(throws: StorageFault.self) { try journal.append([0x0A], to: "a.jsonl") }
+                #expect(files.calls == 1)
+                #expect(try files.status(path: journal.path("a.jsonl")) == before)
+            }
+            try journal.append(line(2), to: "a.jsonl")
+            #expect(try numbers(journal.path("a.jsonl")) == [1, 2])
+        }
+    }
+
     @Test("after a death at any call the lines are there whole or not at all, and those that counted are")
     func deaths() throws {
         for failing in 0..<20 {

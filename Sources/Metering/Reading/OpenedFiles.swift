@@ -41,8 +41,9 @@ extension LedgerFolder {
 /// twice, must not mix what was before a change with what is after it: a line that was moved meanwhile would be read in neither
 /// place, and one that was made good before would be missed after.
 ///
-/// What grows has only got more lines. What was replaced, cut or taken away since makes all that was read of no use: `expectSame`
-/// says so, and whoever asked begins anew.
+/// What grows has only got more lines, and so has what was written to and is as long as before, with the same end: a gateway
+/// has cut off what a full disk did not take whole. What was replaced, cut or taken away since makes all that was read of no
+/// use: `expectSame` says so, and whoever asked begins anew.
 final class OpenedFiles: FileOperations {
     private struct Seen {
         /// By path, when it was first seen.
@@ -67,14 +68,22 @@ final class OpenedFiles: FileOperations {
         let (opened, changed) = seen.withLock { ($0.opened, $0.changed) }
         if let changed { throw .changed(path: changed) }
         for (path, then) in opened {
-            guard let now = try files.status(path: path), let first = first(path), now.hasOnlyGrown(since: first) else {
-                throw .changed(path: path)
-            }
-            if now.size == then.size { continue }
+            guard let now = try files.status(path: path), let first = first(path), Self.mayHaveGrown(path, now, since: first)
+            else { throw .changed(path: path) }
+            if now == first, now.size == then.size { continue }
             let descriptor = try files.open(path, writing: false)
             defer { files.close(descriptor) }
             if try end(of: descriptor, at: then.size) != then.end { throw .changed(path: path) }
         }
+    }
+
+    /// Whether nothing else happened to a file, unless its end is another one.
+    private static func mayHaveGrown(_ path: String, _ now: FileStatus, since then: FileStatus) -> Bool {
+        if now.hasOnlyGrown(since: then) { return true }
+        guard now.isSameFile(as: then), now.size == then.size else { return false }
+        // Only lines are appended to.
+        let name = path.utf8.lastIndex(of: 0x2F).map { String(path[path.utf8.index(after: $0)...]) } ?? path
+        return LedgerFile(name: name, inRollups: false)?.isCompressed == false
     }
 
     private static let endSize = 32
@@ -96,16 +105,18 @@ final class OpenedFiles: FileOperations {
     /// Whether what was found out when these were opened is true of what others have seen.
     func isGood(for others: OpenedFiles) -> Bool {
         let (opened, files) = seen.withLock { ($0.opened, $0.files) }
-        return opened.keys.allSatisfy { path in
+        return opened.allSatisfy { path, known in
             guard let then = files[path], let now = others.first(path) else { return false }
-            return now.hasOnlyGrown(since: then)
+            if now.hasOnlyGrown(since: then) { return true }
+            guard Self.mayHaveGrown(path, now, since: then), let other = others.seen.withLock({ $0.opened[path] }) else { return false }
+            return other == known
         }
     }
 
     private func note(_ path: String, _ status: FileStatus) {
         seen.withLock { seen in
             guard let then = seen.files[path] else { return seen.files[path] = status }
-            if !status.hasOnlyGrown(since: then) { seen.changed = path }
+            if !Self.mayHaveGrown(path, status, since: then) { seen.changed = path }
         }
     }
 

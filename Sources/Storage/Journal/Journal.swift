@@ -116,9 +116,15 @@ public final class Journal {
     private func undo() {
         guard let file else { return }
         do throws(StorageFault) {
-            try files.truncate(file.descriptor, to: file.committed)
+            try cut(file)
             self.file?.isDirty = false
         } catch {}
+    }
+
+    /// What is as long as it should be is left alone: a file that is touched again and again, on a full disk, looks changed to
+    /// whoever reads it.
+    private func cut(_ file: OpenFile) throws(StorageFault) {
+        if try files.status(file.descriptor).size != file.committed { try files.truncate(file.descriptor, to: file.committed) }
     }
 
     /// Makes `name` the open file, with nothing behind its last good line.
@@ -130,13 +136,13 @@ public final class Journal {
             let isOurs = named.map { $0.isSameFile(as: open.identity) } ?? false
             if open.name == name, isOurs, open.isDirty || status.size == open.committed {
                 if open.isDirty {
-                    try files.truncate(open.descriptor, to: open.committed)
+                    try cut(open)
                     open.isDirty = false
                     file = open
                 }
                 return nil
             }
-            if open.isDirty { try files.truncate(open.descriptor, to: open.committed) }
+            if open.isDirty { try cut(open) }
             close()
         }
         let isNew = try files.status(path: path(name)) == nil
