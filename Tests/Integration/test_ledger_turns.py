@@ -265,6 +265,31 @@ class Turns(Case):
                 self.assertEqual(done.stderr, "")
                 self.assertIsNone(held.poll())
 
+    def change(self, gateway, old, new):
+        with open(gateway.file) as file:
+            content = file.read()
+        self.assertIn(old, content)
+        with open(gateway.file, "w") as file:
+            file.write(content.replace(old, new))
+
+    def test_who_waited_goes_by_what_is_true_then(self):
+        rule = "ledger_retention 1d;\n"
+        gateway = self.written(top=rule)
+        with ledgers.turn(self.path("")):
+            waiting = subprocess.Popen([BINARY, "ledger", "rollup", "-c", gateway.file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            gateway.start()
+            until(lambda: "waits for its turn" in gateway.stderr, "the gateway's word")
+            self.change(gateway, rule, "")
+            gateway.reload()
+            time.sleep(1)
+        _, said = waiting.communicate(timeout=20)
+        self.assertEqual(waiting.returncode, 0, said)
+        until(lambda: "files of sums written" in gateway.stderr or glob.glob(self.path("rollup/*")), "its rollup")
+        time.sleep(0.5)
+        gateway.stop()
+        for name in self.books.files:
+            self.assertTrue(os.path.exists(self.path(name)), name)
+
     def test_one_that_is_killed_lets_the_next_one_go_on(self):
         gateway = self.written()
         holder = subprocess.Popen(["flock", "--no-fork", self.path(".turn"), "sleep", "60"])

@@ -95,7 +95,7 @@ enum LedgerCommand {
                     return 1
                 }
                 try LedgerOwner.become(of: state)
-                return try rollUp(book, format)
+                return try rollUp(book, path, format)
             }
             return try repair(state, format, isDry: isDry, isAgreed: isAgreed)
         } catch { throw Command.Failure(text: "gateway: \(error)") }
@@ -145,18 +145,40 @@ enum LedgerCommand {
     }
 
     /// What a running gateway does once a day, now: adds up what is over, and removes or compresses lines whose time is over.
-    private static func rollUp(_ book: LedgerBook, _ format: String) throws(StorageFault) -> Int32 {
-        let (state, settings) = (book.state, book.settings.hot.ledger)
-        guard let finest = Period(rawValue: settings.rollup.rawValue) else {
+    private static func rollUp(_ book: LedgerBook, _ path: String, _ format: String) throws(StorageFault) -> Int32 {
+        func finest(_ settings: LedgerSettings) -> Period? {
+            if let finest = Period(rawValue: settings.rollup.rawValue) { return finest }
             Console.error("gateway: nothing is added up with `ledger_rollup \(settings.rollup.rawValue);`")
-            return 1
+            return nil
         }
-        let memory = state.ledgerMemory
-        let rollup = Rollup(
-            LedgerFolder(state.ledgerPath), finest: finest, parted: try TermsBook(state.path).partedMonths,
-            retention: settings.retention, compression: settings.compression)
-        // What is not over by the gateway's clock is not over.
-        let report = try rollup.run(closed: min(memory?.closed ?? .max, state.time), memory: memory, waits: state.tellWaiting)
+        let (state, folder) = (book.state, LedgerFolder(book.state.ledgerPath))
+        guard finest(book.settings.hot.ledger) != nil else { return 1 }
+        var hasWaited = false
+        let report = try Rollup.run(
+            in: folder,
+            waits: { path in
+                hasWaited = true
+                state.tellWaiting(path)
+            }
+        ) { () throws(StorageFault) in
+            var settings = book.settings.hot.ledger
+            // The rules may be others by now; a pipe says nothing twice.
+            if hasWaited, let file = try DiskFiles().status(path: path), file.fault == nil {
+                guard let now = try? LedgerBook(configuration: path, mustBeRight: true), now.state.path == state.path else {
+                    Console.error("gateway: \(path) was changed meanwhile, and is not right or names another state: nothing is done")
+                    return nil
+                }
+                settings = now.settings.hot.ledger
+            }
+            guard let finest = finest(settings) else { return nil }
+            let rollup = Rollup(
+                folder, finest: finest, parted: try TermsBook(state.path).partedMonths, retention: settings.retention,
+                compression: settings.compression)
+            let memory = state.ledgerMemory
+            // What is not over by the gateway's clock is not over.
+            return Rollup.Task(rollup: rollup, closed: min(memory?.closed ?? .max, state.time), memory: memory)
+        }
+        guard let report else { return 1 }
         for damage in report.damage {
             Console.error("gateway: damaged: \(state.ledgerPath)/\(damage); nothing of that time is added up or removed")
         }

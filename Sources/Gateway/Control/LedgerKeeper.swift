@@ -22,6 +22,8 @@ final class LedgerKeeper: Sendable {
         var isFree = false
         var thread: Thread?
         var isRollingUp = false
+        /// The end of the last interval that is in the ledger.
+        var written: UInt64 = 0
         /// When the next rollup is due, in the ledger's time.
         var nextRollup: UInt64 = 0
     }
@@ -109,7 +111,10 @@ final class LedgerKeeper: Sendable {
                 metrics.setUnflushed(isWell ? 0 : Ledger.unwritten(in: meters.table))
             }
             if isEnding { return }
-            if let ledger { rollUp(settings, written: ledger.written) }
+            if let ledger {
+                state.withLock { $0.written = ledger.written }
+                rollUp(settings)
+            }
         }
     }
 
@@ -122,27 +127,38 @@ final class LedgerKeeper: Sendable {
     }
 
     /// Once a day has ended, on a thread of its own: a day may be long to read. After a failure at the next hour.
-    private func rollUp(_ settings: LedgerSettings, written: UInt64) {
-        guard let finest = Period(rawValue: settings.rollup.rawValue), !time.observe().isDoubtful else { return }
+    private func rollUp(_ settings: LedgerSettings) {
+        guard Period(rawValue: settings.rollup.rawValue) != nil, !time.observe().isDoubtful else { return }
         let begins = state.withLock { state in
-            guard !state.isRollingUp, state.nextRollup <= written else { return false }
+            guard !state.isRollingUp, state.nextRollup <= state.written else { return false }
             state.isRollingUp = true
             return true
         }
         guard begins else { return }
         do throws(SystemError) {
-            try Thread("rollup", isBackground: true) { [self] in rollUp(to: finest, settings, written: written) }.detach()
-        } catch { rolledUp(written, fault: error) }
+            try Thread("rollup", isBackground: true) { [self] in rollUpInTurn() }.detach()
+        } catch { rolledUp(state.withLock(\.written), fault: error) }
     }
 
-    private func rollUp(to finest: Period, _ settings: LedgerSettings, written: UInt64) {
+    private func rollUpInTurn() {
+        var written = state.withLock(\.written)
         do throws(StorageFault) {
-            let rollup = Rollup(
-                LedgerFolder(folder.ledgerPath), finest: finest, parted: try TermsBook(folder.path).partedMonths,
-                retention: settings.retention, compression: settings.compression)
-            let report = try rollup.run(closed: written, memory: folder.ledgerMemory) { path in
+            let ledger = LedgerFolder(folder.ledgerPath)
+            let tell = { (path: String) in
                 Console.log("ledger: waits for its turn to add up what is over; another process has \(path)")
             }
+            let report = try Rollup.run(in: ledger, waits: tell) { () throws(StorageFault) in
+                let settings = state.withLock { state in
+                    written = state.written
+                    return state.settings
+                }
+                guard let finest = Period(rawValue: settings.rollup.rawValue), !time.observe().isDoubtful else { return nil }
+                let rollup = Rollup(
+                    ledger, finest: finest, parted: try TermsBook(folder.path).partedMonths, retention: settings.retention,
+                    compression: settings.compression)
+                return Rollup.Task(rollup: rollup, closed: written, memory: folder.ledgerMemory)
+            }
+            guard let report else { return state.withLock { $0.isRollingUp = false } }
             let count = report.written.count + report.removed.count
             if count > 0 {
                 Console.log(

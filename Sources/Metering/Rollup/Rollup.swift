@@ -46,11 +46,33 @@ public struct Rollup: Sendable {
     public func run(
         closed: UInt64, memory: LedgerMemory? = nil, waits: (_ path: String) -> Void = { _ in }
     ) throws(StorageFault) -> Report {
+        try Self.run(in: folder, waits: waits) { Task(rollup: self, closed: closed, memory: memory) } ?? Report()
+    }
+
+    /// What is to be added up, and by which rules.
+    public struct Task {
+        let rollup: Rollup
+        let closed: UInt64
+        let memory: LedgerMemory?
+        /// As `run` takes them.
+        public init(rollup: Rollup, closed: UInt64, memory: LedgerMemory?) {
+            (self.rollup, self.closed, self.memory) = (rollup, closed, memory)
+        }
+    }
+
+    /// The same; what is to be done is asked when it is its turn: rules may have changed while it waited for long, and what is
+    /// removed by an old one does not come back.
+    /// - Parameter task: nil is nothing at all.
+    /// - Returns: nil where nothing was wanted.
+    public static func run(
+        in folder: LedgerFolder, waits: (_ path: String) -> Void = { _ in }, _ task: () throws(StorageFault) -> Task?
+    ) throws(StorageFault) -> Report? {
         // Of a ledger that was never opened there is nothing to add up, and no folder is made.
         guard try folder.files.status(path: folder.path) != nil else { return Report() }
         let turn = try LedgerTurn.take(in: folder, waits: waits)
         defer { turn.end() }
-        return try addUp(closed: closed, memory)
+        guard let task = try task() else { return nil }
+        return try task.rollup.addUp(closed: task.closed, task.memory)
     }
 
     /// The same, of who has his turn.
