@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import struct
 import subprocess
 import tempfile
 import threading
@@ -290,6 +291,18 @@ class Turns(Case):
         for name in self.books.files:
             self.assertTrue(os.path.exists(self.path(name)), name)
 
+    def test_a_clock_that_is_ahead_removes_nothing_where_no_meters_know_better(self):
+        gateway = self.written(top="ledger_retention 3d;\n")
+        library = preload.compiled("set_clock", self.folder)
+        clock = os.path.join(self.folder, "clock")
+        with open(clock, "wb") as file:
+            file.write(struct.pack("q", 400 * 86400 * 10**9))
+        done = self.run_command(gateway, "ledger", "rollup", environment={"LD_PRELOAD": library, "SET": clock})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # By the last day that there is.
+        self.assertEqual([name for name in self.books.files if os.path.exists(self.path(name))], self.books.files[-3:])
+        self.check_usage(gateway, "at the end")
+
     def test_one_that_is_killed_lets_the_next_one_go_on(self):
         gateway = self.written()
         holder = subprocess.Popen(["flock", "--no-fork", self.path(".turn"), "sleep", "60"])
@@ -526,7 +539,8 @@ class Turns(Case):
         for how in self.WAYS:
             shutil.rmtree(self.path("rollup"), True)
             calls, points = self.ends(gateway, how, lambda: None, "ledger", "rollup")
-            self.assertEqual(glob.glob(self.path("2*.jsonl")), [])
+            # But the last day: no later line tells that it is over for so long.
+            self.assertEqual(glob.glob(self.path("2*.jsonl")), [self.path(self.books.files[-1])])
             print(f"retention, {how}: {points} points of {calls} calls", flush=True) if ALL else None
 
     def test_a_compression_that_ends_anywhere(self):
@@ -534,7 +548,7 @@ class Turns(Case):
         for how in self.WAYS:
             shutil.rmtree(self.path("rollup"), True)
             calls, points = self.ends(gateway, how, lambda: None, "ledger", "rollup")
-            self.assertEqual(glob.glob(self.path("2*.jsonl")), [])
+            self.assertEqual(glob.glob(self.path("2*.jsonl")), [self.path(self.books.files[-1])])
             print(f"compression, {how}: {points} points of {calls} calls", flush=True) if ALL else None
 
     def test_an_issue_that_ends_anywhere(self):

@@ -61,6 +61,23 @@ import Testing
         }
     }
 
+    @Test("a ledger tells when the day of its last line is over, whatever its files look like")
+    func end() throws {
+        try withFolder { path in
+            #expect(try LedgerFolder(path + "/none").end == 0)
+            let (_, end) = try Self.fill(path, seed: 3)
+            let folder = LedgerFolder(path)
+            let over = Period.day.bounds(of: end - 1).upperBound
+            #expect(try folder.end == over)
+            for (retention, compression) in [(nil, nil), (nil, 0), (UInt64(0), nil)] as [(UInt64?, UInt64?)] {
+                _ = try Rollup(folder, finest: .day, retention: retention, compression: compression).run(closed: over)
+                #expect(try folder.end == over)
+            }
+            let names = try FileManager.default.contentsOfDirectory(atPath: path)
+            #expect(!names.contains { $0.hasSuffix(".jsonl") || $0.hasSuffix(".gz") })
+        }
+    }
+
     @Test("a rollup that ends at any call leaves every answer as it was")
     func deaths() throws {
         try withFolder { path in

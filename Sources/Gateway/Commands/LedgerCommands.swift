@@ -175,8 +175,9 @@ enum LedgerCommand {
                 folder, finest: finest, parted: try TermsBook(state.path).partedMonths, retention: settings.retention,
                 compression: settings.compression)
             let memory = state.ledgerMemory
-            // What is not over by the gateway's clock is not over.
-            return Rollup.Task(rollup: rollup, closed: min(memory?.closed ?? .max, state.time), memory: memory)
+            // What is not over by the gateway's clock is not over. Without meters the ledger tells how far it goes.
+            let written = if let memory { memory.closed } else { try folder.end }
+            return Rollup.Task(rollup: rollup, closed: min(written, state.time), memory: memory)
         }
         guard let report else { return 1 }
         for damage in report.damage {

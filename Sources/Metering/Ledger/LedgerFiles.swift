@@ -112,6 +112,29 @@ public struct LedgerFolder: Sendable {
         return first
     }
 
+    /// When the day of its last line is over, in nanoseconds since 1970; zero of a ledger without lines. So far a ledger itself
+    /// tells what is over: no clock that is ahead does.
+    public var end: UInt64 {
+        get throws(StorageFault) {
+            for file in try list().sorted(by: LedgerFile.isLater) {
+                var end: UInt64 = 0
+                func take(_ line: UnsafeRawBufferPointer) -> Bool {
+                    guard let record = UsageRecord(line) else { return true }
+                    end = max(end, Period.day.bounds(of: max(record.to, record.from + 1) - 1).upperBound)
+                    return file.isCompressed
+                }
+                let reader = JournalReader(files)
+                do throws(StorageFault) {
+                    if file.isCompressed { try reader.forward(path(of: file), take) } else { try reader.backward(path(of: file), take) }
+                } catch {
+                    // What can't be read tells nothing.
+                }
+                if end > 0 { return end }
+            }
+            return 0
+        }
+    }
+
     /// Whether anything in it can be read.
     public var hasLines: Bool {
         get throws(StorageFault) { try list().contains { $0.level != nil || $0.isCompressed || firstID(of: $0.path) != nil } }
