@@ -214,6 +214,12 @@ public enum Limits {
     public static let jsonValuesMax = 4096
     /// Who waits for his turn to change a ledger's files says so after this: most turns are shorter.
     public static let silentTurnNanoseconds: UInt64 = 1_000_000_000
+    /// And says it again as often: who holds it for so long may have been stopped or hang, and an operator has to look.
+    public static let repeatedTurnNanoseconds: UInt64 = 3_600_000_000_000
+    /// A compressor that has put out nothing for so long hangs and is ended. It has a low priority, and its disk may be slow.
+    public static let compressorSilenceNanoseconds: UInt64 = 600_000_000_000
+    /// Between two looks whether it has ended: a small day takes about as long.
+    public static let compressorPauseMicroseconds: UInt32 = 5_000
     /// Between two looks whether it is one's turn: nobody notices, and it costs nothing while a year is added up.
     public static let turnPauseMicroseconds: UInt32 = 20_000
     /// How often a question to a ledger begins anew because files were replaced under it. A repair replaces each once, a rollup

@@ -223,7 +223,8 @@ class Turns(Case):
         for one in waiting:
             _, said = one.communicate(timeout=20)
             self.assertIn("waits for its turn", said)
-            self.assertIn(self.path(".turn"), said)
+            self.assertIn(f"{self.path('.turn')} (process {os.getpid()}; ", said)
+            self.assertIn("don't remove the file", said)
             self.assertEqual(one.returncode, 0, said)
 
     def hold(self, gateway, *words):

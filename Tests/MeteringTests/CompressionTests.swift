@@ -92,6 +92,22 @@ struct CompressionTests {
         }
     }
 
+    @Test("a compressor that hangs is ended, and keeps nobody waiting")
+    func hangs() throws {
+        try withFolder { path in
+            let (_, end) = try RollupTests.fill(path + "/ledger", seed: 5)
+            let program = path + "/hangs"
+            try Data("#!/bin/sh\nexec sleep 60\n".utf8).write(to: URL(fileURLWithPath: program))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+            let tool = GzipTool(program, patience: 300_000_000)
+            let start = Date()
+            let report = try Rollup(LedgerFolder(path + "/ledger"), finest: .hour, retention: nil, compression: 0, compressor: tool)
+                .run(closed: end)
+            #expect(Date().timeIntervalSince(start) < 30)
+            #expect(report.compressed.isEmpty && "\(String(describing: report.notCompressed))".contains("was ended"))
+        }
+    }
+
     @Test("a day that is not added up is not compressed")
     func notAddedUp() throws {
         try withFolder { path in

@@ -325,7 +325,9 @@ private final class TouchingFiles: FileOperations, @unchecked Sendable {
             usleep(700_000)
             #expect(told.withLock { $0 } == [])
             while told.withLock({ $0.isEmpty }) { usleep(10_000) }
-            #expect(told.withLock { $0 } == [path + "/.turn"])
+            let text = told.withLock { $0 }
+            #expect(text.count == 1 && text[0].hasPrefix(path + "/.turn (process \(getpid()); "))
+            #expect(text[0].contains("don't remove"))
             turn.end()
             while told.withLock({ $0.count < 2 }) { usleep(10_000) }
             #expect(told.withLock { $0 }.last == "done")

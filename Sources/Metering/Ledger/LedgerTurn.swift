@@ -17,19 +17,21 @@ public final class LedgerTurn {
     deinit { end() }
 
     /// Waits until it is one's turn, for as long as that takes.
-    /// - Parameter waits: called once, with the path, after `Limits.silentTurnNanoseconds` of waiting.
+    /// - Parameter waits: called with the path and who has it, after `Limits.silentTurnNanoseconds` of waiting and then at each
+    ///   `Limits.repeatedTurnNanoseconds`.
     public static func take(
         in folder: LedgerFolder, waits: (_ path: String) -> Void = { _ in }
     ) throws(StorageFault) -> LedgerTurn {
         let (files, path) = (folder.files, folder.path + "/" + file)
         try files.makeFolder(folder.path)
-        let start = Clock.monotonic()
-        var isTold = false
+        var next = Clock.monotonic() &+ Limits.silentTurnNanoseconds
         while true {
             if let descriptor = try attempt(path, files) { return LedgerTurn(files, descriptor) }
-            if !isTold, Clock.monotonic() &- start >= Limits.silentTurnNanoseconds {
-                isTold = true
-                waits(path)
+            if Clock.monotonic() >= next {
+                next &+= Limits.repeatedTurnNanoseconds
+                // Who removes the file lets two at the ledger.
+                let holder = LockHolder.process(of: path).map { "process \($0); " } ?? ""
+                waits("\(path) (\(holder)it goes on when that ends; don't remove the file)")
             }
             usleep(Limits.turnPauseMicroseconds)
         }

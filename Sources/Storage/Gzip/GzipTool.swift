@@ -1,3 +1,4 @@
+import Base
 import Glibc
 
 /// Compresses, by the system's `gzip`. Waits; never for a thread that serves.
@@ -9,9 +10,14 @@ public protocol Compressor: Sendable {
 /// `gzip` from `$PATH`, without a shell, at a low priority.
 public struct GzipTool: Compressor {
     private let name: String
+    private let patience: UInt64
 
-    /// - Parameter name: of the program, or its path.
-    public init(_ name: String = "gzip") { self.name = name }
+    /// - Parameters:
+    ///   - name: of the program, or its path.
+    ///   - patience: nanoseconds for which it may put out nothing.
+    public init(_ name: String = "gzip", patience: UInt64 = Limits.compressorSilenceNanoseconds) {
+        (self.name, self.patience) = (name, patience)
+    }
 
     public func compress(_ input: Int32, into output: Int32) throws(StorageFault) {
         // What is made here is given back below, whatever happens in between; the child has its own of everything.
@@ -41,11 +47,32 @@ public struct GzipTool: Compressor {
         let code = unsafe posix_spawnp(&child, name, &actions, &attributes, &arguments, &environment)
         guard code == 0 else { throw .system("can't run", path: name, code: code) }
         _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), id_t(child), 19)
-        var status: Int32 = 0
-        while unsafe waitpid(child, &status, 0) < 0 {
-            guard errno == EINTR else { throw .system("can't wait for", path: name, code: errno) }
-        }
+        let status = try wait(for: child, output)
         // The whole status is zero only after an exit with zero.
         guard status == 0 else { throw .damaged("did not end well (status \(status))", path: name) }
+    }
+
+    /// Its status, once it has ended. One that hangs is ended: what is to be compressed would wait with it, and so would whoever
+    /// else wants the ledger.
+    private func wait(for child: pid_t, _ output: Int32) throws(StorageFault) -> Int32 {
+        var status: Int32 = 0
+        var (size, last) = (0, Clock.monotonic())
+        var isEnded = false
+        while true {
+            let result = unsafe waitpid(child, &status, isEnded ? 0 : WNOHANG)
+            if result < 0, errno != EINTR { throw .system("can't wait for", path: name, code: errno) }
+            if result > 0 { break }
+            if isEnded { continue }
+            let now = Clock.monotonic()
+            if let longer = try? DiskFiles().status(output).size, longer != size { (size, last) = (longer, now) }
+            if now &- last >= patience {
+                isEnded = true
+                kill(child, SIGKILL)
+            } else if result == 0 {
+                usleep(Limits.compressorPauseMicroseconds)
+            }
+        }
+        if isEnded { throw .damaged("put out nothing for \(patience / 1_000_000_000) s and was ended", path: name) }
+        return status
     }
 }
