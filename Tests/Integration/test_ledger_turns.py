@@ -458,6 +458,20 @@ class Turns(Case):
                 os.rmdir(self.state)
         self.assertFalse(os.path.exists(self.state))
 
+    def test_only_drafts_of_the_ledger_are_removed(self):
+        gateway = self.written()
+        os.mkdir(self.path("rollup"))
+        os.mkdir(self.path("x.draft"))
+        name = self.books.files[0]
+        drafts = [f"{name}.draft", f"{name}.gz.draft", f"{name}.damaged.draft", f"{name}.damaged.2.draft"]
+        drafts += [f"rollup/{name[:10]}.{kind}.draft" for kind in ("hour.jsonl", "day.jsonl", "hour.jsonl.damaged")]
+        others = ["notes.draft", ".draft", "rollup/notes.draft", f"rollup/{name}.draft", f"{name}.damaged"]
+        for one in drafts + others:
+            with open(self.path(one), "w") as file:
+                file.write("some of it")
+        self.check_change(gateway, "rollup")
+        self.assertEqual([one for one in drafts + others if os.path.exists(self.path(one))], others)
+
     def test_what_is_issued_while_it_is_shown_is_not_taken_back(self):
         gateway = self.written()
         self.check_invoice(gateway, "--issue")

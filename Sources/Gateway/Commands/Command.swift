@@ -143,6 +143,9 @@ public enum Command {
 
                 rollup adds up what is over, and removes or compresses lines whose time is over, as a running gateway
                 does once a day. One may be running: whoever changes files of the ledger waits for his turn.
+
+                Root changes another user's ledger as that user, who has to reach its folder, unless a gateway runs there as
+                root.
                 """,
             run: { try LedgerCommand.run($0) }),
         Row(

@@ -43,6 +43,15 @@ public struct LedgerFile: Sendable, Hashable {
         guard self.name == name else { return nil }
     }
 
+    /// Whether `name` is what is left where a process ended while it wrote a file of a ledger, or a repair the copy that it keeps
+    /// of one (`NAME.damaged.2.draft`).
+    static func isDraft(_ name: String, inRollups: Bool) -> Bool {
+        var parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.popLast() == "draft" else { return false }
+        if let kept = parts.firstIndex(of: "damaged") { parts.removeSubrange(kept...) }
+        return LedgerFile(name: parts.joined(separator: "."), inRollups: inRollups) != nil
+    }
+
     var name: String {
         let day = Timestamp.dayText(span.lowerBound)
         guard let level else { return day + (isCompressed ? ".jsonl.gz" : ".jsonl") }

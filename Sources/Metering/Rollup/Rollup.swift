@@ -110,7 +110,8 @@ public struct Rollup: Sendable {
     /// Where a process ended while it wrote one.
     private func removeDrafts() throws(StorageFault) {
         for place in [folder.path, folder.rollups] where try folder.files.status(path: place) != nil {
-            for name in try folder.files.list(place) where name.hasSuffix(".draft") {
+            let inRollups = place == folder.rollups
+            for name in try folder.files.list(place) where LedgerFile.isDraft(name, inRollups: inRollups) {
                 try folder.files.remove(place + "/" + name)
             }
         }
