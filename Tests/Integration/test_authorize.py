@@ -439,7 +439,7 @@ class Authorize(H2Case):
 
         def decide(request):
             if request["x-original-uri"] == "/slow":
-                peer = service.server.connections[-1]
+                peer = next(peer for peer in service.server.connections if request in peer.requests)
                 peer.wait_for_end(10)
                 closed.set()
                 return None
