@@ -170,7 +170,8 @@ class Sharing(H2Case):
         self.assertEqual(failures, [])
         self.assertEqual(self.faults, [])
         if protocols == "h2":
-            self.assertLessEqual(len(upstream.connections), 4)
+            # A few of each loop, for bodies don't wait behind a window that others have filled; hundreds of requests share them.
+            self.assertLessEqual(len(upstream.connections), 8)
         return gateway, expected
 
     def answered(self, gateway, tenant):
